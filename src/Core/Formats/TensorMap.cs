@@ -5,8 +5,9 @@ namespace Coppice.Formats;
 /// <summary>Where a model file keeps its tensors: the one view that all formats give.</summary>
 /// <param name="Format">What kind of file this is; <see cref="ModelFormat.Opaque"/> when nobody knows it.</param>
 /// <param name="Length">Bytes in the file.</param>
-/// <param name="Tensors">In order of their offset. Their byte ranges lie inside their file and do not overlap, except that
-/// two names may share one and the same range.</param>
+/// <param name="Tensors">In order of their offset, those in external files after the file's own. Their byte ranges lie inside
+/// their file (external files are for the caller to measure, see <see cref="ModelFile.ExternalFiles"/>) and do not overlap,
+/// except that two names may share one and the same range. No two have the same name.</param>
 /// <param name="Metadata">Key-values of the file in its own order, values as text (lists shortened with their count).</param>
 public sealed record TensorMap(
     ModelFormat Format, long Length, ImmutableArray<TensorEntry> Tensors, ImmutableArray<KeyValuePair<string, string>> Metadata);
@@ -21,6 +22,13 @@ public sealed record TensorEntry(string Name, ElementType Type, ImmutableArray<l
 {
     /// <summary>The file that holds the bytes, relative to the model file (ONNX external data); null when it is the model file itself.</summary>
     public string? ExternalFile { get; init; }
+
+    /// <summary>What the elements are where <see cref="Type"/> is Unknown because their bytes are coded, not laid out: ONNX's lists of
+    /// varints, a sparse TFLite buffer. Null everywhere else.</summary>
+    public ElementType? CodedType { get; init; }
+
+    /// <summary>What the elements are, however their bytes are laid out.</summary>
+    public ElementType Meaning => CodedType ?? Type;
 
     /// <summary>Number of elements; at most 2^63 - 1, which the readers check.</summary>
     public long Elements
