@@ -1,4 +1,5 @@
 using Coppice.Formats.Gguf;
+using Coppice.Formats.Onnx;
 using Coppice.Formats.Safetensors;
 
 namespace Coppice.Formats;
@@ -34,6 +35,7 @@ public static class ModelReader
         return format switch
         {
             ModelFormat.Gguf => GgufReader.Read(new(source, "GGUF", origin)),
+            ModelFormat.Onnx => OnnxReader.Read(new(source, "ONNX", origin)),
             ModelFormat.Safetensors => SafetensorsReader.Read(new(source, "safetensors", origin)),
             _ => new ModelDraft(ModelFormat.Opaque, new(source, "file", origin)).Build(),
         };
@@ -45,6 +47,8 @@ public static class ModelReader
             return ModelFormat.Gguf;
         if (SafetensorsReader.Looks(bytes))
             return ModelFormat.Safetensors;
+        if (OnnxReader.Looks(bytes))
+            return ModelFormat.Onnx;
         return ModelFormat.Opaque;
     }
 }
