@@ -28,13 +28,14 @@ sealed class ModelDraft(ModelFormat format, ByteWindow bytes)
 
     /// <summary>Adds a tensor whose bytes follow from type and shape; the bytes found must be as many.</summary>
     /// <remarks>The offset is inside this source; the origin of an archive's entry is added here.</remarks>
-    public void AddTensor(string name, ElementType type, ImmutableArray<long> shape, long offset, long found, string? externalFile = null)
+    public void AddTensor(string name, ElementType type, ImmutableArray<long> shape, long offset, long found,
+        string? externalFile = null, Quantisation? quantisation = null)
     {
         if (!type.TryLength(shape.AsSpan(), out var wanted))
             throw bytes.Malformed(offset, $"tensor '{name}' of {type}[{string.Join(", ", shape)}] has no size that can be stored; the file is damaged.");
         if (wanted != found)
             throw bytes.Malformed(offset, $"tensor '{name}' of {type}[{string.Join(", ", shape)}] needs {wanted} bytes, but the file gives it {found}; the file is damaged.");
-        Add(new(name, type, shape, offset, found) { ExternalFile = externalFile });
+        Add(new(name, type, shape, offset, found) { ExternalFile = externalFile, Quantisation = quantisation });
     }
 
     /// <summary>Adds a tensor whose bytes are coded, so that their number says nothing about type and shape.</summary>

@@ -80,18 +80,13 @@ public sealed record ModelValue(string Name, ElementType Type, ImmutableArray<lo
     /// <summary>The names of free dimensions (ONNX dim_param), as long as <see cref="Shape"/>, null where there is none; or empty.</summary>
     public ImmutableArray<string?> Symbols { get; init; } = [];
 
-    /// <summary>Scale and zero point where a quantised value has one of each; null otherwise.</summary>
+    /// <summary>How codes stand for real numbers; null for a value that is not quantised.</summary>
     public Quantisation? Quantisation { get; init; }
 
     /// <summary>As <c>x: Float32[batch, 32]</c>.</summary>
     public override string ToString() =>
         $"{Name}: {Type}[{string.Join(", ", Shape.Select((size, i) => size >= 0 ? $"{size}" : i < Symbols.Length && Symbols[i] is { } symbol ? symbol : "?"))}]";
 }
-
-/// <summary>real = scale × (code - zero point).</summary>
-/// <param name="Scale">Real numbers to one step of the code.</param>
-/// <param name="ZeroPoint">The code of zero.</param>
-public readonly record struct Quantisation(float Scale, long ZeroPoint);
 
 /// <summary>What a runtime must have to run a file.</summary>
 public sealed record RuntimeNeeds

@@ -1,6 +1,7 @@
 using Coppice.Formats.Gguf;
 using Coppice.Formats.Onnx;
 using Coppice.Formats.Safetensors;
+using Coppice.Formats.Tflite;
 
 namespace Coppice.Formats;
 
@@ -36,6 +37,7 @@ public static class ModelReader
         {
             ModelFormat.Gguf => GgufReader.Read(new(source, "GGUF", origin)),
             ModelFormat.Onnx => OnnxReader.Read(new(source, "ONNX", origin)),
+            ModelFormat.Tflite => TfliteReader.Read(new(source, "TFLite", origin)),
             ModelFormat.Safetensors => SafetensorsReader.Read(new(source, "safetensors", origin)),
             _ => new ModelDraft(ModelFormat.Opaque, new(source, "file", origin)).Build(),
         };
@@ -45,6 +47,8 @@ public static class ModelReader
     {
         if (bytes.Length >= 4 && bytes.UInt32(0) == GgufReader.Magic)
             return ModelFormat.Gguf;
+        if (bytes.Length >= 8 && bytes.UInt32(4) == TfliteReader.Identifier)
+            return ModelFormat.Tflite;
         if (SafetensorsReader.Looks(bytes))
             return ModelFormat.Safetensors;
         if (OnnxReader.Looks(bytes))

@@ -27,6 +27,9 @@ public sealed record TensorEntry(string Name, ElementType Type, ImmutableArray<l
     /// varints, a sparse TFLite buffer. Null everywhere else.</summary>
     public ElementType? CodedType { get; init; }
 
+    /// <summary>How codes stand for real numbers, where the file says it beside the tensor (TFLite); null everywhere else.</summary>
+    public Quantisation? Quantisation { get; init; }
+
     /// <summary>What the elements are, however their bytes are laid out.</summary>
     public ElementType Meaning => CodedType ?? Type;
 
@@ -42,6 +45,13 @@ public sealed record TensorEntry(string Name, ElementType Type, ImmutableArray<l
         }
     }
 }
+
+/// <summary>real = scale × (code - zero point).</summary>
+/// <param name="Scale">Real numbers to one step of the code; of the first slice where every slice has its own.</param>
+/// <param name="ZeroPoint">The code of zero; of the first slice likewise.</param>
+/// <param name="Slices">How many scales there are: 1 for the whole tensor, or one for each index along <paramref name="Axis"/>.</param>
+/// <param name="Axis">The dimension along which scales differ.</param>
+public readonly record struct Quantisation(float Scale, long ZeroPoint, int Slices = 1, int Axis = 0);
 
 /// <summary>The container formats that are understood.</summary>
 public enum ModelFormat
