@@ -2,6 +2,8 @@ using Coppice.Formats.Gguf;
 using Coppice.Formats.Onnx;
 using Coppice.Formats.Safetensors;
 using Coppice.Formats.Tflite;
+using Coppice.Formats.Torch;
+using Coppice.Formats.Zip;
 
 namespace Coppice.Formats;
 
@@ -16,7 +18,21 @@ public static class ModelReader
     public static ModelFormat Detect(IByteSource source)
     {
         ArgumentNullException.ThrowIfNull(source);
-        return Detect(new ByteWindow(source, "file"));
+        var bytes = new ByteWindow(source, "ZIP");
+        var format = Detect(bytes);
+        return format == ModelFormat.Zip && IsTorch(bytes) ? ModelFormat.Torch : format;
+    }
+
+    static bool IsTorch(ByteWindow bytes)
+    {
+        try
+        {
+            return ZipReader.TorchFolder(ZipDirectory.Read(bytes)) is not null;
+        }
+        catch (MalformedFileException) // Read tells what is wrong; here the question is only what it begins like
+        {
+            return false;
+        }
     }
 
     /// <summary>Reads a model file.</summary>
@@ -24,7 +40,7 @@ public static class ModelReader
     public static ModelFile Read(IByteSource source)
     {
         ArgumentNullException.ThrowIfNull(source);
-        return Read(source, 0, ReadLimits.Depth);
+        return Read(source, 0, ZipReader.Depth);
     }
 
     /// <param name="source">A file, or an entry of an archive.</param>
@@ -38,6 +54,8 @@ public static class ModelReader
             ModelFormat.Gguf => GgufReader.Read(new(source, "GGUF", origin)),
             ModelFormat.Onnx => OnnxReader.Read(new(source, "ONNX", origin)),
             ModelFormat.Tflite => TfliteReader.Read(new(source, "TFLite", origin)),
+            ModelFormat.TorchLegacy => TorchLegacy.Read(new(source, "PyTorch", origin)),
+            ModelFormat.Zip or ModelFormat.Torch => ZipReader.Read(new(source, "ZIP", origin), depth),
             ModelFormat.Safetensors => SafetensorsReader.Read(new(source, "safetensors", origin)),
             _ => new ModelDraft(ModelFormat.Opaque, new(source, "file", origin)).Build(),
         };
@@ -49,6 +67,10 @@ public static class ModelReader
             return ModelFormat.Gguf;
         if (bytes.Length >= 8 && bytes.UInt32(4) == TfliteReader.Identifier)
             return ModelFormat.Tflite;
+        if (bytes.Length >= 22 && bytes.UInt32(0) == ZipDirectory.LocalSignature) // the smallest end record
+            return ModelFormat.Zip;
+        if (TorchLegacy.Looks(bytes))
+            return ModelFormat.TorchLegacy;
         if (SafetensorsReader.Looks(bytes))
             return ModelFormat.Safetensors;
         if (OnnxReader.Looks(bytes))
