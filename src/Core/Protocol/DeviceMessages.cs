@@ -18,9 +18,9 @@ public sealed record EnrolRequest(string Token, string Device, string Key, Immut
 public sealed record EnrolAnswer(string Device, ImmutableDictionary<string, string> Labels);
 
 /// <summary>What happened on a device: <c>POST /v1/reports</c> with <c>Authorization: Bearer DEVICE:KEY</c>.</summary>
+/// <param name="Reports">Oldest first, at most <see cref="MaxReports"/>; empty to say only that the device is there.</param>
 /// <param name="Facts">The facts now, when they changed since they were last taken; null otherwise.</param>
-/// <param name="Reports">Oldest first, at most <see cref="MaxReports"/>.</param>
-public sealed record ReportBatch(ImmutableDictionary<string, string>? Facts, ImmutableArray<Report> Reports)
+public sealed record ReportBatch(ImmutableArray<Report> Reports, ImmutableDictionary<string, string>? Facts = null)
 {
     /// <summary>Most reports in one batch.</summary>
     public const int MaxReports = 50;

@@ -43,7 +43,7 @@ public sealed record ReleaseManifest(int Schema, ModelName Model, SemanticVersio
 /// <param name="Files">At least one; the first is the one the runtime opens, the others lie beside it under their names.</param>
 /// <param name="Format">Of the first file.</param>
 /// <param name="Runtime">Name of the runtime that loads it, as <see cref="IModelRuntime.Name"/>; null when only the app knows.</param>
-public sealed record Variant(string Name, ImmutableArray<ReleaseFile> Files, ModelFormat Format, string? Runtime)
+public sealed record Variant(string Name, ImmutableArray<ReleaseFile> Files, ModelFormat Format, string? Runtime = null)
 {
     /// <summary>Inputs and outputs; null when the format does not tell.</summary>
     public TensorSignature? Signature { get; init; }
@@ -132,4 +132,4 @@ public sealed record TrialLimits(
 /// <param name="At">When it was published.</param>
 /// <param name="Tool">Program and version that published it.</param>
 /// <param name="Source">Digest of what it was made from, where the publisher says it.</param>
-public sealed record Provenance(string By, DateTimeOffset At, string Tool, Sha256Digest? Source);
+public sealed record Provenance(string By, DateTimeOffset At, string Tool, Sha256Digest? Source = null);

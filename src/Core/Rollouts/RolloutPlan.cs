@@ -46,7 +46,7 @@ public sealed record Rollout(
 /// <summary>One step of a rollout.</summary>
 /// <param name="Share">Part of the selected devices that may hold the release, above 0 and up to 1.</param>
 /// <param name="Soak">How long the phase must look well before the next starts; null when only an operator starts it.</param>
-public sealed record Phase(double Share, TimeSpan? Soak);
+public sealed record Phase(double Share, TimeSpan? Soak = null);
 
 /// <summary>Whether a rollout goes on.</summary>
 public enum RolloutState

@@ -1,6 +1,5 @@
 using System.Text;
 using Coppice.Formats;
-using Coppice.Inference;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;

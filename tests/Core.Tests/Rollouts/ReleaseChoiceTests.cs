@@ -1,4 +1,3 @@
-using Coppice.Fleet;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Trust;
@@ -98,11 +97,13 @@ public sealed class ReleaseChoiceTests
     [Fact]
     public void Places_are_those_of_GrowthBook_version_2()
     {
-        // https://docs.growthbook.io/lib/build-your-own, "hash": (seed, value, version 2) → value
-        Assert.Equal(505, Cohort.Of("", "a")); // 0.0505
-        Assert.Equal(2696, Cohort.Of("", "b")); // 0.2696
-        Assert.Equal(968, Cohort.Of("", "ab")); // 0.0968
-        Assert.Equal(9750, Cohort.Of("", "def")); // 0.975
+        // growthbook/growthbook, packages/sdk-js/test/cases.json, "hash": [seed, value, 2, result]
+        Assert.Equal(505, Cohort.Of("seed", "a")); // 0.0505
+        Assert.Equal(2696, Cohort.Of("seed", "b")); // 0.2696
+        Assert.Equal(2575, Cohort.Of("foo", "ab")); // 0.2575
+        Assert.Equal(2019, Cohort.Of("foo", "def")); // 0.2019
+        Assert.Equal(124 * 10, Cohort.Of("89123klj", "8952klfjas09ujkasdf")); // 0.124
+        Assert.Equal(7516, Cohort.Of("90850943850283058242805", "123")); // 0.7516
     }
 
     [Fact]
@@ -110,6 +111,6 @@ public sealed class ReleaseChoiceTests
     {
         var choice = Choose("1.0.0", [Rollout("r-3", "1.2.0", RolloutState.Reverted), Rollout("r-2", "1.1.0", selector: "site = bergen"), Rollout("r-1", "1.0.0")]);
 
-        Assert.Equal(["r-3 (1.2.0): reverted", "r-2 (1.1.0): for devices where site = bergen", "r-1 (1.0.0): serves here"], choice.Reasons);
+        Assert.Equal(["r-3 (1.2.0): reverted", "r-2 (1.1.0): for devices where site = bergen", "r-1 (1.0.0): serves here"], choice.Reasons.AsEnumerable());
     }
 }
