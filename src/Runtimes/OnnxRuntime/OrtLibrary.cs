@@ -11,8 +11,10 @@ static unsafe class OrtLibrary
 
     static readonly Lock Loading = new();
 
+    static nint table;
+
     /// <summary>The function table; null until <see cref="EnsureLoaded"/> returned.</summary>
-    public static nint* Table { get; private set; }
+    public static nint* Table => (nint*)Volatile.Read(ref table);
 
     /// <summary>As the library says it, <c>1.30.0</c>.</summary>
     public static string Version { get; private set; } = "";
@@ -37,11 +39,11 @@ static unsafe class OrtLibrary
             // struct OrtApiBase { GetApi(version); GetVersionString(); }
             var apiBase = ((delegate* unmanaged<nint*>)getBase)();
             var version = Marshal.PtrToStringUTF8(((delegate* unmanaged<nint>)apiBase[1])()) ?? "";
-            var table = ((delegate* unmanaged<uint, nint*>)apiBase[0])(ApiVersion);
-            if (table is null)
+            var found = ((delegate* unmanaged<uint, nint*>)apiBase[0])(ApiVersion);
+            if (found is null)
                 throw Unfit(path, $"is version {version}, which is too old");
             (Version, Path) = (version, path);
-            Table = table; // last: it tells other threads that all is there
+            Volatile.Write(ref table, (nint)found); // last: it tells other threads that all is there
         }
     }
 
