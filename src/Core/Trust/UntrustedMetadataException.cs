@@ -33,7 +33,7 @@ public enum Distrust
 /// <param name="found">What was found.</param>
 /// <param name="wanted">What is wanted in its place, or what to do.</param>
 public sealed class UntrustedMetadataException(string role, Distrust reason, string found, string wanted)
-    : Exception($"'{Shown(role)}' is not trusted ({reason}): {found}; {wanted}.")
+    : Exception($"'{Shown(role)}' is not trusted ({reason}): {Shown(found, 400)}; {wanted}.")
 {
     /// <summary>The role or target path that was refused.</summary>
     public string Role { get; } = role;
@@ -48,5 +48,5 @@ public sealed class UntrustedMetadataException(string role, Distrust reason, str
     public string Wanted { get; } = wanted;
 
     // A name comes from the repository and may be as long as its file.
-    internal static string Shown(string text) => text.Length <= 100 ? text : text[..100] + "…";
+    internal static string Shown(string text, int most = 100) => text.Length <= most ? text : text[..most] + "…";
 }
