@@ -229,7 +229,8 @@ sealed class Planner
             pieces.Add(new(start, 0, shift));
         foreach (var piece in _pieces)
         {
-            if (pieces.Count > 0 && pieces[^1] is var last && last.Shift == piece.Shift && last.Place + last.Copy == piece.Place && last.Copy > 0)
+            if (pieces.Count > 0 && pieces[^1] is var last && last.Shift == piece.Shift && last.Place + last.Copy == piece.Place && last.Copy > 0
+                && _text.PartAt(last.Place + last.Shift) == _text.PartAt(piece.Place + piece.Shift))
                 pieces[^1] = last with { Copy = last.Copy + piece.Copy };
             else
                 pieces.Add(piece);

@@ -60,7 +60,8 @@ sealed class StrongFrame
             var position = origin + place;
             var command = _commands.Code(ref coder, default, position);
             CommandRules.Check(command, _window.Length(command.Source, position), position, frame.Length - place, place, IsOwn(command));
-            _window.Copy(command.Source, command.From, frame, origin, place, command.Copy);
+            if (command.Copy > 0)
+                _window.Copy(command.Source, command.From, frame, origin, place, command.Copy);
             place = Run(ref coder, command, frame, origin, place);
         }
     }

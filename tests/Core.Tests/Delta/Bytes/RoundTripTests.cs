@@ -4,17 +4,25 @@ namespace Coppice.Tests.Delta.Bytes;
 
 public sealed class RoundTripTests
 {
-    public static TheoryData<string, ByteEffort> Shapes =>
-        [.. from shape in (string[])["one", "equal", "noise", "zeros", "huge repeats", "edits", "moves", "inserts", "shifted numbers", "text", "unrelated", "shorter", "no old"]
-            from effort in Enum.GetValues<ByteEffort>()
-            select (shape, effort)];
-
-    [Theory, MemberData(nameof(Shapes))]
-    public void Every_structure_comes_back(string shape, ByteEffort effort)
+    [Theory]
+    [InlineData("one")]
+    [InlineData("equal")]
+    [InlineData("noise")]
+    [InlineData("zeros")]
+    [InlineData("huge repeats")]
+    [InlineData("edits")]
+    [InlineData("moves")]
+    [InlineData("inserts")]
+    [InlineData("shifted numbers")]
+    [InlineData("text")]
+    [InlineData("unrelated")]
+    [InlineData("shorter")]
+    [InlineData("no old")]
+    public void Every_structure_comes_back(string shape)
     {
-        for (var seed = 1; seed <= 4; seed++)
+        foreach (var effort in Enum.GetValues<ByteEffort>())
         {
-            var (olds, made) = Make(shape, new Random(seed));
+            var (olds, made) = Make(shape, new Random(1 + (int)effort));
             foreach (var frame in (int[])[1 << 20, 10_007])
                 Frames.RoundTrip(olds, made, frame, new() { Effort = effort });
         }
