@@ -39,14 +39,14 @@ public sealed class BearingReleases
         var root = new SeededRandom(seed);
         var evaluation = Recording.Of(Machines(HeldOutMachines, root.Fork(1)), HeldOutWindows, root.Fork(2));
 
-        var pilot = Machines(16, root.Fork(10));
-        var training = Recording.Of(pilot, 512, root.Fork(11));
+        var pilot = Machines(30, root.Fork(10));
+        var training = Recording.Of(pilot, 832, root.Fork(11));
         var network = FaultClassifierNetwork.Untrained(training.Features, root.Fork(12));
-        var first = Release("1.0.0", "Trained on recordings of the 16 machines of the pilot.", training, pilot, new(Epochs: 8, Rate: 1e-3), root.Fork(13));
+        var first = Release("1.0.0", "Trained on a pilot's recordings of 30 machines.", training, pilot, new(Epochs: 8, Rate: 1e-3), root.Fork(13));
 
-        var plants = Machines(120, root.Fork(20));
-        training = Recording.Of(plants, 4800, root.Fork(21));
-        var second = Release("1.1.0", "Trained on with recordings from 120 machines.", training, plants, new(Epochs: 14, Rate: 1e-3), root.Fork(23));
+        var plants = Machines(200, root.Fork(20));
+        training = Recording.Of(plants, 6400, root.Fork(21));
+        var second = Release("1.1.0", "Trained on with recordings of 200 machines.", training, plants, new(Epochs: 16, Rate: 1e-3), root.Fork(23));
 
         var supplier = Machines(30, root.Fork(30));
         training = Recording.Of(supplier, 1200, root.Fork(31), mislabelled: true);

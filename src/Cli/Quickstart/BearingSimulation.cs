@@ -127,30 +127,29 @@ public static class BearingSimulation
 
     static void AddRotation(Span<double> signal, BearingMachine machine, Shaft shaft, SeededRandom random)
     {
-        // Unbalance, misalignment and looseness at once, twice and three times the speed; the mesh and its first harmonic.
-        ReadOnlySpan<(double Order, double Amplitude)> tones =
-        [
-            (1, machine.Unbalance),
-            (2, machine.Unbalance * random.Between(0.1, 0.5)),
-            (3, machine.Unbalance * random.Between(0.05, 0.25)),
-            (machine.GearTeeth, machine.GearMesh),
-            (2 * machine.GearTeeth, machine.GearMesh * 0.4),
-        ];
-        foreach (var (order, amplitude) in tones)
+        // Unbalance, misalignment and looseness at once, twice and three times the speed; the mesh of the gear and its first harmonic.
+        var (twice, thrice) = (machine.Unbalance * random.Between(0.1, 0.5), machine.Unbalance * random.Between(0.05, 0.25));
+        var (phase, meshPhase) = (random.NextDouble(), random.NextDouble());
+        for (var i = 0; i < signal.Length; i++)
         {
-            var phase = random.NextDouble();
-            for (var i = 0; i < signal.Length; i++)
-                signal[i] += amplitude * Math.Sin(2 * Math.PI * (order * shaft.RevolutionsAt((double)i / SampleRate) + phase));
+            var revolutions = shaft.RevolutionsAt((double)i / SampleRate);
+            var (sine, cosine) = Math.SinCos(2 * Math.PI * (revolutions + phase));
+            var (meshSine, meshCosine) = Math.SinCos(2 * Math.PI * (machine.GearTeeth * revolutions + meshPhase));
+            signal[i] += machine.Unbalance * sine
+                + twice * 2 * sine * cosine // sin 2a
+                + thrice * sine * (3 - 4 * sine * sine) // sin 3a
+                + machine.GearMesh * meshSine * (1 + 0.8 * meshCosine);
         }
     }
 
     static void AddNoise(Span<double> signal, BearingMachine machine, SeededRandom random)
     {
-        var coloured = 0.0; // flow and traffic: most of it below 200 Hz
+        var coloured = 0.0; // more of it below 200 Hz, from flow and traffic
         for (var i = 0; i < signal.Length; i++)
         {
-            coloured = 0.85 * coloured + 0.3 * random.NextGaussian();
-            signal[i] += random.NextGaussian() + coloured;
+            var white = random.NextGaussian();
+            coloured = 0.85 * coloured + 0.3 * white;
+            signal[i] += white + coloured;
         }
 
         // Knocks from elsewhere that ring the same structure, on average one in a window.

@@ -38,14 +38,14 @@ public sealed class BearingWindows
         random.Shuffle<(int, int)>(plan);
 
         var samples = new float[count * BearingSimulation.WindowLength];
-        for (var i = 0; i < count; i++)
-        {
-            BearingSimulation.Fill(
-                machines[plan[i].Machine],
-                (BearingState)plan[i].Label,
-                random,
-                samples.AsSpan(i * BearingSimulation.WindowLength, BearingSimulation.WindowLength));
-        }
+        var fleet = machines.ToArray();
+        // Each window has a generator of its own, so it does not matter which processor fills which.
+        SeededRandom[] generators = [.. Enumerable.Range(0, count).Select(window => random.Fork((ulong)window))];
+        Parallel.For(0, count, i => BearingSimulation.Fill(
+            fleet[plan[i].Machine],
+            (BearingState)plan[i].Label,
+            generators[i],
+            samples.AsSpan(i * BearingSimulation.WindowLength, BearingSimulation.WindowLength)));
         return new(samples, [.. plan.Select(step => step.Label)]);
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Coppice.Numerics;
 
 namespace Coppice.Cli.Quickstart;
@@ -50,6 +51,7 @@ public sealed record FaultClassifierTraining(int Epochs, double Rate, int BatchS
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Step(Span<float> parameters, ReadOnlySpan<float> gradient, Span<float> first, Span<float> second, float rate, float decay)
     {
         for (var i = 0; i < parameters.Length; i++)

@@ -108,7 +108,7 @@ public static class OnnxRules
                 }
             }
 
-            var cyclic = NodeOrder.InCycles(graph.Nodes).ToImmutableSortedSet();
+            var cyclic = NodeOrder.InCycles(graph).ToImmutableSortedSet();
             if (!cyclic.IsEmpty)
                 found.Add(new($"{where}.node", $"{string.Join(", ", cyclic.Select(i => Label(graph, i)))} wait for each other's outputs; break the cycle."));
 
