@@ -77,6 +77,8 @@ sealed class MeteredSession(IModelSession inner, RunMeter meter, TimeProvider ti
 
     public ImmutableArray<TensorSpec> Outputs => inner.Outputs;
 
+    public SessionMemory Memory => inner.Memory;
+
     public InferenceResult Run(ReadOnlySpan<Tensor> inputs, CancellationToken cancel = default)
     {
         var start = time.GetTimestamp();
@@ -86,7 +88,7 @@ sealed class MeteredSession(IModelSession inner, RunMeter meter, TimeProvider ti
             meter.Count(time.GetElapsedTime(start), failed: false);
             return result;
         }
-        catch (InferenceException)
+        catch (InferenceException e) when (e.Fault != InferenceFault.Input) // a caller's mistake is not the release's
         {
             meter.Count(time.GetElapsedTime(start), failed: true);
             throw;

@@ -21,6 +21,9 @@ public sealed class ModelHost(ModelName model) : IDisposable
     /// <summary>What was loaded beside it; null when nothing was.</summary>
     public LoadedRelease? Candidate => Volatile.Read(ref candidate);
 
+    /// <summary>The release before, kept loaded through probation; null when it is not.</summary>
+    public LoadedRelease? Standby => Volatile.Read(ref standby);
+
     /// <summary>Takes a lease on the serving release.</summary>
     /// <exception cref="ModelNotReadyException">Nothing serves.</exception>
     public Lease Lease() => TryLease(out var lease)

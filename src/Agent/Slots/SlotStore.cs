@@ -78,12 +78,11 @@ public sealed class SlotStore(IDisk disk, BlobStore blobs, ModelName model)
     /// <summary>The folder of a slot, in the data folder.</summary>
     public string FolderOf(Slot slot) => $"{DataFolder.Slots(model)}/{slot.Folder}";
 
-    /// <summary>Deletes the slots and manifests that are not kept, and says which digests the kept ones need.</summary>
-    public ImmutableHashSet<Sha256Digest> Collect(IEnumerable<Slot> kept)
+    /// <summary>The digests that slots need, for serving and for trial.</summary>
+    public ImmutableHashSet<Sha256Digest> Needed(IEnumerable<Slot> kept)
     {
-        var slots = kept.DistinctBy(slot => slot.Folder).ToDictionary(slot => slot.Folder, StringComparer.Ordinal);
         var needed = ImmutableHashSet.CreateBuilder<Sha256Digest>();
-        foreach (var slot in slots.Values)
+        foreach (var slot in kept.DistinctBy(slot => slot.Folder))
         {
             try
             {
@@ -95,12 +94,19 @@ public sealed class SlotStore(IDisk disk, BlobStore blobs, ModelName model)
             }
         }
 
-        foreach (var folder in disk.Folders(DataFolder.Slots(model)).Where(folder => !slots.ContainsKey(folder)))
+        return needed.ToImmutable();
+    }
+
+    /// <summary>Deletes the slots and manifests that are not kept, and says which digests the kept ones need.</summary>
+    public ImmutableHashSet<Sha256Digest> Collect(IReadOnlyCollection<Slot> kept)
+    {
+        var folders = kept.Select(slot => slot.Folder).ToHashSet(StringComparer.Ordinal);
+        foreach (var folder in disk.Folders(DataFolder.Slots(model)).Where(folder => !folders.Contains(folder)))
             disk.DeleteFolder($"{DataFolder.Slots(model)}/{folder}");
-        var manifests = slots.Values.Select(slot => $"{slot.Manifest}.json").ToHashSet(StringComparer.Ordinal);
+        var manifests = kept.Select(slot => $"{slot.Manifest}.json").ToHashSet(StringComparer.Ordinal);
         foreach (var name in disk.Files(DataFolder.Manifests(model)).Where(name => !manifests.Contains(name)))
             disk.Delete($"{DataFolder.Manifests(model)}/{name}");
-        return needed.ToImmutable();
+        return Needed(kept);
     }
 }
 

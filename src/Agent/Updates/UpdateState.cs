@@ -36,6 +36,9 @@ public sealed record UpdateState
     /// <summary>What the plan revoked then: never gone back to.</summary>
     public ImmutableArray<SemanticVersion> Revoked { get; init; } = [];
 
+    /// <summary>Why the serving release is to go; null when it is not.</summary>
+    public Complaint? Complaint { get; init; }
+
     /// <summary>The last misfit that was reported, so that it is reported once.</summary>
     public string? Misfit { get; init; }
 
@@ -95,3 +98,8 @@ public sealed record Target(Slot Slot, long BytesTotal, long BytesFetched = 0)
 /// <param name="Open">Whether it is exposed now: being loaded, or on probation. Saved before it is.</param>
 /// <param name="Boot">The machine's boot in which it was last exposed.</param>
 public sealed record Exposure(string Slot, int Crashes, bool Open, string Boot);
+
+/// <summary>Why a serving release is to go.</summary>
+/// <param name="Why">In words for a person.</param>
+/// <param name="Refuse">Whether the release is at fault, so that it is not tried again; false when the disk is, or the operator says so.</param>
+public sealed record Complaint(string Why, bool Refuse);

@@ -1,5 +1,4 @@
 using System.Collections.Frozen;
-using System.Diagnostics;
 using static Coppice.Agent.Updates.UpdateStep;
 
 namespace Coppice.Agent.Updates;
@@ -40,7 +39,7 @@ public static class UpdateTable
         Outcome.Revoked => Rows[step].Revoked,
         Outcome.Crashed => Rows[step].Crashed,
         Outcome.Restarted => Rows[step].Restarted,
-        _ => throw new UnreachableException($"Outcome {outcome} has no column."),
+        _ => throw new System.Diagnostics.UnreachableException($"Outcome {outcome} has no column."),
     };
 
     /// <summary>The step under which another is saved: one that a restart sends to Idle anyway costs no write of its own,
