@@ -55,4 +55,5 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(CreateJoinToken))]
 [JsonSerializable(typeof(CreatedJoinToken))]
 [JsonSerializable(typeof(EventPage))]
+[JsonSerializable(typeof(Readiness))]
 public sealed partial class ControlContext : JsonSerializerContext;

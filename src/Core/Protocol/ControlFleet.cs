@@ -129,3 +129,9 @@ public enum EventKind
 
 /// <summary>Events, oldest first.</summary>
 public sealed record EventPage(ImmutableArray<ControlEvent> Events);
+
+/// <summary>Whether a server can do its work: <c>GET /readyz</c>.</summary>
+/// <param name="Ready">Whether there is no problem.</param>
+/// <param name="Problems">What keeps it from its work, one sentence each.</param>
+/// <param name="Warnings">What somebody should do soon, one sentence each.</param>
+public sealed record Readiness(bool Ready, ImmutableArray<string> Problems, ImmutableArray<string> Warnings);

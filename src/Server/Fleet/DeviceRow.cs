@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Registry;

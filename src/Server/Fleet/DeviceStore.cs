@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Server.Access;
-using Coppice.Server.Events;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 

@@ -3,6 +3,10 @@ namespace Coppice.Server.Storage;
 /// <summary>The folder that holds everything a server keeps, for its owner alone, locked while a server runs on it.</summary>
 sealed class DataFolder : IDisposable
 {
+    public const string Online = "online";
+
+    public const string Offline = "offline";
+
     const UnixFileMode Owner = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
     readonly FileStream held;
@@ -19,9 +23,13 @@ sealed class DataFolder : IDisposable
     /// <summary>The signed static tree.</summary>
     public string Repository => In("repository");
 
-    public string OnlineKeys => In("keys", "online");
+    public string Keys => In("keys");
 
-    public string OfflineKeys => In("keys", "offline");
+    /// <summary>The key that the server signs plans with.</summary>
+    public string OnlineKeys => In("keys", Online);
+
+    /// <summary>Keys that the server made for the first start and never reads again.</summary>
+    public string OfflineKeys => In("keys", Offline);
 
     /// <summary>Makes the folder if it is not there, and locks it.</summary>
     /// <exception cref="DataFolderBusyException">Another server runs on it.</exception>
