@@ -34,6 +34,7 @@ public sealed class RepositoryTreeTests : IDisposable
         _repository.Release("1.0.0", Now);
 
         Assert.Null(device.Target(ReleasePath("1.0.0")));
+        Assert.Null(Tree.ReadTarget(ReleasePath("2.0.0")));
         device.Update(Now);
         Assert.Equal(Manifest("1.0.0"), device.Target(ReleasePath("1.0.0")));
         Assert.Equal(Manifest("1.0.0"), Tree.ReadTarget(ReleasePath("1.0.0"))!.Value.ToArray());
