@@ -88,6 +88,16 @@ sealed class ChildProcess : IAsyncDisposable
         await process.WaitForExitAsync();
     }
 
+    /// <summary>SIGTERM, and waits for the orderly end.</summary>
+    /// <returns>The exit code.</returns>
+    public async Task<int> TerminateAsync(CancellationToken cancel)
+    {
+        // .NET sends no other signal than SIGKILL by itself; a closed standard input is no request that a daemon would heed.
+        using var kill = Process.Start("kill", ["-TERM", process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
+        await kill.WaitForExitAsync(cancel);
+        return await ExitAsync(cancel);
+    }
+
     /// <summary>Waits until the process ends by itself.</summary>
     public async Task<int> ExitAsync(CancellationToken cancel)
     {
