@@ -42,10 +42,10 @@ public sealed record BearingMachine(
             SpeedSpread: random.Between(0.01, 0.04),
             ResonanceHertz: random.Between(1750, 2250),
             Damping: random.Between(0.03, 0.06),
-            Strike: random.Between(9, 16),
+            Strike: random.Between(10, 18),
             Unbalance: random.Between(0.6, 2),
             GearTeeth: 17 + random.NextInt32(12),
-            GearMesh: random.Between(0.3, 1.2),
+            GearMesh: random.Between(0.3, 1),
             SensorGain: random.Between(0.05, 0.2));
     }
 }

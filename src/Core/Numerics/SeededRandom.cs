@@ -34,7 +34,7 @@ public sealed class SeededRandom
         : throw new ArgumentException("A state of four zeros only gives zeros; set at least one bit.", nameof(s0));
 
     /// <summary>A generator of its own for a part of the work, so that one part may draw more without changing another.</summary>
-    /// <param name="stream">Which part; the same stream of the same seed gives the same numbers. Call it before drawing from this one.</param>
+    /// <param name="stream">Which part; the same stream of the same state gives the same numbers. This generator does not move.</param>
     public SeededRandom Fork(ulong stream)
     {
         var mixed = stream;

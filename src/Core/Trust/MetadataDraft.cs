@@ -55,7 +55,8 @@ public abstract class MetadataDraft
         foreach (var key in added)
         {
             var id = key.ComputeKeyId();
-            keys[id] = JsonNode.Parse(key.ToJson().GetRawText());
+            if (!keys.ContainsKey(id)) // one that is there may carry fields of others
+                keys[id] = JsonNode.Parse(key.ToJson().GetRawText());
             ids.Add((JsonNode)id);
         }
         return ids;

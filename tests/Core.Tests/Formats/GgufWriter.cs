@@ -48,7 +48,7 @@ sealed class GgufWriter
         file.Write(pairs.WrittenSpan);
         file.Write(infos.WrittenSpan);
         while (file.WrittenCount % Alignment != 0)
-            file.Write([0]);
+            file.Write<byte>([0]);
         file.Write(data);
         return file.WrittenSpan.ToArray();
     }

@@ -2,7 +2,7 @@ using System.Text;
 using Coppice.Formats;
 using Coppice.Graph;
 
-namespace Coppice.Tests.Graph;
+namespace Coppice.Core.Tests.Graph;
 
 public sealed class OnnxWriterTests
 {

@@ -1,6 +1,6 @@
 using Coppice.Numerics;
 
-namespace Coppice.Tests.Numerics;
+namespace Coppice.Core.Tests.Numerics;
 
 public sealed class SeededRandomTests
 {

@@ -1,0 +1,23 @@
+using System.Text.Json;
+
+namespace Coppice.Core.Tests.Trust;
+
+/// <summary>Published signature vectors in tests/Vectors.</summary>
+sealed record SignatureVector(int Id, string Comment, string Key, byte[] Message, byte[] Signature, bool Valid)
+{
+    public static IReadOnlyList<SignatureVector> Read(string file)
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder.FullName, "Coppice.slnx")))
+            folder = folder.Parent ?? throw new DirectoryNotFoundException("No folder above the tests holds Coppice.slnx.");
+        using var document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder.FullName, "tests", "Vectors", file)));
+        return
+        [
+            .. from test in document.RootElement.GetProperty("tests").EnumerateArray()
+               select new SignatureVector(
+                   test.GetProperty("id").GetInt32(), test.GetProperty("comment").GetString()!, test.GetProperty("key").GetString()!,
+                   Convert.FromHexString(test.GetProperty("msg").GetString()!), Convert.FromHexString(test.GetProperty("sig").GetString()!),
+                   test.GetProperty("valid").GetBoolean()),
+        ];
+    }
+}
