@@ -3,6 +3,7 @@ using Coppice.Cli;
 
 var root = new RootCommand("Coppice keeps the AI models on devices current: ship, try, switch, watch, take back.")
 {
+    AgentCommand.Build(),
     Publish.Build(),
     Repository.Build(),
     Tuf.Build(),

@@ -13,6 +13,8 @@ public sealed class UpdateRunner
     /// <summary>A server that asks for more than this is asked again anyway.</summary>
     static readonly TimeSpan LongestWait = TimeSpan.FromHours(6);
 
+    const int MostStepsBack = 3;
+
     readonly UpdateContext context;
     readonly FrozenDictionary<UpdateStep, IUpdateStep> steps;
     UpdateState state;
@@ -60,7 +62,8 @@ public sealed class UpdateRunner
         }
 
         state = state with { Exposures = [.. state.Exposures.Select(CrashRule.Count)] };
-        if (serving is not null && outcome == Outcome.Restarted && await LoadAsync(serving, cancel) is { } complaint)
+        var goes = UpdateTable.Next(state.Step, outcome) is UpdateStep.TakeBack or UpdateStep.Withdraw;
+        if (serving is not null && !goes && await LoadAsync(serving, cancel) is { } complaint)
         {
             outcome = Outcome.Crashed;
             state = state with { Complaint = complaint };
@@ -71,6 +74,9 @@ public sealed class UpdateRunner
         context.Needs.Set(context.Model, context.Slots.Needed(Kept(state)));
         Serve();
         Show(null, []);
+        // The release before serves when this returns, as the serving one would have.
+        for (var i = 0; i < MostStepsBack && state.Step is UpdateStep.TakeBack or UpdateStep.Withdraw; i++)
+            await StepAsync(cancel);
     }
 
     /// <summary>Loads the serving release; returns why it cannot be.</summary>
