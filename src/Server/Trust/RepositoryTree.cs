@@ -270,7 +270,9 @@ public sealed class RepositoryTree(ITreeFiles files, SigningKey online, Reposito
         if (!current.Releases.Signed.Files.TryGetValue(targetPath, out var target)
             && !current.Rollouts.Signed.Files.TryGetValue(targetPath, out target))
             return null;
-        return RepositoryState.ReadFile(files, TargetFile(target)) is { } bytes ? bytes : null;
+        if (RepositoryState.ReadFile(files, TargetFile(target)) is not { } bytes)
+            return null;
+        return bytes;
     }
 
     RepositoryState Current() => RepositoryState.Read(files)
