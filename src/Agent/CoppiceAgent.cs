@@ -10,6 +10,7 @@ using Coppice.Agent.Slots;
 using Coppice.Agent.Storage;
 using Coppice.Agent.Updates;
 using Coppice.Inference;
+using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Runtimes.OnnxRuntime;
 using Coppice.Trust;
