@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Coppice.Agent;
-using Coppice.Agent.Updates;
 
 namespace Coppice.Cli;
 

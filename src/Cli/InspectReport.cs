@@ -115,7 +115,14 @@ static class Tables
         return table;
     }
 
-    public static void Row(Table table, params string[] cells) => table.AddRow(cells.Select(cell => new Text(cell)));
+    public static void Row(Table table, params string[] cells) => table.AddRow(cells.Select(cell => new Text(Printable(cell))));
+
+    /// <summary>Names come from the file, which may hope to send escape sequences to a terminal.</summary>
+    static string Printable(string text) => string.Create(text.Length, text, static (into, from) =>
+    {
+        for (var i = 0; i < into.Length; i++)
+            into[i] = char.IsControl(from[i]) ? '\uFFFD' : from[i];
+    });
 
     public static string Bytes(long bytes)
     {

@@ -29,6 +29,10 @@ public sealed class ControlPlane : IAsyncDisposable
     static readonly TimeSpan FirstJoinTokenLife = TimeSpan.FromDays(7);
     const int FirstJoinTokenUses = 100;
 
+    // Reading JSON straight from the connection's pipe leaves that pipe in the middle of a read when a member is refused,
+    // and the connection is dropped with a warning in the log. Through a stream, the next request goes on.
+    static ControlPlane() => AppContext.SetSwitch("Microsoft.AspNetCore.UseStreamBasedJsonParsing", true);
+
     readonly WebApplication app;
     readonly DataFolder data;
 
@@ -104,10 +108,12 @@ public sealed class ControlPlane : IAsyncDisposable
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = data.Path, EnvironmentName = Environments.Production });
         builder.Configuration.Sources.Clear(); // a server is what its options say, not what lies around it
+        builder.Configuration.AddInMemoryCollection();
         builder.WebHost.UseUrls(options.Listen);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
         builder.Logging.ClearProviders().SetMinimumLevel(options.LogLevel).AddSimpleConsole(console => console.SingleLine = true);
-        builder.Logging.AddFilter("Microsoft.AspNetCore.Diagnostics.ExceptionHandlerMiddleware", level => level >= LogLevel.Error);
+        // A line for each request is for who looks for a fault.
+        builder.Logging.AddFilter("Microsoft", options.LogLevel == LogLevel.Information ? LogLevel.Warning : options.LogLevel);
         builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.StopPatience);
         builder.Services.Configure<ConsoleLifetimeOptions>(console => console.SuppressStatusMessages = true);

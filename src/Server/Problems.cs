@@ -55,7 +55,12 @@ static class Problems
         };
     });
 
-    static string Detail(BadHttpRequestException bad) => bad.InnerException is JsonException json
-        ? $"{(json.Path is null or "$" ? "body" : json.Path)}: {json.Message}"
-        : bad.Message;
+    static string Detail(BadHttpRequestException bad) => bad.InnerException switch
+    {
+        // The serializer's own words name types of this program, which tell a caller nothing.
+        JsonException json when json.Message.Contains("could not be mapped", StringComparison.Ordinal) => $"{json.Path}: is not known; take it out, or see /openapi/v1.json for what is.",
+        JsonException json => $"{(json.Path is null or "$" ? "body" : json.Path)}: {json.Message}",
+        null when bad.Message.StartsWith("Implicit body", StringComparison.Ordinal) => "The body is missing; send JSON as /openapi/v1.json says.",
+        _ => bad.Message,
+    };
 }

@@ -50,6 +50,16 @@ public sealed class InspectTests : IDisposable
     }
 
     [Fact]
+    public void Names_cannot_send_escape_sequences_to_a_terminal()
+    {
+        var path = Path.Combine(folder, "m");
+        var header = """{"__metadata__":{"\u001b]0;title\u0007":"\u001b[31mred"},"\u001b[2Jw":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"""u8;
+        File.WriteAllBytes(path, [.. BitConverter.GetBytes((long)header.Length), .. header, 7]);
+
+        Assert.DoesNotContain(Run("inspect", path).Output, character => char.IsControl(character) && character is not ('\n' or '\r'));
+    }
+
+    [Fact]
     public void A_bad_file_is_one_line_on_standard_error_and_exit_1()
     {
         var path = Model("m", 1, 2, 3);

@@ -25,16 +25,16 @@ public sealed record UpdateState
     public Slot? Previous { get; init; }
 
     /// <summary>Releases that failed here, newest last.</summary>
-    public ImmutableArray<Refusal> Refusals { get; init; } = [];
+    public ImmutableArray<Refusal> Refusals { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>How often slots took their host down.</summary>
-    public ImmutableArray<Exposure> Exposures { get; init; } = [];
+    public ImmutableArray<Exposure> Exposures { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>The plan's serial when it was last followed.</summary>
     public long PlanSerial { get; init; }
 
     /// <summary>What the plan revoked then: never gone back to.</summary>
-    public ImmutableArray<SemanticVersion> Revoked { get; init; } = [];
+    public ImmutableArray<SemanticVersion> Revoked { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>Why the serving release is to go; null when it is not.</summary>
     public Complaint? Complaint { get; init; }
@@ -43,7 +43,7 @@ public sealed record UpdateState
     public string? Misfit { get; init; }
 
     /// <summary>Reports that are not in the queue yet. Their sequence is this model's own, and becomes the device's there.</summary>
-    public ImmutableArray<Report> Outbox { get; init; } = [];
+    public ImmutableArray<Report> Outbox { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>The sequence of the newest report put in the outbox.</summary>
     public long Reported { get; init; }

@@ -72,7 +72,7 @@ sealed class QuickstartStory(string folder, Narrator narrator) : IAsyncDisposabl
     {
         narrator.Chapter($"A server and {DeviceCount} devices start, each its own process");
         var data = Path.Combine(folder, "server");
-        server = ChildProcess.Start(Environment([]), "serve", "--data", data, "--listen", "http://127.0.0.1:0", "--json");
+        server = ChildProcess.Start(ChildProcess.ThisProgram, Environment([]), "serve", "--data", data, "--listen", "http://127.0.0.1:0", "--json");
         var ready = await server.EventAsync(told => told.TryGetProperty("url", out _), "serve", Patience, cancel);
         url = new(ready.GetProperty("url").GetString()!);
         joinToken = ready.GetProperty("joinToken").GetString()!;
@@ -174,7 +174,7 @@ sealed class QuickstartStory(string folder, Narrator narrator) : IAsyncDisposabl
     async Task PublishAsync(BearingRelease release, string[] limits, CancellationToken cancel)
     {
         await using var publish = ChildProcess.Start(
-            environment,
+            ChildProcess.ThisProgram, environment,
             ["publish", Model.ToString(), release.Version, ModelFile(release), "--eval", EvaluationFile(release), "--notes", release.Notes, "--repo", url!.ToString(), .. limits]);
         var exit = await publish.ExitAsync(cancel);
         Require(exit == 0, $"publishing {release.Version} ended with {exit}: {publish.Errors}");
@@ -221,7 +221,7 @@ sealed class QuickstartStory(string folder, Narrator narrator) : IAsyncDisposabl
     void StartAgent(string name, params string[] more)
     {
         agents[name] = ChildProcess.Start(
-            environment,
+            ChildProcess.ThisProgram, environment,
             [
                 "agent", "--server", url!.ToString(), "--join", joinToken, "--name", name, "--data", Path.Combine(folder, name), "--model", Model.ToString(),
                 "--trial-data", $"{Model}={DeviceData(name)}", "--poll", "500ms", "--probation", "1s", "--json", .. more,

@@ -42,6 +42,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(PublishRelease))]
 [JsonSerializable(typeof(ReleaseView))]
 [JsonSerializable(typeof(ReleaseDetail))]
+[JsonSerializable(typeof(ImmutableArray<ReleaseView>))]
 [JsonSerializable(typeof(ImmutableArray<ModelView>))]
 [JsonSerializable(typeof(ModelDetail))]
 [JsonSerializable(typeof(Reason))]

@@ -14,9 +14,13 @@ static class BearerTokens
 
     public static void AddBearerTokens(this IServiceCollection services)
     {
-        services.AddAuthentication()
-            .AddScheme<AuthenticationSchemeOptions, OperatorTokens>(Operator, null)
-            .AddScheme<AuthenticationSchemeOptions, DeviceKeys>(Device, null);
+        // The core alone: AddAuthentication would also make keys for cookies, in the user's home.
+        services.AddAuthenticationCore(schemes =>
+        {
+            schemes.AddScheme<OperatorTokens>(Operator, null);
+            schemes.AddScheme<DeviceKeys>(Device, null);
+        });
+        services.AddWebEncoders().AddTransient<OperatorTokens>().AddTransient<DeviceKeys>();
         services.AddAuthorizationBuilder()
             .AddPolicy(Operator, policy => policy.AddAuthenticationSchemes(Operator).RequireAuthenticatedUser())
             .AddPolicy(Device, policy => policy.AddAuthenticationSchemes(Device).RequireAuthenticatedUser());

@@ -33,9 +33,9 @@ sealed class RolloutRow
     /// <summary>As devices and people name it.</summary>
     public string Id => string.Create(CultureInfo.InvariantCulture, $"r-{Number}");
 
-    public RolloutPolicy Policy => new(MaxFailures, OnFailure);
+    public RolloutPolicy Policy() => new(MaxFailures, OnFailure);
 
-    public ImmutableArray<Phase> PhaseList => JsonSerializer.Deserialize(Phases, ControlContext.Default.ImmutableArrayPhase);
+    public ImmutableArray<Phase> PhaseList() => JsonSerializer.Deserialize(Phases, ControlContext.Default.ImmutableArrayPhase);
 
     /// <summary>The number in an id; null when it is none of this server's.</summary>
     public static long? TryNumber(string? id) =>
@@ -60,7 +60,7 @@ sealed class RolloutRow
     };
 
     /// <summary>As it stands in the plan.</summary>
-    public Rollout ToRollout() => new(Id, Release, Digest, Salt, Selector, PhaseList, Phase, State, Attempt)
+    public Rollout ToRollout() => new(Id, Release, Digest, Salt, Selector, PhaseList(), Phase, State, Attempt)
     {
         Windows = JsonSerializer.Deserialize(Windows, ControlContext.Default.ImmutableArrayMaintenanceWindow),
     };
@@ -73,7 +73,7 @@ sealed class RolloutRow
     {
         var rollout = ToRollout();
         return new(
-            Id, Model, Release, Selector, rollout.Phases, Phase, State, Attempt, Policy, StartedAt, StartedBy, PhaseSince, standing.Counts, standing.Unfit,
+            Id, Model, Release, Selector, rollout.Phases, Phase, State, Attempt, Policy(), StartedAt, StartedBy, PhaseSince, standing.Counts, standing.Unfit,
             standing.BytesFetched, standing.BytesTotal, Why, standing.Judge(this, now).Why)
         {
             Windows = rollout.Windows,

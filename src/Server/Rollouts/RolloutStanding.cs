@@ -40,5 +40,5 @@ sealed record RolloutStanding(RolloutCounts Counts, int SettledInPhase, int Unfi
     /// <param name="now">The time.</param>
     /// <param name="addsNobody">Whether the present phase reaches no device that the one before did not: then those before are all there is to go by.</param>
     public PhaseVerdict Judge(RolloutRow rollout, DateTimeOffset now, bool addsNobody = false) => PhaseVerdict.Judge(
-        rollout.ToRollout(), rollout.Policy, addsNobody ? Counts : Counts with { Settled = SettledInPhase }, now - rollout.PhaseSince);
+        rollout.ToRollout(), rollout.Policy(), addsNobody ? Counts : Counts with { Settled = SettledInPhase }, now - rollout.PhaseSince);
 }

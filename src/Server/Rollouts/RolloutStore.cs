@@ -26,7 +26,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             if (await RunningAsync(db, wanted.Model, cancel) is { } active)
                 return (Active(active), false);
 
-            var row = RolloutRow.Of(wanted, release.Version, release.Digest, Secret.Create()[..16], by, now);
+            var row = RolloutRow.Of(wanted, release.Version, release.Digest, wanted.Salt ?? Secret.Create()[..16], by, now);
             db.Rollouts.Add(row);
             await db.SaveChangesAsync(cancel); // gives it its number
             db.Events.Add(row.Event(EventKind.RolloutStarted, by, now));
@@ -149,7 +149,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
     /// <summary>Whether the present phase reaches a known device that the phase before did not. Looks through the fleet, up to the first.</summary>
     static async Task<bool> AddsSomebodyAsync(CoppiceDb db, RolloutRow row, CancellationToken cancel)
     {
-        var phases = row.PhaseList;
+        var phases = row.PhaseList();
         if (!Selector.TryParse(row.Selector, out var selector, out _))
             return true;
         await foreach (var device in db.Devices.Where(device => device.RetiredAt == null).AsNoTracking().AsAsyncEnumerable().WithCancellation(cancel))
@@ -169,7 +169,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         db.Rollouts.AsNoTracking().FirstOrDefaultAsync(row => row.Model == model && row.State == RolloutState.Running, cancel);
 
     static (RolloutView?, Refused?) Active(RolloutRow active) => No("rollout-active", "The model already has a running rollout.",
-        $"{active.Id} brings {active.Model} {active.Release} (phase {active.Phase + 1} of {active.PhaseList.Length}); let it finish, hold it or revert it first.");
+        $"{active.Id} brings {active.Model} {active.Release} (phase {active.Phase + 1} of {active.PhaseList().Length}); let it finish, hold it or revert it first.");
 
     static (RolloutView?, Refused?) No(string type, string title, string detail) => (null, new(type, title, detail));
 }

@@ -112,7 +112,7 @@ static class RolloutVerbs
     /// <summary>Starts the next phase; after the last one, the rollout is complete.</summary>
     public static EventKind Advance(this RolloutRow rollout, string why, DateTimeOffset now)
     {
-        if (rollout.Phase + 1 == rollout.PhaseList.Length)
+        if (rollout.Phase + 1 == rollout.PhaseList().Length)
         {
             rollout.Become(Complete, why);
             return EventKind.RolloutCompleted;
