@@ -10,6 +10,7 @@ using Coppice.Agent.Slots;
 using Coppice.Agent.Storage;
 using Coppice.Agent.Updates;
 using Coppice.Inference;
+using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Runtimes.OnnxRuntime;
 using Coppice.Trust;
@@ -290,7 +291,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
 
     static JoinToken? Token(AgentOptions options) => options.JoinToken is not { } text ? null
         : JoinToken.TryParse(text, out var token) ? token
-        : throw new ArgumentException("joinToken: it is not one; it reads cpj_SECRET_ROOT and is made with 'coppice device token'.");
+        : throw new ArgumentException("joinToken: it is not one; it reads cpj_SECRET_ROOT and is made with 'coppice join-token create'.");
 
     static Sha256Digest? Root(AgentOptions options) => options.Root is not { } text ? null
         : Sha256Digest.TryParse(text, out var digest) ? digest

@@ -48,6 +48,9 @@ public sealed record UpdateState
     /// <summary>The sequence of the newest report put in the outbox.</summary>
     public long Reported { get; init; }
 
+    // Fifty of them go into one batch, with room for the rest.
+    const int MaxWhy = 2_000;
+
     /// <summary>Most refusals remembered.</summary>
     public const int MaxRefusals = 64;
 
@@ -61,7 +64,7 @@ public sealed record UpdateState
     }
 
     /// <summary>This state and a report more.</summary>
-    public UpdateState Reporting(Report report) => this with { Outbox = Outbox.Add(report with { Sequence = Reported + 1 }), Reported = Reported + 1 };
+    public UpdateState Reporting(Report report) => this with { Outbox = Outbox.Add(report with { Sequence = Reported + 1, Why = report.Why is { Length: > MaxWhy } ? report.Why[..MaxWhy] + "…" : report.Why }), Reported = Reported + 1 };
 
     /// <summary>A report about a slot, not numbered yet.</summary>
     public Report ReportOf(ReportKind kind, Slot slot, DateTimeOffset at, string? why = null) => new(0, at, kind, Model, slot.Release)
