@@ -7,7 +7,7 @@ namespace Coppice.Cli.Quickstart;
 
 /// <summary>Another <c>coppice</c> process, which says what happens in JSON lines on its standard output.</summary>
 /// <remarks>It is killed when this object goes: a quickstart leaves nothing running.</remarks>
-sealed class ChildProcess : IAsyncDisposable
+public sealed class ChildProcess : IAsyncDisposable
 {
     readonly Process process;
     readonly ConcurrentQueue<string> errors = new();
@@ -16,10 +16,16 @@ sealed class ChildProcess : IAsyncDisposable
 
     ChildProcess(Process process) => this.process = process;
 
-    /// <summary>Starts this very program with other arguments.</summary>
-    public static ChildProcess Start(IReadOnlyDictionary<string, string> environment, params IEnumerable<string> arguments)
+    /// <summary>This very program, to be started with other arguments.</summary>
+    public static string ThisProgram => Environment.ProcessPath ?? throw new InvalidOperationException("This program does not know its own path.");
+
+    /// <summary>Starts a process.</summary>
+    /// <param name="program">Path of <c>coppice</c>.</param>
+    /// <param name="environment">Variables put over this process's own.</param>
+    /// <param name="arguments">The command line.</param>
+    public static ChildProcess Start(string program, IReadOnlyDictionary<string, string> environment, params IEnumerable<string> arguments)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath ?? throw new InvalidOperationException("This program does not know its own path."))
+        var start = new ProcessStartInfo(program)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -43,8 +49,10 @@ sealed class ChildProcess : IAsyncDisposable
         return child;
     }
 
+    /// <summary>The process's number.</summary>
     public int Id => process.Id;
 
+    /// <summary>Whether it has ended.</summary>
     public bool HasExited => process.HasExited;
 
     /// <summary>What the process wrote to standard error, joined.</summary>
@@ -62,6 +70,10 @@ sealed class ChildProcess : IAsyncDisposable
 
     /// <summary>Waits for an event.</summary>
     /// <exception cref="QuickstartException">The process ended first, or the time is up; says what it wrote.</exception>
+    /// <param name="wanted">Tells the event.</param>
+    /// <param name="what">What the process should do, for the error when it does not.</param>
+    /// <param name="within">How long to wait.</param>
+    /// <param name="cancel">Stops waiting.</param>
     public async Task<JsonElement> EventAsync(Func<JsonElement, bool> wanted, string what, TimeSpan within, CancellationToken cancel)
     {
         var start = Stopwatch.GetTimestamp();
@@ -88,6 +100,16 @@ sealed class ChildProcess : IAsyncDisposable
         await process.WaitForExitAsync();
     }
 
+    /// <summary>SIGTERM, and waits for the orderly end.</summary>
+    /// <returns>The exit code.</returns>
+    public async Task<int> TerminateAsync(CancellationToken cancel)
+    {
+        // .NET sends no other signal than SIGKILL by itself; a closed standard input is no request that a daemon would heed.
+        using var kill = Process.Start("kill", ["-TERM", process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
+        await kill.WaitForExitAsync(cancel);
+        return await ExitAsync(cancel);
+    }
+
     /// <summary>Waits until the process ends by itself.</summary>
     public async Task<int> ExitAsync(CancellationToken cancel)
     {
@@ -104,6 +126,7 @@ sealed class ChildProcess : IAsyncDisposable
             events.Add(document.RootElement.Clone());
     }
 
+    /// <summary>Kills it if it still runs.</summary>
     public async ValueTask DisposeAsync()
     {
         if (!process.HasExited)
@@ -113,4 +136,4 @@ sealed class ChildProcess : IAsyncDisposable
 }
 
 /// <summary>The quickstart did not show what it should; says what was seen instead.</summary>
-sealed class QuickstartException(string message) : Exception(message);
+public sealed class QuickstartException(string message) : Exception(message);

@@ -57,7 +57,7 @@ public sealed record ReportPage(ImmutableArray<KeptReport> Reports, long? Next =
 public sealed record CreateJoinToken(TimeSpan ExpiresIn, int MaxUses)
 {
     /// <summary>Labels that devices get which join by it.</summary>
-    public ImmutableDictionary<string, string> Labels { get; init; } = [];
+    public ImmutableDictionary<string, string> Labels { get; init => field = value ?? []; } = [];
 }
 
 /// <summary>A new join token; its text is told only now.</summary>

@@ -112,6 +112,8 @@ static class RolloutsApi
             yield return new("policy.onFailure", $"{request.Policy.OnFailure.ToString().ToLowerInvariant()} does not stop a rollout; give hold or revert.");
         if (request.Windows.Length > MaxWindows)
             yield return new("windows", $"{request.Windows.Length} are too many; give at most {MaxWindows}.");
+        if (request.Salt is { Length: 0 or > StartRollout.MaxSalt })
+            yield return new("salt", $"has {request.Salt.Length} characters; give 1 to {StartRollout.MaxSalt}, or leave it out.");
         if (request.Why.Length > Reason.MaxLength)
             yield return new("why", $"has {request.Why.Length} characters; give at most {Reason.MaxLength}.");
     }

@@ -21,10 +21,11 @@ public sealed class BearingReleasesTests(MadeReleases releases) : IClassFixture<
     [Fact]
     public void The_pilot_is_fair_the_next_release_is_good_and_the_mislabelled_one_is_bad_where_it_counts()
     {
-        Assert.Equal(["1.0.0", "1.1.0", "1.2.0"], releases.Made.Releases.Select(release => release.Version));
+        Assert.Equal(["1.0.0", "1.1.0", "1.2.0", "1.2.1"], releases.Made.Releases.Select(release => release.Version));
         Assert.InRange(First.HeldOutAccuracy, 0.82, 0.92);
         Assert.InRange(Second.HeldOutAccuracy, 0.95, 1);
         Assert.InRange(Third.HeldOutAccuracy, 0.25, 0.7);
+        Assert.InRange(releases.Made.Releases[3].HeldOutAccuracy, 0.94, 1);
     }
 
     [Fact]

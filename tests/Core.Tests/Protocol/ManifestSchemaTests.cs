@@ -1,8 +1,8 @@
 using System.Reflection;
 using System.Text.Json;
-using Coppice.Core.Tests.House;
 using Coppice.Formats;
 using Coppice.Registry;
+using Coppice.Tests;
 
 namespace Coppice.Core.Tests.Protocol;
 

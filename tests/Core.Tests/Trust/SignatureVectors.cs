@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Coppice.Tests;
 
 namespace Coppice.Core.Tests.Trust;
 
@@ -7,10 +8,7 @@ sealed record SignatureVector(int Id, string Comment, string Key, byte[] Message
 {
     public static IReadOnlyList<SignatureVector> Read(string file)
     {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Coppice.slnx")))
-            folder = folder.Parent ?? throw new DirectoryNotFoundException("No folder above the tests holds Coppice.slnx.");
-        using var document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder.FullName, "tests", "Vectors", file)));
+        using var document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(RepositoryRoot.Path, "tests", "Vectors", file)));
         return
         [
             .. from test in document.RootElement.GetProperty("tests").EnumerateArray()

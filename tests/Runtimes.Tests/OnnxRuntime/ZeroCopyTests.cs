@@ -140,5 +140,20 @@ public sealed class ZeroCopyTests
         Assert.Contains("weights.bin", Assert.Throws<InferenceException>(() => OrtSession.Load(path)).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Mapped_weights_stay_in_the_file()
+    {
+        if (!OperatingSystem.IsLinux())
+            return; // only Linux tells what is mapped
+        using var temporary = new TemporaryFolder();
+        var path = temporary.Write("model.onnx", TinyModel.MatMul(256, 0, file: "weights.bin"));
+        temporary.Write("weights.bin", new byte[4 * 256 * 256]);
+
+        using var copied = OrtSession.Load(path);
+        Assert.DoesNotContain(temporary.File("weights.bin"), File.ReadAllText("/proc/self/maps"), StringComparison.Ordinal);
+        using var mapped = OrtSession.Load(path, new() { MapWeights = true });
+        Assert.Contains(temporary.File("weights.bin"), File.ReadAllText("/proc/self/maps"), StringComparison.Ordinal);
+    }
+
     static IModelSession Load(byte[] model) => new OnnxRuntime().Load(ModelSource.InMemory(ModelFormat.Onnx, model), SessionLimits.None);
 }
