@@ -112,6 +112,7 @@ public sealed class CoppiceAgentTests : IDisposable
         Assert.Contains("another agent", held.Message, StringComparison.Ordinal);
         var running = AgentStatus.Read(data);
         Assert.True(running.Running);
+        Assert.Contains("not tried again", string.Join(' ', running.Models.Single().Live!.Why), StringComparison.Ordinal);
         Assert.Equal(3, running.Models.Single().State.Refusals.Length + running.ReportsWaiting); // started, refused
         await agent.DisposeAsync();
 

@@ -90,10 +90,11 @@ sealed class RunningServer : IAsyncDisposable
     }
 
     /// <summary>What the workers' clocks would do.</summary>
-    public Task JudgeAsync()
+    public async Task JudgeAsync()
     {
         Get<Coppice.Server.Registry.ExpiryWorker>().Refresh();
-        return Get<RolloutWorker>().JudgeAsync(CancellationToken.None);
+        await Get<RolloutWorker>().JudgeAsync(CancellationToken.None);
+        await Get<PlanPublisher>().ReconcileAsync(CancellationToken.None); // the worker that a report woke may still be publishing
     }
 
     public async Task<RolloutView> RolloutAsync(string id = "r-1") => (await Client.GetRolloutAsync(id)).Rollout;

@@ -98,7 +98,7 @@ public sealed class UpdateContext
     public ImmutableArray<FileCheck> Checks { get; init; } = [];
 
     /// <summary>What people see of the update while it goes on.</summary>
-    public LiveModel Live { get; set; } = new(UpdateStep.Idle, [], null, 0, 0);
+    public LiveModel Live { get; set; } = new(UpdateStep.Idle, [], 0, 0);
 
     /// <summary>Told when <see cref="Live"/> changed.</summary>
     public Action Shown { get; init; } = () => { };

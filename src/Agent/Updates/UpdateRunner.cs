@@ -213,7 +213,7 @@ public sealed class UpdateRunner
             return saved;
         context.Happened(AgentEventKind.Damaged, $"{path} cannot be read; it is put aside, and the model is fetched anew");
         context.Disk.Rename(path, path + ".damaged");
-        return state;
+        return state with { Reported = context.Reports.TakenOf(context.Model) };
     }
 
     void TrySave(UpdateState next)

@@ -61,6 +61,7 @@ public sealed class FaultSimulationTests
         /// <summary>One thing happens, good or bad.</summary>
         public async Task GoOnAsync()
         {
+            time.Advance(TimeSpan.FromMilliseconds(1)); // so that no two things happen at one moment
             if (device is null)
             {
                 await LiveAsync(StartAsync);
@@ -264,7 +265,7 @@ public sealed class FaultSimulationTests
             while (device!.Queue.Waiting > 0)
                 Deliver();
             Assert.Equal(Enumerable.Range(1, delivered.Count).Select(n => (long)n), delivered.Keys);
-            Assert.Equal(delivered.Count, delivered.Values.Distinct().Count());
+            Assert.Empty(delivered.GroupBy(report => report.Value).Where(same => same.Count() > 1).Select(same => $"{same.Key}: {string.Join(", ", same.Select(report => report.Key))}"));
             Assert.Contains(delivered.Values, said => said.StartsWith($"{ReportKind.Settled} {wanted} ", StringComparison.Ordinal) || said.StartsWith($"{ReportKind.Switched} {wanted} ", StringComparison.Ordinal));
         }
     }
