@@ -27,7 +27,7 @@ sealed class Site : IAsyncDisposable
 
     public Uri Url { get; private set; } = null!;
 
-    string JoinToken { get; set; } = "";
+    public string JoinToken { get; private set; } = "";
 
     public static async Task<Site> StartAsync()
     {
