@@ -167,6 +167,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
             TimeSpan wait;
             try
             {
+                await send.WaitAsync(TimeSpan.Zero, closing.Token); // what asked for this round asks for no other
                 if (await link.EnrolAsync(identity, facts.Measure(), closing.Token))
                 {
                     identity = DeviceIdentity.OpenOrMake(disk, options.Device);
@@ -186,6 +187,8 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 if (live.Link != e.Message)
                     Tell(new(options.Time.GetUtcNow(), AgentEventKind.Trouble, e.Message));
                 live.Link = e.Message;
+                if (e is LinkException { Unknown: true } && options.JoinToken is not null)
+                    identity = identity with { Server = null }; // a server that lost its devices: the same id and key join again
                 wait = Backoff.After(++failures, options.Policy.Retry, options.Policy.Poll, random.NextDouble());
                 if ((e as LinkException)?.After is { } asked && asked > wait)
                     wait = asked;

@@ -10,7 +10,9 @@ public static class AgentCommand
 {
     static readonly Option<DirectoryInfo> Data = new("--data")
     {
-        Description = "Folder for everything the agent keeps.", Required = true, Recursive = true,
+        Description = "Folder for everything the agent keeps.",
+        Required = true,
+        Recursive = true,
     };
 
     static readonly Option<bool> Json = new("--json") { Description = "JSON for scripts; one object a line.", Recursive = true };

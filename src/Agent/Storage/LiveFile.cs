@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Agent.Link;
 using Coppice.Agent.Updates;
 using Coppice.Registry;
 
