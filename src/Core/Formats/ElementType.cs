@@ -20,4 +20,5 @@ public enum ElementType
     Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K,
     IQ2_XXS, IQ2_XS, IQ3_XXS, IQ1_S, IQ4_NL, IQ3_S, IQ2_S, IQ4_XS, IQ1_M,
     TQ1_0, TQ2_0, MXFP4, NVFP4,
+    Q1_0, Q2_0,
 }
