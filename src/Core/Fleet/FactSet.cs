@@ -1,0 +1,42 @@
+using System.Collections.Frozen;
+using System.Globalization;
+
+namespace Coppice.Fleet;
+
+/// <summary>What a device is (facts) and what the operator calls it (labels, under <c>label.</c>): names and values that selectors read.</summary>
+public sealed class FactSet
+{
+    /// <summary>Most facts and labels one device may have.</summary>
+    public const int MaxCount = 256;
+
+    /// <summary>Longest name or value, in characters.</summary>
+    public const int MaxText = 256;
+
+    readonly FrozenDictionary<string, string> values;
+
+    /// <param name="values">Names as <c>os</c>, <c>ram</c>, <c>runtime.onnxruntime</c>, <c>label.site</c>; values as text, sizes in bytes, flags as true or false.</param>
+    public FactSet(IEnumerable<KeyValuePair<string, string>> values) => this.values = values.ToFrozenDictionary(StringComparer.Ordinal);
+
+    /// <summary>No facts at all.</summary>
+    public static FactSet Empty { get; } = new([]);
+
+    /// <summary>All of them, in no order.</summary>
+    public IReadOnlyDictionary<string, string> Values => values;
+
+    /// <summary>The value of a fact, else of the label of that name, else null.</summary>
+    public string? Find(string name) =>
+        values.TryGetValue(name, out var value) || values.TryGetValue("label." + name, out value) ? value : null;
+
+    /// <summary>A fact that counts something.</summary>
+    public long? Number(string name) =>
+        Find(name) is { } text && long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number : null;
+
+    /// <summary>These facts with others put over them.</summary>
+    public FactSet With(IEnumerable<KeyValuePair<string, string>> others)
+    {
+        var merged = new Dictionary<string, string>(values, StringComparer.Ordinal);
+        foreach (var (name, value) in others)
+            merged[name] = value;
+        return new(merged);
+    }
+}

@@ -1,0 +1,106 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Coppice.Registry;
+
+namespace Coppice.Protocol;
+
+/// <summary>A device asks to be known: <c>POST /v1/enrol</c>. Sent again with the same id and key, it gives the same answer.</summary>
+/// <param name="Token">The join token's secret part.</param>
+/// <param name="Device">The id the device made for itself: 1 to 64 of a-z, 0-9, '-', '_', '.'.</param>
+/// <param name="Key">Secret that the device made for itself and proves itself with from now on: 32 random bytes, base64url.</param>
+/// <param name="Facts">What it is; see <see cref="Fleet.FactSet"/>.</param>
+public sealed record EnrolRequest(string Token, string Device, string Key, ImmutableDictionary<string, string> Facts);
+
+/// <summary>The device is known.</summary>
+/// <param name="Device">The id as it was taken.</param>
+/// <param name="Labels">What the operator calls the device, without the prefix <c>label.</c>.</param>
+public sealed record EnrolAnswer(string Device, ImmutableDictionary<string, string> Labels);
+
+/// <summary>What happened on a device: <c>POST /v1/reports</c> with <c>Authorization: Bearer DEVICE:KEY</c>.</summary>
+/// <param name="Reports">Oldest first, at most <see cref="MaxReports"/>; empty to say only that the device is there.</param>
+/// <param name="Facts">The facts now, when they changed since they were last taken; null otherwise.</param>
+public sealed record ReportBatch(ImmutableArray<Report> Reports, ImmutableDictionary<string, string>? Facts = null)
+{
+    /// <summary>Most reports in one batch.</summary>
+    public const int MaxReports = 50;
+
+    /// <summary>Most bytes of one batch.</summary>
+    public const int MaxBytes = 256 << 10;
+}
+
+/// <summary>The answer to a batch: what the device need not send again.</summary>
+/// <param name="Through">Reports up to this sequence number are kept.</param>
+/// <param name="Labels">The operator's labels now.</param>
+public sealed record ReportAnswer(long Through, ImmutableDictionary<string, string> Labels);
+
+/// <summary>One thing that happened. The device and <paramref name="Sequence"/> identify it, so that a repeat changes nothing.</summary>
+/// <param name="Sequence">1 and up, without gaps, for the life of the device's data folder.</param>
+/// <param name="At">By the device's clock.</param>
+/// <param name="Kind">What happened.</param>
+/// <param name="Model">To which model.</param>
+/// <param name="Release">Which release it is about.</param>
+public sealed record Report(long Sequence, DateTimeOffset At, ReportKind Kind, ModelName Model, SemanticVersion Release)
+{
+    /// <summary>The variant that was chosen.</summary>
+    public string? Variant { get; init; }
+
+    /// <summary>The rollout that brought it.</summary>
+    public string? Rollout { get; init; }
+
+    /// <summary>The rollout's attempt.</summary>
+    public int Attempt { get; init; }
+
+    /// <summary>In words for a person: why it was refused, taken back, or could not go on.</summary>
+    public string? Why { get; init; }
+
+    /// <summary>Bytes that came over the network for this update.</summary>
+    public long? BytesFetched { get; init; }
+
+    /// <summary>Bytes of the release's files on this device; the difference was saved.</summary>
+    public long? BytesTotal { get; init; }
+
+    /// <summary>Figures of a trial or of probation: accuracy, latencyP95Ms, memoryBytes…</summary>
+    public ImmutableDictionary<string, double>? Measures { get; init; }
+}
+
+/// <summary>What a report says.</summary>
+public enum ReportKind
+{
+    /// <summary>The device has begun to fetch a release.</summary>
+    Started,
+
+    /// <summary>The trial, or loading, failed: the release never served.</summary>
+    Refused,
+
+    /// <summary>The release serves, on probation.</summary>
+    Switched,
+
+    /// <summary>Probation is over: the release stays.</summary>
+    Settled,
+
+    /// <summary>The release served and was taken back.</summary>
+    TakenBack,
+
+    /// <summary>Nothing of the release fits the device; it looks again at the next poll.</summary>
+    Unfit,
+
+    /// <summary>The device stopped serving the model: its release is revoked and there is no other.</summary>
+    Stopped,
+}
+
+/// <summary>JSON of the messages between device and server.</summary>
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web,
+    NumberHandling = JsonNumberHandling.Strict,
+    AllowDuplicateProperties = false,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true,
+    MaxDepth = 16,
+    Converters = [typeof(SemanticVersionConverter), typeof(ModelNameConverter), typeof(NamedEnum<ReportKind>)])]
+[JsonSerializable(typeof(EnrolRequest))]
+[JsonSerializable(typeof(EnrolAnswer))]
+[JsonSerializable(typeof(ReportBatch))]
+[JsonSerializable(typeof(ReportAnswer))]
+public sealed partial class DeviceMessagesContext : JsonSerializerContext;
