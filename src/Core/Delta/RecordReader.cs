@@ -15,7 +15,7 @@ ref struct RecordReader(ReadOnlySpan<byte> bytes, long offset)
 
     public readonly long Position => offset + at;
 
-    public readonly MalformedPatchException Wrong(string problem) => new("record", Position, problem);
+    public readonly MalformedPatchException Wrong(string problem) => new(Position, problem);
 
     public byte Byte() => Bytes(1)[0];
 

@@ -8,6 +8,8 @@ sealed class SideWriter
 
     public int Count => symbols.Count;
 
+    public int RawBits => raw.Length * 8;
+
     public void Number(byte slot, byte context, uint number)
     {
         var token = Token.Of(number);

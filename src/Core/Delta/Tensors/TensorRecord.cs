@@ -100,6 +100,24 @@ sealed class TensorRecord
 
     public long Rows => (Elements + Columns - 1) / Columns;
 
+    /// <summary>As an explanation shows it: technique, what helps it, kind.</summary>
+    public override string ToString()
+    {
+        var text = Technique switch
+        {
+            Technique.FloatDifference or Technique.Integer when HasOld => "difference",
+            Technique.FloatFields when HasOld => "fields beside old",
+            Technique.FloatFields or Technique.Integer => "alone",
+            _ => HasOld ? "byte differences" : "bytes by place",
+        };
+        text += (Flags & TensorFlags.Threshold) != 0 ? ", pruned" : "";
+        text += IsTransposed ? ", transposed" : "";
+        text += IsArithmetic && OldLattice.Kind != Lattice.Kind ? $", cast from {OldLattice.Kind}" : "";
+        text += Gain != 1 ? $", times {Gain}" : "";
+        text += Rank != 0 ? $", rank {Rank}" : "";
+        return $"{text}, {(Technique == Technique.Strided ? $"records of {Columns}" : Lattice.Kind)}";
+    }
+
     public void WriteTo(RecordWriter record, ReadOnlySpan<byte> sideWords, ReadOnlySpan<byte> sideRaw)
     {
         record.Byte((byte)Technique);
