@@ -25,16 +25,40 @@ public static class PatchEncoder
         ArgumentNullException.ThrowIfNull(made);
         ArgumentNullException.ThrowIfNull(patch);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(oldFiles.Count, PatchLimits.MostOldFiles);
-        var old = new OldFiles([.. oldFiles.Select(source => source.Bytes)]);
-        var writer = new PatchWriter(patch);
-        writer.Header(new(
+        options ??= new();
+        var bytes = oldFiles.Select(source => source.Bytes).ToArray();
+        var old = new OldFiles(bytes);
+        var header = new PatchHeader(
             made.Bytes.Length, [.. SourceDigest.Of(made.Bytes)],
-            [.. oldFiles.Select(file => new OldFile(file.Bytes.Length, [.. SourceDigest.Of(file.Bytes).AsSpan(0, OldFile.DigestBytes)]))]));
+            [.. bytes.Select(file => new OldFile(file.Length, [.. SourceDigest.Of(file).AsSpan(0, OldFile.DigestBytes)]))]);
         var plan = FilePlan.Of(old, oldFiles, made);
-        var run = new EncoderRun(old, [.. oldFiles.Select(source => source.Bytes)], made.Bytes, plan, writer, options ?? new(), cancel);
-        var parts = run.Write();
-        return new(made.Bytes.Length, writer.Position, parts);
+        if (made.Bytes.Length > Comparable(options.Level))
+            return Write(plan, patch);
+
+        // In a small file the whole may be easier for the byte matcher than its parts are for the tensor techniques.
+        using var first = new MemoryStream();
+        using var second = new MemoryStream();
+        var typed = Write(plan, first);
+        var matched = Write(FilePlan.WholeAsBytes(made.Bytes), second);
+        (matched.PatchLength < typed.PatchLength ? second : first).WriteTo(patch);
+        return matched.PatchLength < typed.PatchLength ? matched : typed;
+
+        PatchExplanation Write(List<PlanStep> steps, Stream to)
+        {
+            var writer = new PatchWriter(to);
+            writer.Header(header);
+            var parts = new EncoderRun(old, bytes, made.Bytes, steps, writer, options, cancel).Write();
+            return new(made.Bytes.Length, writer.Position, parts);
+        }
     }
+
+    /// <summary>The longest new file that is also coded as bytes alone.</summary>
+    static long Comparable(PatchLevel level) => level switch
+    {
+        PatchLevel.Fast => 0,
+        PatchLevel.Default => 1 << 20,
+        _ => 16 << 20,
+    };
 
     /// <summary>Makes a patch from one file to another.</summary>
     /// <inheritdoc cref="Create(IReadOnlyList{PatchSource}, PatchSource, Stream, PatchOptions?, CancellationToken)"/>

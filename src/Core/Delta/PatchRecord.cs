@@ -33,7 +33,7 @@ static class PatchLimits
     };
 
     /// <summary>Bytes of the new file that one record of coded bytes makes.</summary>
-    public const int MostBytes = 1 << 20;
+    public const int MostBytes = 4 << 20;
 
     public const int MostOldFiles = 64;
 }

@@ -136,8 +136,9 @@ sealed record CodedTensor(TensorRecord Record, SideWriter Header, List<CodedFram
     }
 
     /// <summary>The payload of one frame.</summary>
-    public void WriteFrame(CodedFrame frame, ReadOnlySpan<SymbolModel?> models, RecordWriter record)
+    public byte[] Encode(CodedFrame frame, ReadOnlySpan<SymbolModel?> models)
     {
+        var record = new RecordWriter();
         record.Byte((byte)frame.Mode);
         if (frame.Side is { } side)
         {
@@ -154,5 +155,6 @@ sealed record CodedTensor(TensorRecord Record, SideWriter Header, List<CodedFram
             record.Bytes(words);
         }
         record.Bytes(frame.Raw);
+        return record.Written.ToArray();
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Delta.Bytes;
 using Coppice.Delta.Entropy;
 using Coppice.Delta.Tensors;
 using Coppice.Formats;
@@ -12,9 +13,14 @@ sealed class EncoderRun(
     /// <summary>Elements of the tensors of one segment: their symbols are in memory until the segment is written.</summary>
     const long SegmentElements = 1 << 24;
 
+    /// <summary>Share of its bytes that a tensor must still take for the byte matcher to be tried on it.</summary>
+    const double WorthMatching = 0.45;
+
     readonly FrameScratch[] scratches = [.. Enumerable.Range(0, Math.Clamp(options.Workers, 1, 64)).Select(_ => new FrameScratch())];
     readonly ImmutableArray<PatchPart>.Builder parts = ImmutableArray.CreateBuilder<PatchPart>();
     readonly RecordWriter record = new();
+    ByteEncoder? matcher;
+    long matchingLeft = options.Level switch { PatchLevel.Fast => 0, PatchLevel.Default => 2 << 20, _ => 64 << 20 };
     PoolSource? pool;
     int poolLeft;
 
@@ -128,18 +134,26 @@ sealed class EncoderRun(
 
     string WriteTensor(AlignedPart part, CodedTensor tensor, SymbolModel?[] models)
     {
+        var frames = tensor.Frames.ConvertAll(frame => tensor.Encode(frame, models));
         var (words, raw) = tensor.Header.Encode(models);
         record.Clear();
         tensor.Record.WriteTo(record, words, raw);
-        writer.Record(RecordKind.Tensor, record.Written);
-        foreach (var frame in tensor.Frames)
+        var typed = record.Length + frames.Sum(frame => (long)frame.Length);
+        if (typed > part.Length * WorthMatching && part.Length <= Math.Min(matchingLeft, PatchLimits.MostBytes))
         {
-            record.Clear();
-            tensor.WriteFrame(frame, models, record);
-            writer.Record(RecordKind.Frame, record.Written, frame.Checksum);
+            matchingLeft -= part.Length;
+            var payload = Match(part.Offset, (int)part.Length);
+            if (payload.Length < typed)
+                return WriteBytes(part, payload);
         }
+        writer.Record(RecordKind.Tensor, record.Written);
+        foreach (var (i, frame) in frames.Index())
+            writer.Record(RecordKind.Frame, frame, tensor.Frames[i].Checksum);
         return tensor.Record.ToString();
     }
+
+    /// <summary>What the byte matcher makes of a range of the new file.</summary>
+    ReadOnlySpan<byte> Match(long offset, int count) => (matcher ??= new(oldFiles, made)).Encode(offset, count).Payload.AsSpan();
 
     string WriteCopy(PlanStep step)
     {
@@ -180,7 +194,7 @@ sealed class EncoderRun(
         var (source, count) = pool!.Next(PatchLimits.MostBytes);
         record.Clear();
         record.Number(count);
-        record.Bytes(ByteCoding.Encode(oldFiles, source, 0, count));
+        record.Bytes(new ByteEncoder(oldFiles, source).Encode(0, count).Payload.AsSpan());
         var bytes = new byte[count];
         source.Read(0, bytes);
         writer.Record(RecordKind.Pool, record.Written, Checksum.Of(bytes));
@@ -193,14 +207,20 @@ sealed class EncoderRun(
         {
             var count = (int)Math.Min(PatchLimits.MostBytes, left);
             var at = part.End - left;
-            var bytes = new byte[count];
-            made.Read(at, bytes);
-            record.Clear();
-            record.Number(count);
-            record.Bytes(ByteCoding.Encode(oldFiles, made, at, count));
-            writer.Record(RecordKind.Bytes, record.Written, Checksum.Of(bytes));
+            WriteBytes(part with { Offset = at, Length = count }, Match(at, count));
             left -= count;
         }
+        return "bytes";
+    }
+
+    string WriteBytes(AlignedPart part, ReadOnlySpan<byte> payload)
+    {
+        var bytes = new byte[part.Length];
+        made.Read(part.Offset, bytes);
+        record.Clear();
+        record.Number(bytes.Length);
+        record.Bytes(payload);
+        writer.Record(RecordKind.Bytes, record.Written, Checksum.Of(bytes));
         return "bytes";
     }
 }

@@ -26,6 +26,9 @@ static class FilePlan
     /// <summary>Longer runs of bytes are coded where they stand.</summary>
     const int MostPooled = 1 << 16;
 
+    public static List<PlanStep> WholeAsBytes(IByteSource made) =>
+        made.Length == 0 ? [] : [new(StepKind.Bytes, new("", 0, made.Length, null, [], null))];
+
     public static List<PlanStep> Of(OldFiles old, IReadOnlyList<PatchSource> oldSources, PatchSource made)
     {
         var steps = new List<PlanStep>();
