@@ -14,6 +14,9 @@ ref struct BitReader(ReadOnlySpan<byte> bytes)
     /// <summary>Bytes touched so far.</summary>
     public readonly int BytesUsed => (int)((position + 7) / 8);
 
+    /// <summary>Goes on at a bit from the start.</summary>
+    public void Skip(long bit) => position = bit;
+
     /// <param name="count">0 to 32.</param>
     public uint Read(int count)
     {

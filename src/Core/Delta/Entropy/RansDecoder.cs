@@ -90,7 +90,6 @@ static class RansDecoder
     static int DecodeGathered(
         ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols)
     {
-        ref var map = ref MemoryMarshal.GetReference(model.Map);
         ref var context = ref MemoryMarshal.GetReference(contexts);
         ref var symbol = ref MemoryMarshal.GetReference(symbols);
         ref var words = ref MemoryMarshal.GetReference(bytes);
@@ -105,16 +104,13 @@ static class RansDecoder
         unsafe
         {
             fixed (uint* slots = model.Slots)
+            fixed (int* tables = model.SlotStarts)
             {
                 for (; i + Lanes <= symbols.Length && position <= last; i += Lanes)
                 {
-                    var table = Vector128.Create(
-                        Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i)), Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i + 1)),
-                        Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i + 2)), Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i + 3)),
-                        Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i + 4)), Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i + 5)),
-                        Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i + 6)), Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i + 7)),
-                        0, 0, 0, 0, 0, 0, 0, 0);
-                    var index = (Avx2.ConvertToVector256Int32(table).AsUInt32() << SymbolModel.ScaleBits) | (state & slotMask);
+                    var group = Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref context, i))).AsByte();
+                    var table = Avx2.GatherVector256(tables, Avx2.ConvertToVector256Int32(group), 4);
+                    var index = table.AsUInt32() | (state & slotMask);
                     var entry = Avx2.GatherVector256(slots, index.AsInt32(), 4);
 
                     // The lowest byte of every entry, packed to eight bytes.
@@ -178,7 +174,11 @@ static class RansDecoder
     static int FindLarge(ReadOnlySpan<byte> symbols, Span<ushort> large)
     {
         var count = 0;
-        for (var i = 0; i < symbols.Length; i++)
+        var i = 0;
+        for (; Vector256.IsHardwareAccelerated && i + 32 <= symbols.Length; i += 32)
+            for (var set = Vector256.GreaterThan(Vector256.Create(symbols[i..]), Vector256.Create((byte)(Token.Literals - 1))).ExtractMostSignificantBits(); set != 0; set &= set - 1)
+                large[count++] = (ushort)(i + System.Numerics.BitOperations.TrailingZeroCount(set));
+        for (; i < symbols.Length; i++)
         {
             large[count] = (ushort)i;
             count += symbols[i] >= Token.Literals ? 1 : 0;

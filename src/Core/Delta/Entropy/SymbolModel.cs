@@ -13,6 +13,7 @@ sealed class SymbolModel
     readonly ushort[][] frequencies; // [table][symbol]
     readonly ushort[][] starts;      // [table][symbol], sum of the frequencies before it
     readonly byte[] map;             // [context], the table
+    int[]? slotStarts;
     uint[]? slots;                   // [table × 2048 + slot]: symbol | (frequency - 1) << 8 | (slot - start) << 20
 
     SymbolModel(byte[] map, ushort[][] frequencies)
@@ -39,6 +40,9 @@ sealed class SymbolModel
 
     /// <summary>Decoding table, 2048 entries per frequency table: symbol, frequency less one (12 bits), offset in the symbol (12 bits).</summary>
     public uint[] Slots => slots ??= BuildSlots();
+
+    /// <summary>Where the table of each context begins in <see cref="Slots"/>.</summary>
+    public int[] SlotStarts => slotStarts ??= [.. map.Select(table => table << ScaleBits)];
 
     public (int Frequency, int Start) Of(int table, int symbol) => (frequencies[table][symbol], starts[table][symbol]);
 

@@ -139,11 +139,11 @@ sealed class EncoderRun(
         record.Clear();
         tensor.Record.WriteTo(record, words, raw);
         var typed = record.Length + frames.Sum(frame => (long)frame.Length);
-        if (typed > part.Length * WorthMatching && part.Length <= Math.Min(matchingLeft, PatchLimits.MostBytes))
+        if (typed > part.Length * WorthMatching && (options.Level == PatchLevel.Max || !part.Lattice!.Value.IsFloat) && part.Length <= Math.Min(matchingLeft, PatchLimits.MostBytes))
         {
             matchingLeft -= part.Length;
             var payload = Match(part.Offset, (int)part.Length);
-            if (payload.Length < typed)
+            if (payload.Length < typed * 0.99) // it is also slower to apply
                 return WriteBytes(part, payload);
         }
         writer.Record(RecordKind.Tensor, record.Written);

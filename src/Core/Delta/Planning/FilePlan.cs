@@ -33,7 +33,7 @@ static class FilePlan
     {
         var steps = new List<PlanStep>();
         var at = 0L;
-        foreach (var part in Alignment.Of(old, oldSources, made))
+        foreach (var part in made.Tensors.Tensors.IsEmpty ? TypeSniffer.Pieces(old, made.Bytes) : Alignment.Of(old, oldSources, made))
         {
             Gap(old, made.Bytes, at, part.Offset, steps);
             at = part.End;

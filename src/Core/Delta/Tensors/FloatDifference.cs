@@ -52,15 +52,24 @@ static class FloatDifference
         for (var i = done; i < bits.Length; i++)
             bits[i] = Add(lattice, predicted[i], Token.UnZigZag(symbols[i]));
 
-        var reader = new BitReader(raw);
+        var numbers = new RawNumbers(raw);
+        var (mask, sign) = (lattice.Mask, 1u << (lattice.Bits - 1));
+        var mirrors = lattice.Bits != 32;
         foreach (var i in large)
         {
             var token = symbols[i];
             if (token >= Token.Count)
                 return false;
-            bits[i] = Add(lattice, predicted[i], Token.UnZigZag(Token.Base[token] + reader.Read(Token.RawBits[token])));
+            var number = numbers.Next(token);
+            var difference = (number >> 1) ^ (uint)-(int)(number & 1);
+            var word = predicted[i];
+            if (mirrors && word >= FloatPrediction.Mirror)
+                difference = (uint)-(int)difference;
+            word &= mask;
+            var ordered = (((word & sign) != 0 ? ~word : word | sign) + difference) & mask;
+            bits[i] = (ordered & sign) != 0 ? ordered ^ sign : ~ordered & mask;
         }
-        return !reader.Overrun && reader.BytesUsed == raw.Length;
+        return numbers.Ended;
     }
 
     static int RebuildVectors(Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, Span<uint> bits)

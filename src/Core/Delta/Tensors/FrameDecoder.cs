@@ -97,7 +97,7 @@ static class FrameDecoder
         TensorRecord tensor, FrameScratch scratch, int count, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ReadOnlySpan<byte> raw, bool vectors) =>
         tensor.Technique == Technique.FloatDifference
             ? FloatDifference.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, count), symbols, large, raw, scratch.New.AsSpan(0, count), vectors)
-            : IntegerPrediction.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, count), symbols, large, raw, scratch.New.AsSpan(0, count));
+            : IntegerPrediction.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, count), symbols, large, raw, scratch.New.AsSpan(0, count), vectors);
 
     static void Correct(TensorRecord tensor, int count, ref SideReader side, SymbolModel model, FrameScratch scratch, RecordReader payload)
     {

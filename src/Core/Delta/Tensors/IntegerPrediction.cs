@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Coppice.Delta.Entropy;
 
 namespace Coppice.Delta.Tensors;
@@ -36,7 +38,7 @@ static class IntegerPrediction
                 Span(
                     lattice, ratio, tensor.Rank != 0 ? products[at..] : default, Math.Min(tensor.Step * perStep, 1e30f), scale,
                     tensor.ColumnScales.AsSpan().IsEmpty ? default : tensor.ColumnScales.AsSpan(column + at),
-                    scratch.Old.AsSpan()[span], scratch.Predicted.AsSpan()[span], scratch.Contexts.AsSpan()[span]);
+                    scratch.Old.AsSpan()[span], scratch.Predicted.AsSpan()[span], scratch.Contexts.AsSpan()[span], vectors);
             }
             start += length;
         }
@@ -44,11 +46,14 @@ static class IntegerPrediction
 
     static void Span(
         Lattice lattice, int ratio, ReadOnlySpan<int> products, float step, int scale, ReadOnlySpan<int> columnScales,
-        ReadOnlySpan<uint> old, Span<uint> predicted, Span<byte> contexts)
+        ReadOnlySpan<uint> old, Span<uint> predicted, Span<byte> contexts, bool vectors)
     {
         ratio = Math.Clamp(ratio, -MostRatio, MostRatio);
         var high = Math.Min(lattice.High, (1 << (lattice.Bits - 1)) - 1);
-        for (var i = 0; i < old.Length; i++)
+        var done = vectors && Vector256.IsHardwareAccelerated
+            ? SpanVectors(lattice, ratio, products, step, scale, columnScales, high, old, predicted, contexts)
+            : 0;
+        for (var i = done; i < old.Length; i++)
         {
             var code = (int)old[i];
             var fixedPoint = code * ratio;
@@ -61,6 +66,36 @@ static class IntegerPrediction
             contexts[i] = (byte)(activity << 4 | edge << 3 | Place.Of(offset));
             predicted[i] = (uint)rounded & 0xFFFF | (offset < 0 ? FloatPrediction.Mirror : 0);
         }
+    }
+
+    static int SpanVectors(
+        Lattice lattice, int ratio, ReadOnlySpan<int> products, float step, int scale, ReadOnlySpan<int> columnScales, int high,
+        ReadOnlySpan<uint> old, Span<uint> predicted, Span<byte> contexts)
+    {
+        var ratios = Vector256.Create(ratio);
+        var steps = Vector256.Create(step);
+        var (lowest, highest) = (Vector256.Create(lattice.Low), Vector256.Create(high));
+        var (mostAddend, leastAddend) = (Vector256.Create(MostAddend), Vector256.Create(-MostAddend));
+        var (half, most) = (Vector256.Create(Place.Half), Vector256.Create(15));
+        var (lowEdge, highEdge) = (Vector256.Create(lattice.Low + 1), Vector256.Create(lattice.High - 1));
+        var rowScale = Vector256.Create(scale);
+        var i = 0;
+        for (; i + 8 <= old.Length; i += 8)
+        {
+            var code = Vector256.Create(old[i..]).AsInt32();
+            var fixedPoint = code * ratios;
+            if (!products.IsEmpty)
+                fixedPoint += Vector256.ConvertToInt32(Vector256.Min(Vector256.Max(
+                    Vector256.ConvertToSingle(Vector256.Create(products[i..])) * steps, leastAddend), mostAddend));
+            var rounded = Vector256.Min(Vector256.Max((fixedPoint + half) >> 16, lowest), highest);
+            var offset = Vector256.Min(Vector256.Max(fixedPoint - (rounded << 16), -half), half);
+            var sum = columnScales.IsEmpty ? rowScale : rowScale + Vector256.Create(columnScales[i..]);
+            var activity = Vector256.Min(Vector256.Max((sum * 171) >> 8, Vector256<int>.Zero), most);
+            var edge = Vector256.LessThan(code, lowEdge) | Vector256.GreaterThan(code, highEdge);
+            FloatPrediction.Narrow(activity << 4 | edge & Vector256.Create(8) | Place.Of(offset), contexts[i..]);
+            (rounded.AsUInt32() & Vector256.Create(0xFFFFu) | offset.AsUInt32() & Vector256.Create(FloatPrediction.Mirror)).CopyTo(predicted[i..]);
+        }
+        return i;
     }
 
     /// <summary>Old step over new step with 16 fractional bits, and 65,536 over the new step.</summary>
@@ -89,18 +124,41 @@ static class IntegerPrediction
     }
 
     public static bool Rebuild(
-        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ReadOnlySpan<byte> raw, Span<uint> codes)
+        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ReadOnlySpan<byte> raw,
+        Span<uint> codes, bool vectors)
     {
-        for (var i = 0; i < codes.Length; i++)
+        var done = vectors && Vector256.IsHardwareAccelerated ? RebuildVectors(lattice, predicted, symbols, codes) : 0;
+        for (var i = done; i < codes.Length; i++)
             codes[i] = Add(lattice, predicted[i], Token.UnZigZag(symbols[i]));
-        var reader = new BitReader(raw);
+        var numbers = new RawNumbers(raw);
         foreach (var i in large)
         {
-            var token = symbols[i];
-            if (token >= Token.Count)
+            if (symbols[i] >= Token.Count)
                 return false;
-            codes[i] = Add(lattice, predicted[i], Token.UnZigZag(Token.Base[token] + reader.Read(Token.RawBits[token])));
+            codes[i] = Add(lattice, predicted[i], Token.UnZigZag(numbers.Next(symbols[i])));
         }
-        return !reader.Overrun && reader.BytesUsed == raw.Length;
+        return numbers.Ended;
+    }
+
+    static int RebuildVectors(Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, Span<uint> codes)
+    {
+        var shift = 32 - lattice.Bits;
+        var i = 0;
+        for (; i + 16 <= codes.Length; i += 16)
+        {
+            var (low, high) = Vector128.Widen(Vector128.Create(symbols[i..]));
+            Eight(predicted[i..], Vector256.Create(Vector128.WidenLower(low), Vector128.WidenUpper(low))).CopyTo(codes[i..]);
+            Eight(predicted[(i + 8)..], Vector256.Create(Vector128.WidenLower(high), Vector128.WidenUpper(high))).CopyTo(codes[(i + 8)..]);
+        }
+        return i;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        Vector256<uint> Eight(ReadOnlySpan<uint> from, Vector256<uint> symbol)
+        {
+            var word = Vector256.Create(from).AsInt32();
+            var difference = (symbol >> 1).AsInt32() ^ -(symbol & Vector256<uint>.One).AsInt32();
+            var flip = word >> 31;
+            return (((word << 16 >> 16) + ((difference ^ flip) - flip)) << shift >> shift).AsUInt32();
+        }
     }
 }
