@@ -148,7 +148,7 @@ public sealed class PatchDecoder
             switch (patch.Kind)
             {
                 case RecordKind.Models:
-                    ReadModels();
+                    ModelRecord.Read(patch, models);
                     break;
                 case RecordKind.Tensor:
                     CheckTensorEnded();
@@ -233,20 +233,6 @@ public sealed class PatchDecoder
         application.Progress?.Invoke(progress);
     }
 
-    void ReadModels()
-    {
-        var bits = new BitReader(patch.Payload);
-        Array.Clear(models);
-        var count = bits.Read(6);
-        for (var i = 0; i < count; i++)
-        {
-            var slot = bits.Read(5);
-            models[slot] = SymbolModel.Read(ref bits, out var problem) ?? throw Wrong(problem);
-        }
-        if (bits.Overrun || bits.BytesUsed != patch.Payload.Length)
-            throw Wrong("the models do not fill their record.");
-    }
-
     void Copy()
     {
         var record = patch.Record;
@@ -307,7 +293,9 @@ public sealed class PatchDecoder
             throw Wrong($"{pool.Length - poolUsed} bytes of the pool were not used.");
         pool = new byte[(int)record.Number(Math.Min(PatchLimits.MostBytes, header.NewLength))];
         poolUsed = 0;
-        ByteCoding.Decode(record.Bytes(record.Left), oldFiles, new MemorySource(default), 0, pool, patch.PayloadOffset);
+        var from = record.Number(old.Length);
+        var window = new SliceSource(old, from, record.Number(old.Length - from));
+        ByteCoding.Decode(record.Bytes(record.Left), [window], new MemorySource(default), 0, pool, patch.PayloadOffset);
         if (Checksum.Of(pool) != patch.Sum)
             throw Wrong("coded bytes are damaged; fetch the patch again.");
     }

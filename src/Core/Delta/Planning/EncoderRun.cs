@@ -16,6 +16,10 @@ sealed class EncoderRun(
     /// <summary>Share of its bytes that a tensor must still take for the byte matcher to be tried on it.</summary>
     const double WorthMatching = 0.45;
 
+    /// <summary>Old files up to this length are all searched for what stands between tensors; of longer ones the beginning, where headers are.</summary>
+    const long WholeWindow = 128 << 20;
+    const long CutWindow = 32 << 20;
+
     readonly FrameScratch[] scratches = [.. Enumerable.Range(0, Math.Clamp(options.Workers, 1, 64)).Select(_ => new FrameScratch())];
     readonly ImmutableArray<PatchPart>.Builder parts = ImmutableArray.CreateBuilder<PatchPart>();
     readonly RecordWriter record = new();
@@ -119,16 +123,10 @@ sealed class EncoderRun(
             tensor.Record.Slot = slot;
             tensor.CountInto(histograms);
         }
-        var bits = new BitWriter();
-        var used = Enumerable.Range(0, SideModels.Slots).Where(slot => histograms[slot] is not null && (slot != SideModels.FactorSlot || tensors.Exists(t => t.Record.Rank != 0))).ToArray();
-        bits.Write((uint)used.Length, 6);
-        foreach (var slot in used)
-        {
-            models[slot] = ModelBuilder.Build(histograms[slot]!);
-            bits.Write((uint)slot, 5);
-            models[slot]!.WriteTo(bits);
-        }
-        writer.Record(RecordKind.Models, bits.ToArray());
+        foreach (var (slot, counts) in histograms.Index())
+            if (counts is not null && (slot != SideModels.FactorSlot || tensors.Exists(tensor => tensor.Record.Rank != 0)))
+                models[slot] = ModelBuilder.Build(counts);
+        writer.Record(RecordKind.Models, ModelRecord.Write(models));
         return models;
     }
 
@@ -136,6 +134,7 @@ sealed class EncoderRun(
     {
         var frames = tensor.Frames.ConvertAll(frame => tensor.Encode(frame, models));
         var (words, raw) = tensor.Header.Encode(models);
+        tensor.Record.Name = part.Name;
         record.Clear();
         tensor.Record.WriteTo(record, words, raw);
         var typed = record.Length + frames.Sum(frame => (long)frame.Length);
@@ -194,7 +193,10 @@ sealed class EncoderRun(
         var (source, count) = pool!.Next(PatchLimits.MostBytes);
         record.Clear();
         record.Number(count);
-        record.Bytes(new ByteEncoder(oldFiles, source).Encode(0, count).Payload.AsSpan());
+        var window = Math.Min(old.Length, old.Length <= WholeWindow ? WholeWindow : CutWindow);
+        record.Number(0);
+        record.Number(window);
+        record.Bytes(new ByteEncoder([new SliceSource(old, 0, window)], source).Encode(0, count).Payload.AsSpan());
         var bytes = new byte[count];
         source.Read(0, bytes);
         writer.Record(RecordKind.Pool, record.Written, Checksum.Of(bytes));

@@ -1,3 +1,4 @@
+using System.Text;
 using Coppice.Delta.Entropy;
 
 namespace Coppice.Delta.Tensors;
@@ -38,6 +39,12 @@ sealed class TensorRecord
     public const int MostRank = 64;
     /// <summary>A matrix with factors has at least this many columns, so that a frame has at most 2,048 rows of them.</summary>
     public const int LeastRankColumns = 32;
+
+    /// <summary>Bytes of a name in UTF-8, at most.</summary>
+    public const int MostNameBytes = 255;
+
+    /// <summary>The tensor's name, for people; may be empty.</summary>
+    public string Name { get; set; } = "";
 
     public required Technique Technique { get; init; }
     public required Lattice Lattice { get; init; }
@@ -123,6 +130,10 @@ sealed class TensorRecord
         record.Byte((byte)Technique);
         record.Byte((byte)Lattice.Kind);
         record.Byte((byte)Flags);
+        var name = Encoding.UTF8.GetBytes(Name).AsSpan();
+        name = name[..Math.Min(name.Length, MostNameBytes)];
+        record.Byte((byte)name.Length);
+        record.Bytes(name);
         record.Byte(Slot);
         record.Byte((byte)PlaceBits);
         record.Number(Elements);
@@ -176,13 +187,14 @@ sealed class TensorRecord
             throw record.Wrong($"{(byte)technique} is no technique; a newer version of this program may know it.");
         var lattice = ReadLattice(ref record);
         var flags = (TensorFlags)record.Byte();
+        var name = Encoding.UTF8.GetString(record.Bytes(record.Byte()));
         var slot = record.Byte();
         var placeBits = record.Byte();
         var elements = record.Number(long.MaxValue / 8);
         var columns = (int)record.Number(FrameElements);
         var tensor = new TensorRecord
         {
-            Technique = technique, Lattice = lattice, Flags = flags, Elements = elements, Columns = columns,
+            Name = name, Technique = technique, Lattice = lattice, Flags = flags, Elements = elements, Columns = columns,
             Slot = slot, PlaceBits = placeBits, ScaleBase = record.Signed(1 << 12),
         };
         if (tensor.HasOld)
