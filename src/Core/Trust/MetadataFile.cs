@@ -108,7 +108,7 @@ public static class MetadataFile
         return new MetadataFile<TRole>(role, bytes, reader.Canonical(signed), read(reader, signed), signatures);
     }
 
-    static ImmutableArray<MetadataSignature> ReadSignatures(MetadataReader reader, JsonElement envelope)
+    internal static ImmutableArray<MetadataSignature> ReadSignatures(MetadataReader reader, JsonElement envelope)
     {
         var signatures = ImmutableArray.CreateBuilder<MetadataSignature>();
         var seen = new HashSet<string>(StringComparer.Ordinal);

@@ -9,7 +9,7 @@ public sealed class ReaderFuzzTests
     const int LargestSeed = 64 * 1024;
 
     /// <summary>A small file may cost this much however it is damaged: the readers' windows, and what they keep of each byte.</summary>
-    static long Allowance(int fileBytes) => 512 * 1024 + 400L * fileBytes;
+    static long Allowance(int fileBytes) => 192 * 1024 + 64L * fileBytes;
 
     static int Cases => int.TryParse(Environment.GetEnvironmentVariable("COPPICE_FUZZ_CASES"), out var cases) ? cases : DefaultCases;
 

@@ -36,7 +36,9 @@ public sealed class FolderMetadataStore : IMetadataStore
     public ReadOnlyMemory<byte>? Read(string role)
     {
         var file = new FileInfo(FileOf(role));
-        return file.Exists && file.Length <= MostBytes ? File.ReadAllBytes(file.FullName) : null;
+        if (!file.Exists || file.Length > MostBytes)
+            return null;
+        return File.ReadAllBytes(file.FullName);
     }
 
     /// <inheritdoc/>
