@@ -56,6 +56,7 @@ public sealed class PatchDecoder
     readonly Batch batch;
     TensorRecord? tensor;
     long tensorFrame;
+    byte[] copied = [];
     byte[] pool = [];
     int poolUsed;
     PatchProgress progress;
@@ -237,36 +238,20 @@ public sealed class PatchDecoder
     {
         var record = patch.Record;
         var from = record.Number(old.Length);
-        var count = record.Number(Math.Min(old.Length - from, header.NewLength - progress.NewOffset));
+        var count = (int)record.Number(Math.Min(PatchLimits.MostBytes, Math.Min(old.Length - from, header.NewLength - progress.NewOffset)));
         record.End();
         if (IsWritten)
         {
             progress = new(progress.Frames + 1, progress.NewOffset + count);
             return;
         }
-        // The checksum is of the whole range, so it is read twice: nothing unchecked is written.
-        var sum = new RunningChecksum();
-        var buffer = scratches[0].NewBytes;
-        for (var at = 0L; at < count; at += buffer.Length)
-            sum.Add(ReadOld(buffer, from + at, count - at));
-        if (sum.Value != patch.Sum)
-            throw Wrong($"bytes {from} to {from + count} of the old files are not what the patch was made from.");
-        for (var at = 0L; at < count; at += buffer.Length)
-        {
-            cancel.ThrowIfCancellationRequested();
-            var part = ReadOld(buffer, from + at, count - at);
-            output.Write(part);
-            hash.AppendData(part);
-        }
-        progress = new(progress.Frames + 1, progress.NewOffset + count);
-        application.Progress?.Invoke(progress);
-    }
-
-    ReadOnlySpan<byte> ReadOld(byte[] buffer, long from, long left)
-    {
-        var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, left));
+        if (copied.Length < count)
+            copied = new byte[count];
+        var part = copied.AsSpan(0, count);
         old.Read(from, part);
-        return part;
+        if (Checksum.Of(part) != patch.Sum)
+            throw Wrong($"bytes {from} to {from + count} of the old files are not what the patch was made from.");
+        Write(part);
     }
 
     void MakeBytes()

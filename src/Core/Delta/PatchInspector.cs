@@ -16,12 +16,24 @@ public static class PatchInspector
         ArgumentNullException.ThrowIfNull(patch);
         var reader = new PatchReader(patch);
         var header = PatchHeader.Read(reader);
-        var walk = new Walk(reader, header);
-        walk.Run();
-        return (header, new(header.NewLength, reader.Position, walk.Parts.ToImmutable()));
+        var inspection = new Inspection(reader, header, null);
+        inspection.Run();
+        return (header, new(header.NewLength, reader.Position, inspection.Parts.ToImmutable()));
     }
 
-    sealed class Walk(PatchReader patch, PatchHeader header)
+    /// <summary>Sees every record; frames with their tensor and their index in it.</summary>
+    internal delegate void Visitor(RecordKind kind, RecordReader record, TensorRecord? tensor, long frame, PatchHeader header);
+
+    /// <summary>Walks through a patch and shows every record.</summary>
+    internal static PatchHeader Walk(Stream patch, Visitor visitor)
+    {
+        var reader = new PatchReader(patch);
+        var header = PatchHeader.Read(reader);
+        new Inspection(reader, header, visitor).Run();
+        return header;
+    }
+
+    sealed class Inspection(PatchReader patch, PatchHeader header, Visitor? visitor)
     {
         readonly SymbolModel?[] models = new SymbolModel?[SideModels.Slots];
         TensorRecord? tensor;
@@ -49,6 +61,7 @@ public static class PatchInspector
         {
             if (tensor is not null && (patch.Kind != RecordKind.Frame || frames == 0))
                 throw record.Wrong($"a {patch.Kind} record stands between the frames of a tensor.");
+            visitor?.Invoke(patch.Kind, record, tensor, tensor is null ? 0 : tensor.Frames - frames, header);
             switch (patch.Kind)
             {
                 case RecordKind.Models:
@@ -70,7 +83,7 @@ public static class PatchInspector
                     throw record.Wrong("a frame belongs to no tensor.");
                 case RecordKind.Copy:
                     record.Number(header.OldLength);
-                    Add("", "copy", record.Number(header.NewLength - offset), size(), 0);
+                    Add("", "copy", record.Number(Math.Min(PatchLimits.MostBytes, header.NewLength - offset)), size(), 0);
                     break;
                 case RecordKind.Bytes:
                     Add("", "bytes", record.Number(Math.Min(PatchLimits.MostBytes, header.NewLength - offset)), size(), 0);

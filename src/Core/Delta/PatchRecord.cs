@@ -32,7 +32,7 @@ static class PatchLimits
         _ => 64,
     };
 
-    /// <summary>Bytes of the new file that one record of coded bytes makes.</summary>
+    /// <summary>Bytes of the new file that one record makes: a device gathers no more before it writes.</summary>
     public const int MostBytes = 4 << 20;
 
     public const int MostOldFiles = 64;

@@ -156,18 +156,16 @@ sealed class EncoderRun(
 
     string WriteCopy(PlanStep step)
     {
-        record.Clear();
-        record.Number(step.From);
-        record.Number(step.Part.Length);
-        var sum = new RunningChecksum();
-        var buffer = new byte[(int)Math.Min(step.Part.Length, 1 << 18)];
+        var buffer = new byte[(int)Math.Min(step.Part.Length, PatchLimits.MostBytes)];
         for (var at = 0L; at < step.Part.Length; at += buffer.Length)
         {
             var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, step.Part.Length - at));
             old.Read(step.From + at, part);
-            sum.Add(part);
+            record.Clear();
+            record.Number(step.From + at);
+            record.Number(part.Length);
+            writer.Record(RecordKind.Copy, record.Written, Checksum.Of(part));
         }
-        writer.Record(RecordKind.Copy, record.Written, sum.Value);
         return "copy";
     }
 
