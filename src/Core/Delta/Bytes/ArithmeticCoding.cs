@@ -140,12 +140,6 @@ struct CostMeter : IBitCoder
     }
 }
 
-/// <summary>Codes nothing: the bits are known, only the models learn.</summary>
-struct NoCoder : IBitCoder
-{
-    public readonly int Code(int bit, int one) => bit;
-}
-
 static class Interval
 {
     /// <summary>Zeros a reader may see after the end of its stream: what is read ahead, and zeros a writer dropped.</summary>

@@ -19,6 +19,7 @@ public sealed class ByteDecoder
     readonly IByteSource _made;
     readonly SourceWindow _window;
     readonly StrongFrame _strong;
+    readonly FastFrame _fast;
 
     /// <param name="olds">The old files, in the encoder's order.</param>
     /// <param name="made">The new file so far. Every byte before a frame can be read when the frame is decoded.</param>
@@ -30,6 +31,7 @@ public sealed class ByteDecoder
         _made = made;
         _window = new SourceWindow(olds, made);
         _strong = new StrongFrame(olds.Count, _window);
+        _fast = new FastFrame(olds.Count, _window);
     }
 
     /// <summary>Makes the bytes of a frame.</summary>
@@ -59,6 +61,9 @@ public sealed class ByteDecoder
                 _strong.Begin(header);
                 _strong.Decode(ref coder, output, start);
                 coder.Finish();
+                break;
+            case FrameKind.Fast:
+                _fast.Decode(payload, output, start);
                 break;
             default:
                 throw new MalformedPatchException(0, $"byte frame: a first byte of {payload[0]} names no kind of frame that makes {output.Length} of {payload.Length} bytes; update this program or fetch the patch again.");

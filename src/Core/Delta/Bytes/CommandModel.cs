@@ -4,11 +4,13 @@ namespace Coppice.Delta.Bytes;
 sealed class CommandModel
 {
     const int Limit = 30;
+    const int Near = 1 << 12;
 
     readonly uint[] _relations = new uint[3 * 8];
     readonly uint[] _aligned = new uint[4];
     readonly AdaptiveNumber _source = new();
     readonly AdaptiveNumber _shift = new();
+    readonly AdaptiveNumber _near = new();
     readonly AdaptiveNumber _distance = new();
     readonly AdaptiveNumber[] _copy = [new(), new()];
     readonly AdaptiveNumber[] _literals = [new(), new()];
@@ -28,7 +30,7 @@ sealed class CommandModel
     {
         _relations.AsSpan().Fill(AdaptiveBits.Fresh);
         _aligned.AsSpan().Fill(AdaptiveBits.Fresh);
-        foreach (var number in (AdaptiveNumber[])[_source, _shift, _distance, .. _copy, .. _literals])
+        foreach (var number in (AdaptiveNumber[])[_source, _shift, _near, _distance, .. _copy, .. _literals])
             number.Reset();
         _shifts.AsSpan().Clear();
         _recent = Relations.Start;
@@ -47,7 +49,7 @@ sealed class CommandModel
         var shift = command.From - position;
         var index = _recent.Find(source, shift);
         var node = 1;
-        // 0: the last relation, 10: the one before, 110, 1110, 1111: a new one.
+        // 0: the last relation, 10: the one before, 110, 1110; 11111: near the last; 11110: a new one.
         var chosen = 0;
         for (; chosen < Relations.Count; chosen++)
         {
@@ -58,6 +60,13 @@ sealed class CommandModel
         if (chosen < Relations.Count)
         {
             (source, shift) = _recent[chosen];
+        }
+        else if (AdaptiveBits.Code(ref coder, ref _relations[_state * 8 + node], source == _recent[0].Source && Math.Abs(shift - _recent[0].Shift) < Near ? 1 : 0, Limit) != 0)
+        {
+            source = _recent[0].Source;
+            var moved = shift - _recent[0].Shift;
+            var coded = _near.Code(ref coder, moved >= 0 ? moved << 1 : (-1 - moved) << 1 | 1);
+            shift = unchecked(_recent[0].Shift + ((coded & 1) == 0 ? coded >> 1 : -1 - (coded >> 1)));
         }
         else
         {

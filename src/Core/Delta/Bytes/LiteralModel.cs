@@ -263,16 +263,6 @@ sealed class LiteralModel
         return _repeatLength > 0 ? frame[_repeatAt] : 0;
     }
 
-    /// <summary>Learns from bytes that are known to both sides, as if they had been coded.</summary>
-    public void Learn(ReadOnlySpan<byte> bytes, long origin)
-    {
-        var ignored = new NoCoder();
-        for (var place = 0; place < bytes.Length; place++)
-            Code(ref ignored, bytes[place], bytes, place, origin, -1);
-        _repeatLength = _repeatAt = 0;
-        _repeats?.AsSpan().Clear(); // its places are not of the frame
-    }
-
     /// <summary>Ends a running repeat: bytes were made without this model.</summary>
     public void Skip() => _repeatLength = 0;
 }

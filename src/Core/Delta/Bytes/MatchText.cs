@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -14,43 +15,55 @@ readonly record struct TextPart(int Source, long Offset, int Start, int Length)
 }
 
 /// <summary>Parts of old files and then the new bytes, in one array, with an index of where strings came before.</summary>
-/// <remarks>17 bytes per byte of text and 16 MiB: two chains of places, of 4 (or 6) and of 16 equal bytes.</remarks>
+/// <remarks>
+/// 5 bytes per byte of text and at most 34 MiB besides: a chain of the places of equal strings of 6 bytes, the last place of strings of 4,
+/// and four places of strings of 16, of which every place is noted in texts up to 4 MiB and fewer in longer ones.
+/// </remarks>
 sealed class MatchText
 {
+    /// <summary>Bytes that a long string has at least.</summary>
     public const int LongLength = 16;
 
+    const int LongPlaces = 4;
+    const int MostLongBits = 20;
+    const int ShortLength = 6;
+    const int LeastLength = 4;
+    const int LeastBits = 16;
+
     readonly byte[] _bytes;
-    readonly int[] _shortHeads;
-    readonly int[] _longHeads;
-    readonly int[] _shortBefore;
-    readonly int[] _longBefore;
+    readonly int[] _heads;
+    readonly int[] _before;
+    readonly int[] _least = new int[1 << LeastBits];
+    readonly int[] _long;
     readonly int _hashBits;
+    readonly int _longBits;
+    readonly int _longStep;
     int _indexed;
 
     /// <param name="parts">Where each part begins in a source; the last part is of the new file.</param>
     /// <param name="read">Fills a part's bytes.</param>
-    /// <param name="shortLength">3 to 8: the length of the strings that the first chain joins.</param>
-    public MatchText(IReadOnlyList<TextPart> parts, Action<TextPart, Span<byte>> read, int shortLength)
+    public MatchText(IReadOnlyList<TextPart> parts, Action<TextPart, Span<byte>> read)
     {
         Parts = parts;
-        ShortLength = shortLength;
         var length = parts[^1].End;
         _bytes = new byte[length + 8]; // whole words can be read at the end
         foreach (var part in parts)
             read(part, _bytes.AsSpan(part.Start, part.Length));
         Length = length;
-        _hashBits = Math.Clamp(Interval.Length((uint)length), 12, 21);
-        _shortHeads = new int[1 << _hashBits];
-        _longHeads = new int[1 << _hashBits];
-        _shortHeads.AsSpan().Fill(-1);
-        _longHeads.AsSpan().Fill(-1);
-        _shortBefore = new int[length];
-        _longBefore = new int[length];
+        _hashBits = Math.Clamp(Interval.Length((uint)length), 10, 21);
+        _longBits = Math.Clamp(Interval.Length((uint)length) - 1, 8, MostLongBits);
+        _longStep = 1;
+        while (length / _longStep > LongPlaces << _longBits)
+            _longStep *= 2;
+        _heads = new int[1 << _hashBits];
+        _before = new int[length];
+        _long = new int[LongPlaces << _longBits];
+        _heads.AsSpan().Fill(-1);
+        _least.AsSpan().Fill(-1);
+        _long.AsSpan().Fill(-1);
     }
 
     public IReadOnlyList<TextPart> Parts { get; }
-
-    public int ShortLength { get; }
 
     public int Length { get; }
 
@@ -80,26 +93,32 @@ sealed class MatchText
         {
             if (_indexed + LongLength > Length)
             {
-                _shortBefore[_indexed] = _longBefore[_indexed] = -1;
+                _before[_indexed] = -1;
                 continue;
             }
-            ref var shorter = ref _shortHeads[ShortHash(_indexed)];
-            _shortBefore[_indexed] = shorter;
-            shorter = _indexed;
-            ref var longer = ref _longHeads[LongHash(_indexed)];
-            _longBefore[_indexed] = longer;
-            longer = _indexed;
+            ref var head = ref _heads[ShortHash(_indexed)];
+            _before[_indexed] = head;
+            head = _indexed;
+            _least[LeastHash(_indexed)] = _indexed;
+            if ((_indexed & (_longStep - 1)) != 0)
+                continue;
+            var places = _long.AsSpan(LongHash(_indexed) * LongPlaces, LongPlaces);
+            places[..(LongPlaces - 1)].CopyTo(places[1..]);
+            places[0] = _indexed;
         }
     }
 
-    /// <summary>The latest earlier place with (probably) the same short string, or -1. The place must be indexed next.</summary>
-    public int FirstShort(int place) => place + LongLength > Length ? -1 : place < _indexed ? _shortBefore[place] : _shortHeads[ShortHash(place)];
+    /// <summary>The latest earlier place with (probably) the same short string, or -1.</summary>
+    public int FirstShort(int place) => place + LongLength > Length ? -1 : place < _indexed ? _before[place] : _heads[ShortHash(place)];
 
-    public int FirstLong(int place) => place + LongLength > Length ? -1 : place < _indexed ? _longBefore[place] : _longHeads[LongHash(place)];
+    /// <summary>The one before.</summary>
+    public int NextShort(int place) => _before[place];
 
-    public int NextShort(int place) => _shortBefore[place];
+    /// <summary>The latest place with (probably) the same four bytes, or -1.</summary>
+    public int Least(int place) => place + LongLength > Length ? -1 : _least[LeastHash(place)];
 
-    public int NextLong(int place) => _longBefore[place];
+    /// <summary>Places with (probably) the same long string; -1 where there are fewer.</summary>
+    public ReadOnlySpan<int> Long(int place) => place + LongLength > Length ? [] : _long.AsSpan(LongHash(place) * LongPlaces, LongPlaces);
 
     /// <summary>Equal bytes from two places on, at most <paramref name="most"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -107,11 +126,12 @@ sealed class MatchText
         MemoryExtensions.CommonPrefixLength(
             MemoryMarshal.CreateReadOnlySpan(ref _bytes[a], most), MemoryMarshal.CreateReadOnlySpan(ref _bytes[b], most));
 
-    uint ShortHash(int place) =>
-        (uint)((Word(place) << (64 - 8 * ShortLength)) * 0x9E3779B97F4A7C15UL >> (64 - _hashBits));
+    int ShortHash(int place) => (int)((Word(place) << (64 - 8 * ShortLength)) * 0x9E3779B97F4A7C15UL >> (64 - _hashBits));
 
-    uint LongHash(int place) =>
-        (uint)((Word(place) * 0x9E3779B97F4A7C15UL ^ Word(place + 8)) * 0xC2B2AE3D27D4EB4FUL >> (64 - _hashBits));
+    int LeastHash(int place) => (int)((uint)(Word(place) << (64 - 8 * LeastLength) >> 32) * 0x9E3779B1u >> (32 - LeastBits));
 
-    ulong Word(int place) => System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(place, 8));
+    int LongHash(int place) =>
+        (int)((Word(place) * 0x9E3779B97F4A7C15UL ^ Word(place + 8)) * 0xC2B2AE3D27D4EB4FUL >> (64 - _longBits));
+
+    ulong Word(int place) => BinaryPrimitives.ReadUInt64LittleEndian(_bytes.AsSpan(place, 8));
 }

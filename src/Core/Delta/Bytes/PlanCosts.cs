@@ -28,24 +28,53 @@ sealed class PlanCosts
 
     public required int[] DifferentCosts { get; init; }
 
-    /// <summary>What a copy costs.</summary>
-    /// <param name="recent">0 to 3 for a recent relation, more for a new one.</param>
-    /// <param name="moved">How far a new relation is from the last, or the distance back in the new file.</param>
-    /// <param name="length">Bytes.</param>
-    public static int Copy(int recent, long moved, int length)
-    {
-        var lengths = (6 + Interval.Length((uint)length) / 2) * Bit;
-        return recent < Relations.Count ? lengths + (1 + recent) * Bit : lengths + (6 + 64 - System.Numerics.BitOperations.LeadingZeroCount((ulong)moved)) * Bit;
-    }
+    /// <summary>What a copy costs, without its relation.</summary>
+    public int Copy(int length) => CopyBits * Bit + Interval.Length((uint)length) * Bit / 2;
+
+    /// <summary>What it costs to name one of the recent relations.</summary>
+    public static int Recent(int index) => (1 + index) * Bit;
+
+    /// <summary>What it costs to name a relation that is near the last one.</summary>
+    public int Near(int moved) => (NearBits + 2 * Interval.Length((uint)moved)) * Bit;
+
+    /// <summary>What it costs to name a relation that is not.</summary>
+    /// <param name="moved">How far it is from the last, or the distance back in the new file.</param>
+    public int New(long moved) => (NewBits + 64 - System.Numerics.BitOperations.LeadingZeroCount((ulong)moved)) * Bit;
+
+    public required int CopyBits { get; init; }
+
+    public required int NearBits { get; init; }
+
+    public required int NewBits { get; init; }
 
     /// <summary>Costs for the strong coder; literals are guessed from how often bytes occur around them.</summary>
-    public static PlanCosts Strong(ReadOnlySpan<byte> frame) => new(Guess(frame, 7, 8))
+    public static PlanCosts Strong(ReadOnlySpan<byte> frame, double share = 7.0 / 8) => new(Guess(frame, (int)(share * 1024), 1024))
     {
-        ShortestCopy = 6,
+        CopyBits = 6,
+        NearBits = 8,
+        NewBits = 15,
+        AlignedShare = 24,
+        ShortestCopy = 5,
         ShortestRecent = 12,
         EqualCosts = [350, 250, 160, 110, 70, 60, 50, 40, 30, 25, 20, 16, 13, 10, 8, 6],
         DifferentCosts = [60, 120, 250, 400, 600, 700, 800, 900, 1000, 1100, 1150, 1200, 1250, 1300, 1400, 1500],
     };
+
+    /// <summary>Costs for the fast coder: short copies pay, and old bytes help less.</summary>
+    public static PlanCosts Fast(ReadOnlySpan<byte> frame) => new(Guess(frame, 1024, 1024))
+    {
+        CopyBits = 6,
+        NearBits = 6,
+        NewBits = 6,
+        ShortestCopy = 4,
+        ShortestRecent = 3,
+        AlignedShare = 8,
+        EqualCosts = [900, 800, 700, 600, 550, 500, 450, 400, 400, 400, 400, 400, 400, 400, 400, 400],
+        DifferentCosts = [30, 60, 100, 150, 200, 250, 300, 300, 300, 300, 300, 300, 300, 300, 300, 300],
+    };
+
+    /// <summary>Literals are compared with the source when at least one of so many agrees.</summary>
+    public required int AlignedShare { get; init; }
 
     static int[] Guess(ReadOnlySpan<byte> frame, int numerator, int denominator)
     {

@@ -6,6 +6,7 @@ sealed class Planner
     const int BlockLength = 1 << 15;
     const int Nice = 400; // a copy this long is taken at once
     const int Depth = 24;
+    const int NearestMoves = 1 << 12;
     const int Infinite = int.MaxValue / 2;
 
     readonly MatchText _text;
@@ -43,7 +44,7 @@ sealed class Planner
         var state = new Node { Shift = sameOffset is { } place ? place - start : 0, Before = 0, Third = 0 };
         for (var at = start; at < start + length;)
             at = Block(at, start, start + length, costs, ref state);
-        return Commands(start, length);
+        return Commands(start, length, costs.AlignedShare);
     }
 
     /// <summary>Where in the text the first old file has an offset, if it has it.</summary>
@@ -82,7 +83,7 @@ sealed class Planner
                 if (length > best)
                     (best, bestShift) = (length, shift);
                 if (length >= costs.ShortestRecent)
-                    Arrive(nodes, i, Math.Min(length, count - i), shift, recent, 0, costs);
+                    Arrive(nodes, i, Math.Min(length, count - i), shift, PlanCosts.Recent(recent), costs);
             }
 
             if (best < Nice)
@@ -92,11 +93,17 @@ sealed class Planner
             _text.IndexTo(place + 1);
             if (best >= Nice)
             {
-                Trace(nodes, i, from);
-                state = nodes[i];
+                // Begun where it is cheapest: a copy that was found before may reach into this one.
+                var begin = i;
+                for (var j = i + 1; j <= Math.Min(count, i + best - 1); j++)
+                    if (nodes[j].Cost < nodes[begin].Cost)
+                        begin = j;
+                Trace(nodes, begin, from);
+                state = nodes[begin];
                 Enter(ref state, bestShift);
-                _pieces.Add(new(place, best, bestShift));
-                _text.IndexTo(Math.Max(place + 1, place + best));
+                state.Hits = 15;
+                _pieces.Add(new(from + begin, best - (begin - i), bestShift));
+                _text.IndexTo(place + best);
                 return place + best;
             }
         }
@@ -108,29 +115,48 @@ sealed class Planner
     void Search(Span<Node> nodes, int i, int place, int room, int count, PlanCosts costs, ref int best, ref int bestShift)
     {
         var (shift0, shift1, shift2) = (nodes[i].Shift, nodes[i].Before, nodes[i].Third);
-        var longest = Math.Max(0, costs.ShortestCopy - 1);
-        for (var chain = 0; chain < 2 && longest < 3 * MatchText.LongLength; chain++)
+        var longest = 0;
+        foreach (var at in _text.Long(place))
+            Consider(at, nodes, ref best, ref bestShift);
+        if (longest < 3 * MatchText.LongLength)
         {
-            var at = chain == 0 ? _text.FirstLong(place) : _text.FirstShort(place);
-            for (var depth = 0; depth < Depth && at >= 0; depth++, at = chain == 0 ? _text.NextLong(at) : _text.NextShort(at))
-            {
-                if (at >= place)
-                    continue;
-                var shift = at - place;
-                var length = EqualRun(place, shift, room);
-                if (length < longest || length < costs.ShortestCopy)
-                    continue;
-                longest = length;
-                if (length > best)
-                    (best, bestShift) = (length, shift);
-                if (shift != shift0 && shift != shift1 && shift != shift2)
-                    Arrive(nodes, i, Math.Min(length, count - i), shift, Relations.Count, Moved(shift0, shift, at), costs);
-            }
+            var at = _text.FirstShort(place);
+            for (var depth = 0; depth < Depth && at >= 0; depth++, at = _text.NextShort(at))
+                Consider(at, nodes, ref best, ref bestShift);
+        }
+        if (longest == 0)
+            Consider(_text.Least(place), nodes, ref best, ref bestShift);
+        longest = 0;
+        for (var moved = 1; moved <= 4 && shift0 != 0; moved++)
+        {
+            Consider(place + shift0 + moved, nodes, ref best, ref bestShift);
+            Consider(place + shift0 - moved, nodes, ref best, ref bestShift);
+        }
+
+        void Consider(int at, Span<Node> nodes, ref int best, ref int bestShift)
+        {
+            if (at < 0 || at >= place)
+                return;
+            var shift = at - place;
+            var length = EqualRun(place, shift, room);
+            if (length < longest || length < costs.ShortestCopy)
+                return;
+            longest = length;
+            if (length > best)
+                (best, bestShift) = (length, shift);
+            if (shift != shift0 && shift != shift1 && shift != shift2)
+                Arrive(nodes, i, Math.Min(length, count - i), shift, Relation(shift0, shift, at, costs), costs);
         }
     }
 
-    /// <summary>What a new relation's code depends on: the distance, or how far it moved in an old file.</summary>
-    long Moved(int last, int shift, int at) => at >= _text.Parts[^1].Start ? -(long)shift : Math.Abs((long)shift - last) * 2 + 1;
+    /// <summary>What it costs to name a relation that is not a recent one.</summary>
+    int Relation(int last, int shift, int at, PlanCosts costs)
+    {
+        var moved = Math.Abs(shift - last);
+        if (last != 0 && moved < NearestMoves)
+            return costs.Near(moved);
+        return costs.New(at >= _text.Parts[^1].Start ? -(long)shift : 2L * moved + 1);
+    }
 
     void Literal(Span<Node> nodes, int i, int place, int free, PlanCosts costs)
     {
@@ -162,9 +188,9 @@ sealed class Planner
         }
     }
 
-    static void Arrive(Span<Node> nodes, int i, int length, int shift, int recent, long moved, PlanCosts costs)
+    static void Arrive(Span<Node> nodes, int i, int length, int shift, int relation, PlanCosts costs)
     {
-        var cost = nodes[i].Cost + PlanCosts.Copy(recent, moved, length);
+        var cost = nodes[i].Cost + relation + costs.Copy(length);
         ref var next = ref nodes[i + length];
         if (cost >= next.Cost)
             return;
@@ -217,7 +243,7 @@ sealed class Planner
         return _text.Equal(place, at, room);
     }
 
-    List<Command> Commands(int start, int length)
+    List<Command> Commands(int start, int length, int alignedShare)
     {
         // Joined first: a copy that goes on where the last one ended.
         var plan = new List<Command>();
@@ -248,17 +274,17 @@ sealed class Planner
             }
             var from = piece.Place + piece.Shift;
             var part = _text.PartAt(Math.Max(0, from));
-            plan.Add(new(part.Source, part.Offset + (from - part.Start), piece.Copy, literals, literals > 0 && IsAligned(piece.Place + piece.Copy, piece.Shift, literals)));
+            plan.Add(new(part.Source, part.Offset + (from - part.Start), piece.Copy, literals, literals > 0 && IsAligned(piece.Place + piece.Copy, piece.Shift, literals, alignedShare)));
         }
         return plan;
     }
 
-    bool IsAligned(int place, int shift, int literals)
+    bool IsAligned(int place, int shift, int literals, int alignedShare)
     {
         var equal = 0;
         for (var i = place; i < place + literals; i++)
             if (i + shift >= 0 && _text.Bytes[i + shift] == _text.Bytes[i])
                 equal++;
-        return equal * 24 >= literals;
+        return equal * alignedShare >= literals;
     }
 }

@@ -48,21 +48,6 @@ sealed class SourceWindow
         return source == _source && (ulong)index < (ulong)_filled ? _buffer[(int)index] : Fill(source, offset, origin);
     }
 
-    /// <summary>The bytes a primer names.</summary>
-    /// <exception cref="MalformedPatchException">They are not inside an old file.</exception>
-    public ReadOnlySpan<byte> Primer(Primer primer)
-    {
-        if (primer.Source >= _olds.Count || primer.Offset > _olds[primer.Source].Length - primer.Length)
-            throw new MalformedPatchException(0, $"byte frame: a primer of {primer.Length} bytes from byte {primer.Offset} of old file {primer.Source} is named, which is not there; apply the patch to the files it was made from.");
-        if (_primer.Length < primer.Length)
-            _primer = new byte[primer.Length];
-        var bytes = _primer.AsSpan(0, primer.Length);
-        _olds[primer.Source].Read(primer.Offset, bytes);
-        return bytes;
-    }
-
-    byte[] _primer = [];
-
     int Fill(int source, long offset, long origin)
     {
         var length = source < _olds.Count ? _olds[source].Length : Math.Min(origin, _made.Length);

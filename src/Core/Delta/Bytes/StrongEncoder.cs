@@ -22,34 +22,58 @@ sealed class StrongEncoder
 
     public StrongEncoder(StrongFrame frame) => _frame = frame;
 
-    /// <summary>Writes a frame with the shape that codes samples of it best.</summary>
-    public byte[] Encode(List<Command> plan, Span<byte> frame, long origin, out long agreeing)
+    /// <summary>The shape that codes samples of the frame best, and what a coded byte then costs in bits.</summary>
+    public (StrongHeader Header, double BitsPerByte) Choose(List<Command> plan, Span<byte> frame, long origin)
     {
         var coded = plan.Sum(command => (long)command.Literals);
         var tableBits = Math.Clamp(Interval.Length((uint)(coded >> 2)), 10, 15);
+        if (coded == 0)
+            return (new(Candidates[0], tableBits), 0);
         var best = Candidates[0];
-        if (coded > 0)
+        var samples = Sample(plan, coded);
+        var least = long.MaxValue;
+        foreach (var shape in Candidates)
         {
-            var samples = Sample(plan, coded);
-            var least = long.MaxValue;
-            foreach (var shape in Candidates)
-            {
-                var cost = 0L;
-                _frame.Begin(new(shape, Math.Min(tableBits, 13), default));
-                foreach (var (place, commands) in samples)
-                {
-                    var meter = new CostMeter();
-                    _frame.Encode(ref meter, CollectionsMarshal.AsSpan(commands), frame, origin, place);
-                    cost += meter.Cost;
-                }
-                if (cost < least)
-                    (best, least) = (shape, cost);
-            }
+            var meter = new CostMeter();
+            _frame.Begin(new(shape, Math.Min(tableBits, 13)));
+            foreach (var (place, commands) in samples)
+                _frame.Encode(ref meter, CollectionsMarshal.AsSpan(commands), frame, origin, place);
+            if (meter.Cost < least)
+                (best, least) = (shape, meter.Cost);
         }
-        return Write(plan, frame, origin, new(best, tableBits, default), out agreeing);
+        var sampled = samples.Sum(sample => sample.Commands.Sum(command => (long)command.Literals));
+        return (new(best, tableBits), least / 4096.0 / Math.Max(1, sampled));
     }
 
-    byte[] Write(List<Command> plan, Span<byte> frame, long origin, StrongHeader header, out long agreeing)
+    /// <summary>What a byte of the frame costs without any copies, as a share of what <paramref name="costs"/> says.</summary>
+    public double LiteralShare(Span<byte> frame, long origin, PlanCosts costs)
+    {
+        List<Command> plan = [new(0, origin, 0, frame.Length, false)];
+        var samples = Sample(plan, frame.Length);
+        var guess = 0L;
+        foreach (var (place, commands) in samples)
+            foreach (var command in commands)
+                for (var i = 0; i < command.Literals; i++)
+                    guess += costs.Free(place + i);
+        var least = long.MaxValue;
+        foreach (var shape in (LiteralShape[])[Candidates[0], Candidates[1]])
+        {
+            var meter = new CostMeter();
+            _frame.Begin(new(shape, 13));
+            foreach (var (place, commands) in samples)
+                _frame.Encode(ref meter, CollectionsMarshal.AsSpan(commands), frame, origin, place);
+            least = Math.Min(least, meter.Cost);
+        }
+        return least / 16.0 / Math.Max(1, guess);
+    }
+
+    /// <summary>Writes a frame.</summary>
+    /// <param name="plan">Steps that make it.</param>
+    /// <param name="frame">Its bytes.</param>
+    /// <param name="origin">Where it begins in the new file.</param>
+    /// <param name="header">How its literals are modelled.</param>
+    /// <param name="agreeing">Bytes coded as the same as the old byte at their place.</param>
+    public byte[] Encode(List<Command> plan, Span<byte> frame, long origin, StrongHeader header, out long agreeing)
     {
         var coder = new ArithmeticWriter(256 + frame.Length / 16);
         _frame.Begin(header);

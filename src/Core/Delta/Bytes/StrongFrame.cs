@@ -17,7 +17,6 @@ sealed class StrongFrame
     }
 
     /// <summary>Prepares for a frame; tables are kept when the next frame has the same shape.</summary>
-    /// <exception cref="MalformedPatchException">The primer is not inside its source.</exception>
     public void Begin(StrongHeader header)
     {
         if (_literals is null || header.Shape != _shape || header.TableBits != _tableBits)
@@ -28,8 +27,6 @@ sealed class StrongFrame
         _commands.Reset();
         _agreement.Reset();
         Agreeing = 0;
-        if (header.Primer.Length > 0)
-            _literals.Learn(_window.Primer(header.Primer), header.Primer.Offset);
     }
 
     /// <summary>Writes or measures a frame.</summary>
