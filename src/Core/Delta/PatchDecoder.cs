@@ -33,7 +33,7 @@ public sealed record PatchApplication
     public bool TrustOldFiles { get; init; }
 
     /// <summary>Whether vector instructions may be used; the result is the same.</summary>
-    internal bool Vectors { get; init; } = BitConverter.IsLittleEndian;
+    public bool Vectors { get; init; } = BitConverter.IsLittleEndian;
 }
 
 /// <summary>Makes a new file out of old ones and a patch, frame by frame, in memory that does not grow with the files.</summary>
@@ -58,6 +58,11 @@ public sealed class PatchDecoder
     long tensorFrame;
     byte[] copied = [];
     byte[] pool = [];
+    byte[] poolPayload = [];
+    SliceSource? poolWindow;
+    long poolOffset;
+    uint poolSum;
+    int poolLength;
     int poolUsed;
     PatchProgress progress;
 
@@ -72,8 +77,6 @@ public sealed class PatchDecoder
         old = new(oldFiles);
         header = PatchHeader.Read(this.patch);
         scratches = new FrameScratch[Math.Clamp(application.Workers, 1, 64)];
-        for (var i = 0; i < scratches.Length; i++)
-            scratches[i] = new();
         batch = new(scratches.Length);
     }
 
@@ -205,6 +208,7 @@ public sealed class PatchDecoder
             tensorFrame++;
             return;
         }
+        scratches[batch.Count] ??= new();
         batch.Add(tensorFrame++, patch);
         if (batch.Count == scratches.Length)
             WriteBatch();
@@ -271,35 +275,47 @@ public sealed class PatchDecoder
         Write(made);
     }
 
+    /// <summary>Keeps the record; it is decoded when a byte of it is wanted, which may be never when a run goes on.</summary>
     void FillPool()
     {
         var record = patch.Record;
-        if (poolUsed != pool.Length)
-            throw Wrong($"{pool.Length - poolUsed} bytes of the pool were not used.");
-        pool = new byte[(int)record.Number(Math.Min(PatchLimits.MostBytes, header.NewLength))];
-        poolUsed = 0;
+        if (poolUsed != poolLength)
+            throw Wrong($"{poolLength - poolUsed} bytes of the pool were not used.");
+        (poolUsed, poolLength) = (0, (int)record.Number(Math.Min(PatchLimits.MostBytes, header.NewLength)));
         var from = record.Number(old.Length);
-        var window = new SliceSource(old, from, record.Number(old.Length - from));
-        ByteCoding.Decode(record.Bytes(record.Left), [window], new MemorySource(default), 0, pool, patch.PayloadOffset);
-        if (Checksum.Of(pool) != patch.Sum)
-            throw Wrong("coded bytes are damaged; fetch the patch again.");
+        poolWindow = new(old, from, record.Number(old.Length - from));
+        poolPayload = record.Bytes(record.Left).ToArray();
+        (poolSum, poolOffset) = (patch.Sum, patch.PayloadOffset);
+        pool = [];
     }
 
     void Take()
     {
         var record = patch.Record;
-        var count = (int)record.Number(Math.Min(pool.Length - poolUsed, header.NewLength - progress.NewOffset));
+        var count = (int)record.Number(Math.Min(poolLength - poolUsed, header.NewLength - progress.NewOffset));
         record.End();
         poolUsed += count;
         if (IsWritten)
+        {
             progress = new(progress.Frames + 1, progress.NewOffset + count);
-        else
-            Write(pool.AsSpan(poolUsed - count, count));
+            return;
+        }
+        if (pool.Length != poolLength)
+            DecodePool();
+        Write(pool.AsSpan(poolUsed - count, count));
+    }
+
+    void DecodePool()
+    {
+        pool = new byte[poolLength];
+        ByteCoding.Decode(poolPayload, [poolWindow!], new MemorySource(default), 0, pool, poolOffset);
+        if (Checksum.Of(pool) != poolSum)
+            throw Wrong("coded bytes are damaged; fetch the patch again.");
     }
 
     void Finish()
     {
-        if (patch.Payload.Length != 0 || poolUsed != pool.Length)
+        if (patch.Payload.Length != 0 || poolUsed != poolLength)
             throw Wrong("the end of the patch is not empty.");
         if (progress.NewOffset != header.NewLength)
             throw Wrong($"the patch ends after {progress.NewOffset} of {header.NewLength} bytes; fetch it again.");
