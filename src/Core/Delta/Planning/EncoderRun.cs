@@ -151,8 +151,10 @@ sealed class EncoderRun(
         return tensor.Record.ToString();
     }
 
+    ByteEffort Effort => options.Level == PatchLevel.Fast ? ByteEffort.Fast : ByteEffort.Small;
+
     /// <summary>What the byte matcher makes of a range of the new file.</summary>
-    ReadOnlySpan<byte> Match(long offset, int count) => (matcher ??= new(oldFiles, made)).Encode(offset, count).Payload.AsSpan();
+    ReadOnlySpan<byte> Match(long offset, int count) => (matcher ??= new(oldFiles, made, new() { Effort = Effort })).Encode(offset, count).Payload.AsSpan();
 
     string WriteCopy(PlanStep step)
     {
@@ -194,7 +196,7 @@ sealed class EncoderRun(
         var window = Math.Min(old.Length, old.Length <= WholeWindow ? WholeWindow : CutWindow);
         record.Number(0);
         record.Number(window);
-        record.Bytes(new ByteEncoder([new SliceSource(old, 0, window)], source).Encode(0, count).Payload.AsSpan());
+        record.Bytes(new ByteEncoder([new SliceSource(old, 0, window)], source, new() { Effort = Effort }).Encode(0, count).Payload.AsSpan());
         var bytes = new byte[count];
         source.Read(0, bytes);
         writer.Record(RecordKind.Pool, record.Written, Checksum.Of(bytes));
