@@ -1,0 +1,115 @@
+namespace Coppice.Delta.Bytes;
+
+/// <summary>Chooses what a fast frame's literals depend on, and joins contexts that are alike into few tables.</summary>
+static class FastModeChoice
+{
+    const double TableBits = 700; // what a table costs in the head, about
+    const double SlowerBy = 0.985; // a context must save this much, as it makes decoding slower
+
+    /// <summary>Sets the modes and their maps, and gives the tables.</summary>
+    public static int[][] Choose(FastModes modes, List<FastLiteral> literals)
+    {
+        var free = literals.Where(literal => !literal.Aligned).ToList();
+        var aligned = literals.Where(literal => literal.Aligned).ToList();
+        var most = free.Count == 0 || aligned.Count == 0 ? FastFrame.LiteralTables : FastFrame.LiteralTables / 2;
+
+        var freeChoice = Best(free, false, most, FastContext.None, FastContext.Phase, FastContext.Last);
+        var alignedChoice = new[] { false, true }
+            .Select(difference => (Difference: difference, Choice: Best(aligned, difference, most, FastContext.None, FastContext.Phase, FastContext.Last, FastContext.Old)))
+            .MinBy(choice => choice.Choice.Bits);
+
+        modes.Free = freeChoice.Mode;
+        modes.Aligned = alignedChoice.Choice.Mode;
+        modes.Difference = alignedChoice.Difference;
+        var tables = new List<int[]>();
+        modes.Map(false).Clear();
+        modes.Map(true).Clear();
+        if (free.Count > 0)
+        {
+            freeChoice.Map.CopyTo(modes.Map(false));
+            tables.AddRange(freeChoice.Tables);
+        }
+        if (aligned.Count > 0)
+        {
+            for (var i = 0; i < alignedChoice.Choice.Map.Length; i++)
+                modes.Map(true)[i] = (byte)(alignedChoice.Choice.Map[i] + tables.Count);
+            tables.AddRange(alignedChoice.Choice.Tables);
+        }
+        if (tables.Count == 0)
+            tables.Add(new int[256]);
+        modes.Tables = tables.Count;
+        return [.. tables.Select(counts => FastTables.Normalise(counts))];
+    }
+
+    static (FastContext Mode, byte[] Map, int[][] Tables, double Bits) Best(List<FastLiteral> literals, bool difference, int most, params ReadOnlySpan<FastContext> candidates)
+    {
+        (FastContext Mode, byte[] Map, int[][] Tables, double Bits) best = (FastContext.None, new byte[1], [], double.PositiveInfinity);
+        foreach (var mode in candidates)
+        {
+            var counts = new int[FastModes.Contexts(mode)][];
+            for (var i = 0; i < counts.Length; i++)
+                counts[i] = new int[256];
+            foreach (var literal in literals)
+                counts[literal.Context(mode)][(byte)(difference ? literal.Value - literal.Old : literal.Value)]++;
+            var (map, tables, bits) = Join(counts, Math.Min(most, counts.Length));
+            if (bits < best.Bits * (mode == FastContext.None ? 1 : SlowerBy))
+                best = (mode, map, tables, bits);
+        }
+        return best;
+    }
+
+    /// <summary>Joins contexts into at most so many tables: each goes where it is cheapest, a few rounds long.</summary>
+    static (byte[] Map, int[][] Tables, double Bits) Join(int[][] counts, int most)
+    {
+        var best = (Map: new byte[counts.Length], Tables: new[] { Sum(counts, null, 0) }, Bits: 0.0);
+        best.Bits = Bits(best.Tables[0]) + TableBits;
+        for (var tables = 2; tables <= most; tables *= 2)
+        {
+            // Seeds: contexts with the most bytes.
+            var order = Enumerable.Range(0, counts.Length).OrderByDescending(i => counts[i].Sum(count => (long)count)).ToArray();
+            var centres = order.Take(tables).Select(i => counts[i]).ToArray();
+            var map = new byte[counts.Length];
+            for (var round = 0; round < 6; round++)
+            {
+                var costs = centres.Select(Costs).ToArray();
+                for (var i = 0; i < counts.Length; i++)
+                    map[i] = (byte)Enumerable.Range(0, tables).MinBy(table => Cost(counts[i], costs[table]));
+                centres = [.. Enumerable.Range(0, tables).Select(table => Sum(counts, map, table))];
+            }
+            var bits = centres.Sum(Bits) + TableBits * tables + counts.Length;
+            if (bits < best.Bits)
+                best = (map, centres, bits);
+        }
+        return best;
+    }
+
+    static int[] Sum(int[][] counts, byte[]? map, int table)
+    {
+        var sum = new int[256];
+        for (var i = 0; i < counts.Length; i++)
+            if (map is null || map[i] == table)
+                for (var symbol = 0; symbol < 256; symbol++)
+                    sum[symbol] += counts[i][symbol];
+        return sum;
+    }
+
+    static double[] Costs(int[] counts)
+    {
+        var total = counts.Sum(count => (double)count) + 256 * 0.05;
+        return [.. counts.Select(count => -Math.Log2((count + 0.05) / total))];
+    }
+
+    static double Cost(int[] counts, double[] costs)
+    {
+        var bits = 0.0;
+        for (var i = 0; i < 256; i++)
+            bits += counts[i] * costs[i];
+        return bits;
+    }
+
+    static double Bits(int[] counts)
+    {
+        var total = counts.Sum(count => (long)count);
+        return total == 0 ? 0 : counts.Sum(count => count == 0 ? 0 : count * Math.Log2((double)total / count));
+    }
+}

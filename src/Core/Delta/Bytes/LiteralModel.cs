@@ -1,0 +1,268 @@
+using System.Runtime.CompilerServices;
+
+namespace Coppice.Delta.Bytes;
+
+/// <summary>Predicts bytes, bit by bit, from several contexts at once; encoder and decoder run the same code.</summary>
+/// <remarks>Memory is fixed by the shape: 256 KiB to 1 MiB per context, at most about 12 MiB.</remarks>
+sealed class LiteralModel
+{
+    const int RepeatBits = 16;
+    const int RepeatOrder = 6;
+
+    readonly LiteralShape _shape;
+    readonly HashedContexts _hashed;
+    readonly uint[] _dense;
+    readonly int[] _denseAt = new int[5];
+    readonly int[] _denseBases;
+    readonly int[] _denseSlots;
+    readonly int[] _inputs;
+    readonly Mixer _byTree;
+    readonly Mixer _bySurroundings;
+    readonly Correction _correction = new(1024);
+    readonly int[]? _repeats;
+    readonly uint[] _repeatSlots = new uint[64];
+    int _repeatAt;
+    int _repeatLength;
+
+    // What the aligned old bytes have been worth lately.
+    int _lastChange;
+    int _changeBefore;
+    int _hits;
+
+    /// <param name="shape">Which contexts there are.</param>
+    /// <param name="tableBits">10 to 15: the hashed tables have 2^bits buckets of 32 bytes each.</param>
+    public LiteralModel(LiteralShape shape, int tableBits)
+    {
+        _shape = shape;
+        var sizes = new List<int>();
+        void Add(LiteralContexts context, int contexts)
+        {
+            if (shape.Contexts.HasFlag(context))
+                sizes.Add(contexts * 256);
+        }
+        Add(LiteralContexts.Phase, 8);
+        Add(LiteralContexts.Order1, 256);
+        Add(LiteralContexts.Element, 1024);
+        Add(LiteralContexts.Old, 1024);
+        Add(LiteralContexts.OldMoved, 1024);
+        _denseBases = new int[sizes.Count];
+        _denseSlots = new int[sizes.Count];
+        for (int i = 0, start = 0; i < sizes.Count; start += sizes[i++])
+            _denseAt[i] = start;
+        _dense = new uint[sizes.Sum()];
+        _hashed = new HashedContexts(int.PopCount((int)(shape.Contexts & ~LiteralShape.Dense & ~LiteralContexts.Repeat)), tableBits);
+        if (shape.Contexts.HasFlag(LiteralContexts.Repeat))
+            _repeats = new int[1 << RepeatBits];
+
+        var inputs = 2 * (_denseBases.Length + _hashed.Count) + (_repeats is null ? 0 : 2) + 1;
+        _byTree = new Mixer(inputs, 256);
+        _bySurroundings = new Mixer(inputs, 512);
+        _inputs = new int[_byTree.Width];
+        Reset();
+    }
+
+    public void Reset()
+    {
+        _dense.AsSpan().Fill(AdaptiveBits.Fresh);
+        _repeatSlots.AsSpan().Fill(AdaptiveBits.Fresh);
+        _repeats?.AsSpan().Clear();
+        _hashed.Reset();
+        _byTree.Reset();
+        _bySurroundings.Reset();
+        _correction.Reset();
+        _inputs.AsSpan().Clear();
+        _repeatAt = _repeatLength = _lastChange = _changeBefore = _hits = 0;
+    }
+
+    /// <summary>Takes note of an old byte that was right without being coded here.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Hit()
+    {
+        if (_hits < 15)
+            _hits++;
+    }
+
+    /// <summary>Codes the byte at <paramref name="place"/>.</summary>
+    /// <param name="coder">Writes, reads or measures.</param>
+    /// <param name="symbol">The byte; ignored when reading.</param>
+    /// <param name="frame">The frame's bytes, known up to <paramref name="place"/>.</param>
+    /// <param name="place">Where in the frame.</param>
+    /// <param name="origin">Where the frame begins in the new file; its low bits give the phase.</param>
+    /// <param name="old">The old byte at this place in bits 0 to 7, the one before in 8 to 15, the one after in 16 to 23; -1 when there is none.</param>
+    /// <returns>The byte.</returns>
+    public int Code<TCoder>(ref TCoder coder, int symbol, ReadOnlySpan<byte> frame, int place, long origin, int old)
+        where TCoder : struct, IBitCoder, allows ref struct
+    {
+        Span<uint> hashes = stackalloc uint[11];
+        Surround(frame, place, origin, old, hashes);
+        var expected = Expect(frame, place);
+        var surroundings = (old < 0 ? 0 : 1 + Math.Min(_hits, 2)) * 8 + Math.Min(7, _repeatLength == 0 ? 0 : 1 + Interval.Length((uint)_repeatLength >> 2));
+
+        var tree = 1;
+        for (var bits = 0; bits < 8; bits++)
+        {
+            if (bits is 0 or 4)
+                for (var i = 0; i < _hashed.Count; i++)
+                    _hashed.Select(i, bits == 0 ? hashes[i] : (hashes[i] + (uint)tree * 0x2545F491u) * 0x85EBCA6Bu);
+            var node = bits < 4 ? tree : (tree & ((1 << (bits - 4)) - 1)) | (1 << (bits - 4));
+
+            var at = 0;
+            for (var i = 0; i < _denseBases.Length; i++)
+            {
+                var slot = _denseBases[i] + tree;
+                _denseSlots[i] = slot;
+                var likely = (int)(_dense[slot] >> 20);
+                _inputs[at++] = Math.Clamp(Logistic.Stretch(likely), -2047, 2047);
+                _inputs[at++] = (likely - 2048) >> 1;
+            }
+            _hashed.Predict(_inputs, at, node);
+            at += 2 * _hashed.Count;
+            var repeatSlot = -1;
+            if (_repeats is not null)
+            {
+                if (_repeatLength > 0 && (expected | 256) >> (8 - bits) == tree)
+                {
+                    var wanted = (expected >> (7 - bits)) & 1;
+                    repeatSlot = Math.Min(_repeatLength, 31) * 2 + wanted;
+                    var likely = (int)(_repeatSlots[repeatSlot] >> 20);
+                    _inputs[at++] = Math.Clamp(Logistic.Stretch(likely), -2047, 2047);
+                    _inputs[at++] = (likely - 2048) >> 1;
+                }
+                else
+                {
+                    _inputs[at++] = 0;
+                    _inputs[at++] = 0;
+                }
+            }
+            _inputs[at] = 256;
+
+            var odds = (_byTree.Mix(_inputs, tree) + _bySurroundings.Mix(_inputs, (surroundings << 3) | bits) + 1) >> 1;
+            var plain = Logistic.Squash(odds);
+            var refined = _correction.Refine(odds, tree | (Math.Min(surroundings >> 3, 3) << 8));
+            var one = Math.Clamp((plain + refined + 1) >> 1, 16, 65520);
+
+            var bit = coder.Code((symbol >> (7 - bits)) & 1, one);
+
+            _byTree.Learn(_inputs, bit);
+            _bySurroundings.Learn(_inputs, bit);
+            _correction.Learn(bit);
+            foreach (var slot in _denseSlots)
+                AdaptiveBits.Update(ref _dense[slot], bit, 400);
+            _hashed.Learn(bit, node);
+            if (repeatSlot >= 0)
+                AdaptiveBits.Update(ref _repeatSlots[repeatSlot], bit, 400);
+            tree = (tree << 1) | bit;
+        }
+
+        var value = tree & 255;
+        if (_repeatLength > 0)
+            _repeatLength = expected == value ? Math.Min(_repeatLength + 1, 65535) : 0;
+        if (old >= 0)
+        {
+            var change = (value - old) & 255;
+            if (change != 0)
+            {
+                _changeBefore = _lastChange;
+                _lastChange = change;
+                _hits = 0;
+            }
+            else
+            {
+                Hit();
+            }
+        }
+        return value;
+    }
+
+    void Surround(ReadOnlySpan<byte> frame, int place, long origin, int old, Span<uint> hashes)
+    {
+        var last = 0UL; // the eight bytes before, the nearest lowest
+        for (var i = Math.Min(8, place); i > 0; i--)
+            last = (last << 8) | frame[place - i];
+        var c1 = (uint)last & 255;
+        var phase = (int)((origin + place) & 7);
+        var phaseInElement = phase & (_shape.Element - 1);
+        var aligned = old < 0 ? 0 : old & 255;
+        var contexts = _shape.Contexts;
+
+        var dense = 0;
+        if (contexts.HasFlag(LiteralContexts.Phase))
+            _denseBases[dense] = _denseAt[dense++] + phase * 256;
+        if (contexts.HasFlag(LiteralContexts.Order1))
+            _denseBases[dense] = _denseAt[dense++] + (int)c1 * 256;
+        if (contexts.HasFlag(LiteralContexts.Element))
+            _denseBases[dense] = _denseAt[dense++] + ((int)((last >> (8 * (_shape.Element - 1))) & 255) | ((phaseInElement & 3) << 8)) * 256;
+        if (contexts.HasFlag(LiteralContexts.Old))
+            _denseBases[dense] = _denseAt[dense++] + (aligned | (old < 0 ? 0 : 1 + Math.Min(_hits, 2)) << 8) * 256;
+        if (contexts.HasFlag(LiteralContexts.OldMoved))
+            _denseBases[dense] = _denseAt[dense] + (((aligned + _lastChange) & 255) | ((phaseInElement & 3) << 8)) * 256;
+
+        var next = 0;
+        void Add(Span<uint> into, ulong value)
+        {
+            var mixed = (value + 0x632BE59BD9B4E019UL) * 0x9E3779B97F4A7C15UL;
+            into[next] = (uint)((mixed ^ (mixed >> 29)) * 0xBF58476D1CE4E5B9UL >> 32);
+            next++;
+        }
+        if (contexts.HasFlag(LiteralContexts.Order2))
+            Add(hashes, last & 0xFFFF);
+        if (contexts.HasFlag(LiteralContexts.Order3))
+            Add(hashes, last & 0xFFFFFF);
+        if (contexts.HasFlag(LiteralContexts.Order4))
+            Add(hashes, last & 0xFFFFFFFF);
+        if (contexts.HasFlag(LiteralContexts.Order6))
+            Add(hashes, last & 0xFFFFFFFFFFFF);
+        if (contexts.HasFlag(LiteralContexts.Word))
+            Add(hashes, Word(frame, place));
+        if (contexts.HasFlag(LiteralContexts.Skip))
+            Add(hashes, (last >> 8) & 0xFFFF);
+        if (contexts.HasFlag(LiteralContexts.Row))
+            Add(hashes, (ulong)Above(frame, place, 0) << 8 | (uint)phaseInElement);
+        if (contexts.HasFlag(LiteralContexts.RowPair))
+            Add(hashes, (ulong)Above(frame, place, 0) << 24 | (ulong)Above(frame, place, 1) << 16 | c1);
+        if (contexts.HasFlag(LiteralContexts.OldPair))
+            Add(hashes, old < 0 ? c1 | 1UL << 40 : (ulong)(uint)old << 8 | c1);
+        if (contexts.HasFlag(LiteralContexts.OldChange))
+            Add(hashes, (ulong)aligned << 16 | (uint)_lastChange << 8 | (uint)_changeBefore);
+    }
+
+    uint Above(ReadOnlySpan<byte> frame, int place, int further) =>
+        place - _shape.Row + further is var above and >= 0 && above < place ? frame[above] : 0u;
+
+    static ulong Word(ReadOnlySpan<byte> frame, int place)
+    {
+        var hash = 0UL;
+        var i = place - 1;
+        for (; i >= 0 && place - i <= 16 && (frame[i] >= 128 || char.IsAsciiLetterOrDigit((char)frame[i])); i--)
+            hash = (hash + frame[i] + 1) * 0x2F0B4C47;
+        return i >= 0 ? hash * 31 + frame[i] : hash;
+    }
+
+    /// <summary>The byte that followed the last time, if a repeat is running or one is found.</summary>
+    int Expect(ReadOnlySpan<byte> frame, int place)
+    {
+        if (_repeats is null || place < RepeatOrder)
+            return 0;
+        if (_repeatLength > 0)
+            _repeatAt++;
+        var hash = 0u;
+        for (var i = place - RepeatOrder; i < place; i++)
+            hash = (hash + frame[i] + 1) * 0x2F0B4C47;
+        ref var entry = ref _repeats[hash >> (32 - RepeatBits)];
+        if (_repeatLength == 0 || _repeatAt >= place)
+        {
+            _repeatAt = entry;
+            _repeatLength = 0;
+            if (entry > 0)
+                while (_repeatLength < 32 && _repeatAt > _repeatLength && frame[_repeatAt - 1 - _repeatLength] == frame[place - 1 - _repeatLength])
+                    _repeatLength++;
+            if (_repeatLength < RepeatOrder - 1)
+                _repeatLength = 0;
+        }
+        entry = place;
+        return _repeatLength > 0 ? frame[_repeatAt] : 0;
+    }
+
+    /// <summary>Ends a running repeat: bytes were made without this model.</summary>
+    public void Skip() => _repeatLength = 0;
+}

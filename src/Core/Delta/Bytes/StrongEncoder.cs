@@ -1,0 +1,134 @@
+using System.Runtime.InteropServices;
+
+namespace Coppice.Delta.Bytes;
+
+/// <summary>Chooses how the literals of a frame are modelled, by coding samples, and writes the frame.</summary>
+sealed class StrongEncoder
+{
+    const int SampleLength = 12 << 10;
+    const int Samples = 3;
+
+    static readonly LiteralShape[] Candidates =
+    [
+        new(LiteralShape.Text, 1, 1),
+        new(LiteralShape.Weights, 1, 1),
+        new(LiteralShape.Changes, 1, 1),
+        new(LiteralShape.Changes, 2, 1),
+        new(LiteralShape.Changes, 4, 1),
+        new(LiteralShape.Weights, 4, 16),
+    ];
+
+    readonly StrongFrame _frame;
+
+    public StrongEncoder(StrongFrame frame) => _frame = frame;
+
+    /// <summary>The shape that codes samples of the frame best, and what a coded byte then costs in bits.</summary>
+    public (StrongHeader Header, double BitsPerByte) Choose(List<Command> plan, Span<byte> frame, long origin)
+    {
+        var coded = plan.Sum(command => (long)command.Literals);
+        var tableBits = Math.Clamp(Interval.Length((uint)(coded >> 2)), 10, 15);
+        if (coded == 0)
+            return (new(Candidates[0], tableBits), 0);
+        var best = Candidates[0];
+        var samples = Sample(plan, coded);
+        var least = long.MaxValue;
+        foreach (var shape in Candidates)
+        {
+            var meter = new CostMeter();
+            _frame.Begin(new(shape, Math.Min(tableBits, 13)));
+            foreach (var (place, commands) in samples)
+                _frame.Encode(ref meter, CollectionsMarshal.AsSpan(commands), frame, origin, place);
+            if (meter.Cost < least)
+                (best, least) = (shape, meter.Cost);
+        }
+        var sampled = samples.Sum(sample => sample.Commands.Sum(command => (long)command.Literals));
+        return (new(best, tableBits), least / 4096.0 / Math.Max(1, sampled));
+    }
+
+    /// <summary>What a byte of the frame costs without any copies, as a share of what <paramref name="costs"/> says.</summary>
+    public double LiteralShare(Span<byte> frame, long origin, PlanCosts costs)
+    {
+        List<Command> plan = [new(0, origin, 0, frame.Length, false)];
+        var samples = Sample(plan, frame.Length);
+        var guess = 0L;
+        foreach (var (place, commands) in samples)
+            foreach (var command in commands)
+                for (var i = 0; i < command.Literals; i++)
+                    guess += costs.Free(place + i);
+        var least = long.MaxValue;
+        foreach (var shape in (LiteralShape[])[Candidates[0], Candidates[1]])
+        {
+            var meter = new CostMeter();
+            _frame.Begin(new(shape, 13));
+            foreach (var (place, commands) in samples)
+                _frame.Encode(ref meter, CollectionsMarshal.AsSpan(commands), frame, origin, place);
+            least = Math.Min(least, meter.Cost);
+        }
+        return least / 16.0 / Math.Max(1, guess);
+    }
+
+    /// <summary>Writes a frame.</summary>
+    /// <param name="plan">Steps that make it.</param>
+    /// <param name="frame">Its bytes.</param>
+    /// <param name="origin">Where it begins in the new file.</param>
+    /// <param name="header">How its literals are modelled.</param>
+    /// <param name="agreeing">Bytes coded as the same as the old byte at their place.</param>
+    public byte[] Encode(List<Command> plan, Span<byte> frame, long origin, StrongHeader header, out long agreeing)
+    {
+        var coder = new ArithmeticWriter(256 + frame.Length / 16);
+        _frame.Begin(header);
+        _frame.Encode(ref coder, CollectionsMarshal.AsSpan(plan), frame, origin);
+        agreeing = _frame.Agreeing;
+        return [.. header.Write(), .. coder.Finish()];
+    }
+
+    /// <summary>Parts of the plan with some coded bytes each, spread over it.</summary>
+    static List<(int Place, List<Command> Commands)> Sample(List<Command> plan, long coded)
+    {
+        var samples = new List<(int, List<Command>)>();
+        var spacing = Math.Max(SampleLength, coded / Samples);
+        var next = Math.Max(0, (spacing - SampleLength) / 2);
+        var seen = 0L;
+        var place = 0;
+        List<Command>? open = null;
+        var room = 0;
+        foreach (var command in plan)
+        {
+            for (var used = 0; used < command.Literals || used == 0;)
+            {
+                if (open is null && seen + command.Literals - used > next)
+                {
+                    used = (int)Math.Max(used, used + next - seen);
+                    seen = Math.Max(seen, next);
+                    open = [];
+                    samples.Add((place + (used > 0 ? command.Copy + used : 0), open));
+                    room = SampleLength;
+                }
+                if (open is null)
+                {
+                    seen += command.Literals - used;
+                    break;
+                }
+                var take = Math.Min(room, command.Literals - used);
+                open.Add(command with
+                {
+                    From = command.From + (used > 0 ? command.Copy + used : 0),
+                    Copy = used > 0 ? 0 : command.Copy,
+                    Literals = take,
+                });
+                used += take;
+                seen += take;
+                room -= take;
+                if (room == 0)
+                {
+                    open = null;
+                    next += spacing;
+                }
+                if (take == 0)
+                    break;
+            }
+            place += command.Copy + command.Literals;
+        }
+        return samples;
+    }
+}
