@@ -1,1 +1,25 @@
-return 0;
+using System.CommandLine;
+using Coppice.Cli;
+
+var root = new RootCommand("Coppice keeps the AI models on devices current: ship, try, switch, watch, take back.")
+{
+    QuickstartCommand.Build(),
+    Publish.Build(),
+    Repository.Build(),
+    ServeCommand.Build(),
+    AgentCommand.Build(),
+    DeviceCommand.Build(),
+    ModelCommand.Build(),
+    ReleaseCommand.Build(),
+    RolloutCommand.Build(),
+    JoinTokenCommand.Build(),
+    Inspect.Build(),
+    Compare.Build(),
+    Patch.Build(),
+    Tuf.Build(),
+};
+var parsed = root.Parse(args);
+
+// Server and agent end themselves on SIGTERM, in their own time; System.CommandLine would cut them off.
+var code = await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+return parsed.Errors.Count > 0 && !args.Contains("tuf") ? ExitCode.Usage : code;

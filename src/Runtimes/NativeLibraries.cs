@@ -57,7 +57,8 @@ static class NativeLibraries
         { Fault = InferenceFault.Runtime };
     }
 
-    static IEnumerable<string> Folders(string? chosen, string program, string? packageFolder)
+    /// <summary>The folders to look in, in order.</summary>
+    public static IEnumerable<string> Folders(string? chosen, string program, string? packageFolder)
     {
         if (!string.IsNullOrEmpty(chosen))
             yield return Path.GetFullPath(chosen);

@@ -10,6 +10,7 @@ namespace Coppice.Protocol;
 /// <param name="Device">The id the device made for itself: 1 to 64 of a-z, 0-9, '-', '_', '.'.</param>
 /// <param name="Key">Secret that the device made for itself and proves itself with from now on: 32 random bytes, base64url.</param>
 /// <param name="Facts">What it is; see <see cref="Fleet.FactSet"/>.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // an agent may be newer than its server
 public sealed record EnrolRequest(string Token, string Device, string Key, ImmutableDictionary<string, string> Facts);
 
 /// <summary>The device is known.</summary>
@@ -20,6 +21,7 @@ public sealed record EnrolAnswer(string Device, ImmutableDictionary<string, stri
 /// <summary>What happened on a device: <c>POST /v1/reports</c> with <c>Authorization: Bearer DEVICE:KEY</c>.</summary>
 /// <param name="Reports">Oldest first, at most <see cref="MaxReports"/>; empty to say only that the device is there.</param>
 /// <param name="Facts">The facts now, when they changed since they were last taken; null otherwise.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // an agent may be newer than its server
 public sealed record ReportBatch(ImmutableArray<Report> Reports, ImmutableDictionary<string, string>? Facts = null)
 {
     /// <summary>Most reports in one batch.</summary>
@@ -40,6 +42,7 @@ public sealed record ReportAnswer(long Through, ImmutableDictionary<string, stri
 /// <param name="Kind">What happened.</param>
 /// <param name="Model">To which model.</param>
 /// <param name="Release">Which release it is about.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // an agent may be newer than its server
 public sealed record Report(long Sequence, DateTimeOffset At, ReportKind Kind, ModelName Model, SemanticVersion Release)
 {
     /// <summary>The variant that was chosen.</summary>

@@ -44,7 +44,7 @@ public sealed class MetadataFile<TRole> where TRole : RoleMetadata
         var signers = new HashSet<Sha256Digest>();
         foreach (var (id, signature) in Signatures)
         {
-            if (signature.IsEmpty || !keys.KeyIds.Contains(id) || !delegator.Keys.TryGetValue(id, out var key))
+            if (signature.IsEmpty || !keys.Has(id) || !delegator.Keys.TryGetValue(id, out var key))
                 continue;
             if (!signers.Contains(key.Identity) && key.Verify(_signedForm, signature.Span))
                 signers.Add(key.Identity);
@@ -108,7 +108,7 @@ public static class MetadataFile
         return new MetadataFile<TRole>(role, bytes, reader.Canonical(signed), read(reader, signed), signatures);
     }
 
-    static ImmutableArray<MetadataSignature> ReadSignatures(MetadataReader reader, JsonElement envelope)
+    internal static ImmutableArray<MetadataSignature> ReadSignatures(MetadataReader reader, JsonElement envelope)
     {
         var signatures = ImmutableArray.CreateBuilder<MetadataSignature>();
         var seen = new HashSet<string>(StringComparer.Ordinal);

@@ -17,7 +17,11 @@ public sealed class PublicKey
     // yet may list thousands of keys, of which a role names a few.
     readonly Lazy<byte[]?> _material;
 
-    internal PublicKey(string keyType, string scheme, string value)
+    /// <summary>A key as metadata writes it.</summary>
+    /// <param name="keyType">The <c>keytype</c>.</param>
+    /// <param name="scheme">The <c>scheme</c>.</param>
+    /// <param name="value">The <c>public</c> of its <c>keyval</c>.</param>
+    public PublicKey(string keyType, string scheme, string value)
     {
         KeyType = keyType;
         Scheme = scheme;
@@ -56,10 +60,13 @@ public sealed class PublicKey
                 case "ed25519":
                     return Ed25519.Verify(material, data, signature);
                 case "ecdsa-sha2-nistp256":
+                    Span<byte> fixedForm = stackalloc byte[64];
+                    if (!EcdsaSignature.TryReadDer(signature, fixedForm))
+                        return false;
                     using (var key = ECDsa.Create())
                     {
                         key.ImportSubjectPublicKeyInfo(material, out _);
-                        return key.VerifyData(data, signature, HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence);
+                        return key.VerifyData(data, fixedForm, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
                     }
                 default:
                     using (var key = RSA.Create())

@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using Coppice.Formats;
 using Coppice.Inference;
 
@@ -34,7 +33,6 @@ sealed unsafe class OnnxResult(OnnxSession session, RunSlot slot) : InferenceRes
         ? OrtValue.StringsOf(Value(output), ShapeOf(output))
         : base.StringsOf(output);
 
-    [SuppressMessage("Design", "CA2215", Justification = "InferenceResult.Dispose(bool) is abstract.")]
     protected override void Dispose(bool disposing)
     {
         if (Interlocked.Exchange(ref held, null) is { } slot)

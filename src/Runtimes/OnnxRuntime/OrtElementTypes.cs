@@ -3,6 +3,10 @@ using Coppice.Formats;
 namespace Coppice.Runtimes.OnnxRuntime;
 
 /// <summary>Element types by their number in <c>ONNXTensorElementDataType</c>.</summary>
+/// <remarks>
+/// ONNX Runtime 1.30 answers with the numbers of its header, but takes the number of a new tensor for ONNX's own
+/// (<c>TensorProto.DataType</c>). The two differ in the last three types.
+/// </remarks>
 static class OrtElementTypes
 {
     static readonly ElementType[] ByNumber =
@@ -18,11 +22,15 @@ static class OrtElementTypes
     /// <summary>Unknown for a number of a later version.</summary>
     public static ElementType TypeOf(int number) => (uint)number < (uint)ByNumber.Length ? ByNumber[number] : ElementType.Unknown;
 
-    /// <summary>The number of a type.</summary>
+    /// <summary>The number by which a new tensor gets a type.</summary>
     /// <exception cref="ArgumentException">ONNX Runtime has no such type.</exception>
-    public static int NumberOf(ElementType type)
+    public static int NumberOf(ElementType type) => type switch
     {
-        var number = Array.IndexOf(ByNumber, type);
-        return number > 0 ? number : throw new ArgumentException($"ONNX Runtime has no tensors of {type}; convert the elements to a type of ONNX.", nameof(type));
-    }
+        ElementType.Float8E8M0 => 24,
+        ElementType.UInt2 => 25,
+        ElementType.Int2 => 26,
+        _ => Array.IndexOf(ByNumber, type) is > 0 and var number
+            ? number
+            : throw new ArgumentException($"ONNX Runtime has no tensors of {type}; convert the elements to a type of ONNX.", nameof(type)),
+    };
 }

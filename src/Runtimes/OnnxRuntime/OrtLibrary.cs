@@ -6,8 +6,8 @@ namespace Coppice.Runtimes.OnnxRuntime;
 /// <summary>The native library of ONNX Runtime and its table of functions.</summary>
 static unsafe class OrtLibrary
 {
-    /// <summary>The version of the function table that <see cref="Ort"/> is written against; ONNX Runtime 1.29 was the first to have it.</summary>
-    const uint ApiVersion = 29;
+    /// <summary>The version of the function table that <see cref="Ort"/> is written against; ONNX Runtime 1.30 is the first to have it.</summary>
+    const uint ApiVersion = 30;
 
     static readonly Lock Loading = new();
 

@@ -10,6 +10,9 @@ public sealed unsafe class OrtSession : IDisposable
 {
     readonly string subject;
 
+    /// <summary>Set by Dispose: the handle alone goes on taking callers while a run or a binding holds it.</summary>
+    volatile bool closed;
+
     OrtSession(OrtSessionHandle handle, string subject)
     {
         (Handle, this.subject) = (handle, subject);
@@ -41,6 +44,7 @@ public sealed unsafe class OrtSession : IDisposable
     {
         get
         {
+            ObjectDisposedException.ThrowIf(closed, this);
             var held = false;
             Handle.DangerousAddRef(ref held);
             try
@@ -124,11 +128,16 @@ public sealed unsafe class OrtSession : IDisposable
     }
 
     /// <summary>Lets go of the model; its memory goes when the last run has ended.</summary>
-    public void Dispose() => Handle.Dispose();
+    public void Dispose()
+    {
+        closed = true;
+        Handle.Dispose();
+    }
 
     /// <summary>Runs the model, while the session is held against being disposed of.</summary>
     internal void Run(in OrtCall call, OrtRunOptions? options, CancellationToken cancel)
     {
+        ObjectDisposedException.ThrowIf(closed, this);
         var held = false;
         Handle.DangerousAddRef(ref held);
         try

@@ -50,6 +50,7 @@ public sealed record OrtSessionOptions
     public bool Deterministic { get; init; }
 
     /// <summary>Leaves weights as the file holds them, so that external data is mapped and shared with the page cache; multiplications become slower.</summary>
+    /// <remarks>The arena still counts room for them, which it reserves but never touches: raise <see cref="ArenaLimitBytes"/> by their size.</remarks>
     public bool MapWeights { get; init; }
 
     /// <summary>Writes the graph as it was optimised to this file; null for not.</summary>

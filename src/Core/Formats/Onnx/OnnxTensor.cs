@@ -104,10 +104,12 @@ sealed class OnnxTensor
         }
         else if (list is { } items)
             AddList(draft, name, shape, items);
-        else if (ElementLayout.TryCount(shape.AsSpan(), out var elements) && elements > 0)
+        else if (!ElementLayout.TryCount(shape.AsSpan(), out var elements) || elements > 0)
             throw bytes.Malformed(message.Start, $"tensor '{name}' of {Type}[{string.Join(", ", shape)}] has no elements in the file; the file is damaged.");
-        else
+        else if (Type is ElementType.Unknown or ElementType.String)
             draft.AddCoded(name, Type, shape, message.Start, 0);
+        else
+            draft.AddTensor(name, Type, shape, message.Start, 0);
     }
 
     void AddList(ModelDraft draft, string name, ImmutableArray<long> shape, ProtoRun items)

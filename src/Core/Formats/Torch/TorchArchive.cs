@@ -15,7 +15,7 @@ static class TorchArchive
         {
             if (!byName.TryAdd(entry.Name, entry))
                 throw bytes.Malformed(entry.Offset, $"entry '{entry.Name}' stands twice in the archive; write it again.");
-            script |= entry.Name.AsSpan(folder.Length).StartsWith("/code/") || entry.Name.AsSpan(folder.Length).StartsWith("/constants.pkl");
+            script |= entry.Name.StartsWith($"{folder}/code/", StringComparison.Ordinal) || entry.Name == $"{folder}/constants.pkl";
         }
         draft.AddMetadata("kind", script ? "TorchScript" : "pickle");
         if (ShortText(bytes, byName, $"{folder}/version") is { } version)

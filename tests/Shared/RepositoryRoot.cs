@@ -1,4 +1,4 @@
-namespace Coppice.Core.Tests.House;
+namespace Coppice.Tests;
 
 /// <summary>The checkout these tests were built from.</summary>
 static class RepositoryRoot

@@ -1,0 +1,328 @@
+using System.Collections.Frozen;
+using System.Collections.Immutable;
+using System.Net;
+using Coppice.Agent.Inventory;
+using Coppice.Agent.Link;
+using Coppice.Agent.Link.Tuf;
+using Coppice.Agent.Quality;
+using Coppice.Agent.Serving;
+using Coppice.Agent.Slots;
+using Coppice.Agent.Storage;
+using Coppice.Agent.Updates;
+using Coppice.Inference;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Runtimes.OnnxRuntime;
+using Coppice.Trust;
+
+namespace Coppice.Agent;
+
+/// <summary>Keeps the models of this device current, and serves them.</summary>
+/// <example><code>
+/// await using var agent = await CoppiceAgent.OpenAsync(new AgentOptions { Data = "data", Server = "https://…", JoinToken = "cpj_…", Models = ["plant/bearing"] });
+/// await agent.WaitForModelAsync("plant/bearing");
+/// using var lease = agent.Model("plant/bearing").Lease();
+/// using var result = lease.Run(Tensor.Of(window, 1, 32));
+/// </code></example>
+public sealed class CoppiceAgent : IAsyncDisposable
+{
+    readonly AgentOptions options;
+    readonly IDisk disk;
+    readonly FileStream hold;
+    readonly HistoryLog history;
+    readonly LiveFile live;
+    readonly DeviceFacts facts;
+    readonly ReportQueue reports;
+    readonly DeviceLink? link;
+    readonly HttpClient http;
+    readonly TufRepository repository;
+    readonly FrozenDictionary<string, AgentModel> models;
+    readonly CancellationTokenSource closing = new();
+    readonly SemaphoreSlim send = new(0, 1);
+    readonly Random random;
+    DeviceIdentity identity;
+    Task work = Task.CompletedTask;
+
+    CoppiceAgent(AgentOptions options, FileStream hold)
+    {
+        (this.options, this.hold) = (options, hold);
+        disk = new FolderDisk(options.Data);
+        random = options.Seed is { } seed ? new(seed) : new();
+        history = new(disk);
+        live = new(disk, options.Time);
+        identity = DeviceIdentity.OpenOrMake(disk, options.Device);
+        reports = new(disk);
+        var runtimes = options.Runtimes ?? [new OnnxRuntime()];
+        facts = new(disk, runtimes, options.App, options.Facts) { Labels = ReadLabels(disk) };
+        http = new(new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false, // an answer from elsewhere is no answer
+            AutomaticDecompression = DecompressionMethods.None,
+            ConnectTimeout = TimeSpan.FromSeconds(15),
+            PooledConnectionLifetime = TimeSpan.FromMinutes(5), // follows DNS
+            UseCookies = false,
+        })
+        { Timeout = TimeSpan.FromSeconds(60) };
+        http.DefaultRequestHeaders.UserAgent.ParseAdd($"coppice-agent/{DeviceFacts.AgentVersion}");
+
+        var token = Token(options);
+        var server = options.Server is { } address ? AsFolder(address, "server") : null;
+        link = server is null ? null : new(http, server, token, disk, reports);
+        if (link is not null)
+            link.Labelled += labels => facts.Labels = labels;
+        var (metadata, blobs) = Sources(options, server);
+        repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time);
+        models = Models(runtimes, blobs).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
+    }
+
+    /// <summary>The device's id.</summary>
+    public string Device => identity.Device;
+
+    /// <summary>Opens the agent: releases on this disk serve when this returns, without a network. Everything else goes on behind.</summary>
+    /// <exception cref="ArgumentException">An option is wrong; says which and what is wanted.</exception>
+    /// <exception cref="IOException">The data folder cannot be used, or another agent holds it.</exception>
+    public static async Task<CoppiceAgent> OpenAsync(AgentOptions options, CancellationToken cancel = default)
+    {
+        Directory.CreateDirectory(options.Data);
+        FileStream hold;
+        try
+        {
+            hold = new(Path.Combine(options.Data, DataFolder.Lock), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e)
+        {
+            throw new IOException($"{options.Data} is held by another agent; stop it, or give another folder. ({e.Message})", e);
+        }
+
+        CoppiceAgent? agent = null;
+        try
+        {
+            agent = new(options, hold);
+            await agent.StartAsync(cancel);
+            return agent;
+        }
+        catch
+        {
+            if (agent is null)
+                hold.Dispose();
+            else
+                await agent.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>A model of this agent.</summary>
+    /// <exception cref="ArgumentException">It is not among <see cref="AgentOptions.Models"/>.</exception>
+    public AgentModel Model(string name) => models.TryGetValue(name, out var model)
+        ? model
+        : throw new ArgumentException($"'{name}' is not kept by this agent; it keeps {string.Join(", ", models.Keys)}.", nameof(name));
+
+    /// <summary>Ends when a release of the model serves.</summary>
+    public Task WaitForModelAsync(string name, CancellationToken cancel = default) => Model(name).WaitAsync(cancel);
+
+    async Task StartAsync(CancellationToken cancel)
+    {
+        Tell(new(options.Time.GetUtcNow(), AgentEventKind.Opened, $"agent {DeviceFacts.AgentVersion} of {identity.Device}, {string.Join(", ", models.Keys)}"));
+        foreach (var model in models.Values)
+            await model.Runner.StartAsync(cancel);
+        work = Task.WhenAll([.. models.Values.Select(model => Task.Run(() => KeepAsync(model), CancellationToken.None)), Task.Run(LinkAsync, CancellationToken.None)]);
+    }
+
+    /// <summary>The life of one model's update.</summary>
+    async Task KeepAsync(AgentModel model)
+    {
+        while (!closing.IsCancellationRequested)
+        {
+            TimeSpan wait;
+            try
+            {
+                wait = await model.Runner.StepAsync(closing.Token);
+                if (reports.Waiting > 0 && send.CurrentCount == 0)
+                    Signal(send);
+            }
+            catch (OperationCanceledException) when (closing.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e) // a fault of this program: the device goes on serving, and says what it was
+            {
+                wait = options.Policy.Poll;
+                Tell(new(options.Time.GetUtcNow(), AgentEventKind.Trouble, $"a fault in the agent at {model.State.Step}, please report it: {e}") { Model = model.Name });
+            }
+
+            if (wait > TimeSpan.Zero)
+                await WaitAsync(model.Nudge, wait);
+        }
+    }
+
+    /// <summary>Enrols once, then delivers reports as they come and says now and then that the device is there.</summary>
+    async Task LinkAsync()
+    {
+        if (link is null)
+            return;
+        var checkIn = options.CheckIn ?? options.Policy.Poll * 10;
+        var failures = 0;
+        while (!closing.IsCancellationRequested)
+        {
+            TimeSpan wait;
+            try
+            {
+                await send.WaitAsync(TimeSpan.Zero, closing.Token); // what asked for this round asks for no other
+                if (await link.EnrolAsync(identity, facts.Measure(), closing.Token))
+                {
+                    identity = DeviceIdentity.OpenOrMake(disk, options.Device);
+                    Tell(new(options.Time.GetUtcNow(), AgentEventKind.Enrolled, $"{identity.Server} knows {identity.Device}"));
+                }
+
+                await link.ReportAsync(identity, facts.Measure(), closing.Token);
+                (failures, live.Link) = (0, null);
+                wait = Backoff.Around(checkIn, random.NextDouble());
+            }
+            catch (OperationCanceledException) when (closing.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e) when (e is LinkException or IOException)
+            {
+                if (live.Link != e.Message)
+                    Tell(new(options.Time.GetUtcNow(), AgentEventKind.Trouble, e.Message));
+                live.Link = e.Message;
+                if (e is LinkException { Unknown: true } && options.JoinToken is not null)
+                    identity = identity with { Server = null }; // a server that lost its devices: the same id and key join again
+                wait = Backoff.After(++failures, options.Policy.Retry, options.Policy.Poll, random.NextDouble());
+                if ((e as LinkException)?.After is { } asked && asked > wait)
+                    wait = asked;
+            }
+
+            await WaitAsync(send, wait, failures > 0);
+        }
+    }
+
+    /// <summary>Waits, unless somebody asks for it earlier; after a failure nobody can.</summary>
+    async Task WaitAsync(SemaphoreSlim nudge, TimeSpan span, bool whole = false)
+    {
+        using var done = CancellationTokenSource.CreateLinkedTokenSource(closing.Token);
+        var pause = Task.Delay(span, options.Time, done.Token);
+        var asked = whole ? Task.Delay(Timeout.Infinite, done.Token) : nudge.WaitAsync(done.Token);
+        await Task.WhenAny(pause, asked);
+        await done.CancelAsync();
+    }
+
+    static void Signal(SemaphoreSlim nudge)
+    {
+        try
+        {
+            nudge.Release();
+        }
+        catch (SemaphoreFullException) // asked for already
+        {
+        }
+    }
+
+    void Tell(AgentEvent happened)
+    {
+        try
+        {
+            history.Add(happened);
+        }
+        catch (IOException) // a full disk must not stop what is told; the event is told all the same
+        {
+        }
+
+        options.OnEvent?.Invoke(happened);
+    }
+
+    IEnumerable<AgentModel> Models(IReadOnlyList<IModelRuntime> runtimes, IBlobSource source)
+    {
+        var names = options.Models.Select(Name).Distinct().ToList();
+        var blobs = new BlobStore(disk, options.Quota);
+        var rate = new RateLimit(options.RatePerSecond, options.Time);
+        var puller = new FilePuller(disk, blobs, [new WholeBlob(disk, source, rate, options.Stall, options.Time)]);
+        var needs = new BlobNeeds(names);
+        var boot = MachineBoot.Current();
+        foreach (var name in names)
+        {
+            var slots = new SlotStore(disk, blobs, name);
+            var host = new ModelHost(name);
+            UpdateContext context = null!;
+            context = new()
+            {
+                Model = name,
+                Device = identity.Device,
+                Boot = boot,
+                Disk = disk,
+                Blobs = blobs,
+                Slots = slots,
+                Loader = new(disk, slots, runtimes, options.Limits, options.Time),
+                Host = host,
+                Repository = repository,
+                Puller = puller,
+                Reports = reports,
+                Trial = new TrialRunner(options.Time).Run,
+                Facts = facts.Now,
+                Time = options.Time,
+                Random = new(random.Next()),
+                Tell = Tell,
+                Needs = needs,
+                Policy = options.Policy,
+                Checks = options.Checks,
+                DeviceData = () => options.TrialData.TryGetValue(name.ToString(), out var path) && File.Exists(path) ? File.ReadAllBytes(path) : null,
+                Shown = () => live.Show(name, context.Live),
+            };
+            yield return new(host, new(context));
+        }
+    }
+
+    static ModelName Name(string text) => ModelName.TryParse(text, out var name)
+        ? name
+        : throw new ArgumentException($"models: '{text}' is not a model name; write owner/name in lower case, as plant/bearing.");
+
+    (IMetadataSource Metadata, IBlobSource Blobs) Sources(AgentOptions given, Uri? server)
+    {
+        var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString())
+            ?? throw new ArgumentException("repository: give a server, or the folder or address of a repository.");
+        if (!place.Contains("://", StringComparison.Ordinal))
+            return (new FolderSource(place), new FolderBlobs(place));
+        var address = AsFolder(place, "repository");
+        return (new HttpSource(http, address), new HttpBlobs(http, address));
+    }
+
+    static Uri AsFolder(string text, string option) =>
+        Uri.TryCreate(text.EndsWith('/') ? text : text + "/", UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
+            ? address
+            : throw new ArgumentException($"{option}: '{text}' is not an address; write it as https://coppice.example.");
+
+    static JoinToken? Token(AgentOptions options) => options.JoinToken is not { } text ? null
+        : JoinToken.TryParse(text, out var token) ? token
+        : throw new ArgumentException("joinToken: it is not one; it reads cpj_SECRET_ROOT and is made with 'coppice join-token create'.");
+
+    static Sha256Digest? Root(AgentOptions options) => options.Root is not { } text ? null
+        : Sha256Digest.TryParse(text, out var digest) ? digest
+        : throw new ArgumentException($"root: '{text}' is not a SHA-256; give the 64 hex digits of the root metadata's digest.");
+
+    static ImmutableDictionary<string, string> ReadLabels(IDisk disk) =>
+        disk.ReadSmall(DataFolder.Labels, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out ImmutableDictionary<string, string>? labels)
+            ? labels
+            : ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>Ends in order. Leases that are out stay good until they come back.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await closing.CancelAsync();
+        await work;
+        foreach (var model in models.Values)
+        {
+            model.Runner.Stop();
+            model.Host.Dispose();
+            model.Nudge.Dispose();
+        }
+
+        Tell(new(options.Time.GetUtcNow(), AgentEventKind.Closed, "the agent ended in order"));
+        live.Close();
+        repository.Dispose();
+        http.Dispose();
+        send.Dispose();
+        closing.Dispose();
+        await hold.DisposeAsync();
+    }
+}

@@ -1,0 +1,127 @@
+using System.Collections.Immutable;
+using Coppice.Agent.Storage;
+using Coppice.Protocol;
+using Coppice.Registry;
+
+namespace Coppice.Agent.Link;
+
+/// <summary>What the queue keeps on disk.</summary>
+/// <param name="Numbered">The last sequence number given.</param>
+/// <param name="Taken">For each model, its own number of the last report taken over.</param>
+/// <param name="Waiting">Oldest first; those with sequence 0 have no number yet.</param>
+public sealed record ReportBox(long Numbered, ImmutableDictionary<string, long> Taken, ImmutableArray<Report> Waiting);
+
+/// <summary>Reports on their way to the server. At least once, in order, over restarts and any time without a network.</summary>
+/// <remarks>
+/// Bounded: past <see cref="MaxWaiting"/> the oldest report of mere progress goes; reports that end an update stay, up to twice that. A report gets
+/// its number when it is first sent, so that those which went leave no gap.
+/// </remarks>
+public sealed class ReportQueue
+{
+    /// <summary>Most reports that wait, while some of them are of mere progress.</summary>
+    public const int MaxWaiting = 500;
+
+    readonly IDisk disk;
+    readonly Lock gate = new();
+    ReportBox box;
+
+    /// <summary>Opens the queue in a data folder.</summary>
+    public ReportQueue(IDisk disk)
+    {
+        this.disk = disk;
+        box = disk.ReadSmall(DataFolder.Reports, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out ReportBox? kept)
+            ? kept
+            : new(0, ImmutableDictionary<string, long>.Empty, []);
+    }
+
+    /// <summary>Reports that wait.</summary>
+    public int Waiting => Volatile.Read(ref box).Waiting.Length;
+
+    /// <summary>A model's own number of its last report taken over; 0 when there was none.</summary>
+    public long TakenOf(ModelName model) => Volatile.Read(ref box).Taken.GetValueOrDefault(model.ToString());
+
+    /// <summary>Takes over what a model has to report. Repeating it is harmless. Safe from a power cut on return.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="outbox">Numbered by the model, ascending.</param>
+    public void Take(ModelName model, ImmutableArray<Report> outbox)
+    {
+        lock (gate)
+        {
+            var taken = box.Taken.GetValueOrDefault(model.ToString());
+            var fresh = outbox.Where(report => report.Sequence > taken).ToImmutableArray();
+            if (fresh.IsEmpty)
+                return;
+            Save(new(box.Numbered, box.Taken.SetItem(model.ToString(), fresh[^1].Sequence), Bound(box.Waiting.AddRange(fresh.Select(report => report with { Sequence = 0 })))));
+        }
+    }
+
+    /// <summary>The next reports to send, numbered; the same ones again until they are confirmed.</summary>
+    public ImmutableArray<Report> Next()
+    {
+        lock (gate)
+        {
+            var numbered = box.Numbered;
+            var waiting = box.Waiting.ToBuilder();
+            for (var i = 0; i < Math.Min(waiting.Count, ReportBatch.MaxReports); i++)
+            {
+                if (waiting[i].Sequence == 0)
+                    waiting[i] = waiting[i] with { Sequence = ++numbered };
+            }
+
+            if (numbered != box.Numbered)
+                Save(box with { Numbered = numbered, Waiting = waiting.ToImmutable() });
+            return [.. box.Waiting.Take(ReportBatch.MaxReports)];
+        }
+    }
+
+    /// <summary>Forgets what the server has. Returns whether there was any of it.</summary>
+    public bool Confirm(long through)
+    {
+        lock (gate)
+        {
+            var left = box.Waiting.RemoveAll(report => report.Sequence > 0 && report.Sequence <= through);
+            var numbered = Math.Max(box.Numbered, through); // a queue that was lost goes on after what the server has
+            if (left.Length == box.Waiting.Length && numbered == box.Numbered)
+                return false;
+            Save(box with { Numbered = numbered, Waiting = left });
+            return true;
+        }
+    }
+
+    static ImmutableArray<Report> Bound(ImmutableArray<Report> waiting)
+    {
+        while (waiting.Length > MaxWaiting)
+        {
+            var progress = -1;
+            for (var i = 0; i < waiting.Length && progress < 0; i++)
+            {
+                if (waiting[i].Sequence == 0 && waiting[i].Kind is ReportKind.Started or ReportKind.Switched)
+                    progress = i;
+            }
+
+            if (progress < 0 && waiting.Length <= 2 * MaxWaiting)
+                break;
+            // All of them end something: the oldest that has no number yet goes after all.
+            waiting = waiting.RemoveAt(progress >= 0 ? progress : Math.Max(0, IndexOfUnnumbered(waiting)));
+        }
+
+        return waiting;
+    }
+
+    static int IndexOfUnnumbered(ImmutableArray<Report> waiting)
+    {
+        for (var i = 0; i < waiting.Length; i++)
+        {
+            if (waiting[i].Sequence == 0)
+                return i;
+        }
+
+        return -1;
+    }
+
+    void Save(ReportBox next)
+    {
+        disk.Replace(DataFolder.Reports, StateJson.Write(next));
+        Volatile.Write(ref box, next);
+    }
+}

@@ -1,0 +1,69 @@
+using Coppice.Registry;
+using Coppice.Trust;
+
+namespace Coppice.Agent.Storage;
+
+/// <summary>Where things lie in the data folder.</summary>
+public static class DataFolder
+{
+    /// <summary>Held open by the one agent that writes here.</summary>
+    public const string Lock = "lock";
+
+    /// <summary>The device's id and key.</summary>
+    public const string Identity = "device.json";
+
+    /// <summary>What the operator calls the device, as the server last said.</summary>
+    public const string Labels = "labels.json";
+
+    /// <summary>Reports that the server has not confirmed.</summary>
+    public const string Reports = "reports.json";
+
+    /// <summary>What happened, oldest first.</summary>
+    public const string History = "history.log";
+
+    /// <summary>The history before <see cref="History"/> was begun anew.</summary>
+    public const string OlderHistory = "history.1.log";
+
+    /// <summary>What the agent is about to do; written without a sync, for people who look.</summary>
+    public const string Live = "live.json";
+
+    /// <summary>Trusted metadata of the repository.</summary>
+    public const string Metadata = "metadata";
+
+    /// <summary>Blobs by digest.</summary>
+    public const string Blobs = "blobs";
+
+    /// <summary>Blobs that are being fetched.</summary>
+    public const string Fetching = "fetching";
+
+    /// <summary>A folder for each model.</summary>
+    public const string Models = "models";
+
+    /// <summary>The folder of a model.</summary>
+    public static string Of(ModelName model) => $"{Models}/{model.Owner}/{model.Name}";
+
+    /// <summary>A model's step, serving and previous slots, refusals: the one file whose replacement is a switch.</summary>
+    public static string State(ModelName model) => $"{Of(model)}/state.json";
+
+    /// <summary>A model's slots.</summary>
+    public static string Slots(ModelName model) => $"{Of(model)}/slots";
+
+    /// <summary>A manifest as it was signed.</summary>
+    public static string Manifest(ModelName model, Sha256Digest digest) => $"{Manifests(model)}/{digest}.json";
+
+    /// <summary>The manifests of a model's slots.</summary>
+    public static string Manifests(ModelName model) => $"{Of(model)}/manifests";
+
+    /// <summary>A whole blob.</summary>
+    public static string Blob(Sha256Digest digest)
+    {
+        var hex = digest.ToString();
+        return $"{Blobs}/{hex[..2]}/{hex}";
+    }
+
+    /// <summary>The beginning of a blob.</summary>
+    public static string Part(Sha256Digest digest) => $"{Fetching}/{digest}.part";
+
+    /// <summary>The tag under which a server gave the beginning of a blob.</summary>
+    public static string Tag(Sha256Digest digest) => $"{Fetching}/{digest}.tag";
+}

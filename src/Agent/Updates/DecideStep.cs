@@ -1,0 +1,98 @@
+using System.Collections.Immutable;
+using Coppice.Agent.Link;
+using Coppice.Agent.Slots;
+using Coppice.Fleet;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Rollouts;
+using Coppice.Trust;
+
+namespace Coppice.Agent.Updates;
+
+/// <summary>Reads the newest plan and chooses a release, and a variant of it.</summary>
+sealed class DecideStep(UpdateContext context) : IUpdateStep
+{
+    public async Task<StepResult> RunAsync(UpdateState state, CancellationToken cancel)
+    {
+        await context.Repository.RefreshAsync(cancel);
+        if (await ReadPlanAsync(state, cancel) is not { } plan)
+            return new(Outcome.Nothing, state, "the repository has no plan for this model; nobody has rolled out a release");
+
+        state = state with { PlanSerial = plan.Serial, Revoked = plan.Revoked };
+        var facts = context.Facts();
+        var view = new DeviceView(context.Device, facts, state.Serving?.Release, state.Refusals);
+        var choice = ReleaseChoice.Choose(plan, view, context.Time.GetLocalNow().DateTime);
+        return choice.Kind switch
+        {
+            ChoiceKind.Keep => new(Outcome.Nothing, state with { Target = null }, choice.Reasons),
+            ChoiceKind.Stop => new(Outcome.Revoked, state with { Target = null, Complaint = new(choice.Reasons[0], Refuse: false) }, choice.Reasons),
+            _ => await TakeAsync(state, choice.Rollout!, facts, choice.Reasons, cancel),
+        };
+    }
+
+    async Task<RolloutPlan?> ReadPlanAsync(UpdateState state, CancellationToken cancel)
+    {
+        var target = RepositoryLayout.PlanTarget(context.Model.ToString());
+        if (await context.Repository.FindAsync(target, RolloutPlan.MaxBytes, cancel) is not { } bytes)
+            return null;
+        if (!DocumentJson.TryRead(bytes.Span, out RolloutPlan? plan, out var problems))
+            throw new LinkException($"the signed plan cannot be read by this agent: {problems[0]}");
+        if (plan.Model != context.Model)
+            throw new LinkException($"the signed plan at {target} is about {plan.Model}.");
+        return plan.Serial >= state.PlanSerial
+            ? plan
+            : throw new LinkException($"the signed plan has the serial {plan.Serial}; {state.PlanSerial} was followed here before, and a device never goes back.");
+    }
+
+    async Task<StepResult> TakeAsync(UpdateState state, Rollout rollout, FactSet facts, ImmutableArray<string> reasons, CancellationToken cancel)
+    {
+        var bytes = await ReadManifestAsync(rollout, cancel);
+        if (!DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out var problems))
+            return Unfit(state, rollout, $"its manifest cannot be read by this agent: {problems[0]}", reasons);
+        if (manifest.Model != context.Model || manifest.Version != rollout.Release)
+            throw new LinkException($"the signed manifest of {rollout.Release} is about {manifest.Model} {manifest.Version}.");
+
+        var choice = VariantChoice.Choose(manifest, facts, variant => variant.Files.Where(context.Blobs.Has).Sum(file => file.Length));
+        if (choice.Chosen is not { } variant)
+            return Unfit(state, rollout, string.Join("; ", choice.Misfits.Select(misfit => $"{misfit.Variant} {string.Join(", and ", misfit.Reasons)}")), reasons);
+
+        var slot = new Slot(rollout.Release, rollout.Manifest, variant.Name, rollout.Id, rollout.Attempt);
+        var lines = reasons.AddRange(choice.Misfits.Select(misfit => $"{misfit.Variant}: {string.Join(", and ", misfit.Reasons)}")).Add($"{variant.Name}: fits");
+        if (state.Target is { } known && known.Slot == slot)
+            return new(Outcome.Done, state, lines); // goes on after a pause: told and reported before
+
+        context.Slots.Keep(bytes.Span);
+        // A variant may name one blob twice, and share it with the trial.
+        var total = variant.Files.Concat(manifest.Trial?.Files ?? []).DistinctBy(file => file.Digest).Sum(file => file.Length);
+        var next = state with { Target = new(slot, total), Misfit = null };
+        return new(Outcome.Done, next.Reporting(next.ReportOf(ReportKind.Started, slot, context.Time.GetUtcNow())), lines)
+        {
+            Event = (AgentEventKind.Started, $"{slot} by {rollout.Id}, {ByteSize.Format(total)}"),
+        };
+    }
+
+    async Task<ReadOnlyMemory<byte>> ReadManifestAsync(Rollout rollout, CancellationToken cancel)
+    {
+        var target = RepositoryLayout.ReleaseTarget(context.Model.ToString(), rollout.Release.ToString());
+        var bytes = await context.Repository.FindAsync(target, ReleaseManifest.MaxBytes, cancel)
+            ?? throw new LinkException($"the plan wants {rollout.Release}, but the repository has no signed manifest of it; publish it again.");
+        return Sha256Digest.Of(bytes.Span) == rollout.Manifest
+            ? bytes
+            : throw new LinkException($"the signed manifest of {rollout.Release} is not the one that the plan means; one of them was replaced.");
+    }
+
+    /// <summary>Said once for each attempt and reason; looked at again at every poll.</summary>
+    StepResult Unfit(UpdateState state, Rollout rollout, string why, ImmutableArray<string> reasons)
+    {
+        var memo = $"{rollout.Id} {rollout.Attempt}: {why}";
+        var lines = reasons.Add($"{rollout.Release}: {why}");
+        if (state.Misfit == memo)
+            return new(Outcome.Nothing, state with { Target = null }, lines);
+        var slot = new Slot(rollout.Release, rollout.Manifest, "", rollout.Id, rollout.Attempt);
+        var next = state with { Target = null, Misfit = memo };
+        return new(Outcome.Nothing, next.Reporting(next.ReportOf(ReportKind.Unfit, slot, context.Time.GetUtcNow(), why) with { Variant = null }), lines)
+        {
+            Event = (AgentEventKind.Unfit, $"{rollout.Release}: {why}"),
+        };
+    }
+}

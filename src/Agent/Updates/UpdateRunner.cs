@@ -1,0 +1,241 @@
+using System.Collections.Frozen;
+using Coppice.Agent.Link;
+using Coppice.Agent.Slots;
+using Coppice.Agent.Storage;
+using Coppice.Inference;
+
+namespace Coppice.Agent.Updates;
+
+/// <summary>Runs the update of one model by <see cref="UpdateTable"/>: a step, then one durable write of what came of it and of the step that follows.</summary>
+/// <remarks>One caller at a time. A write that fails takes the step back; it is run again.</remarks>
+public sealed class UpdateRunner
+{
+    /// <summary>A server that asks for more than this is asked again anyway.</summary>
+    static readonly TimeSpan LongestWait = TimeSpan.FromHours(6);
+
+    const int MostStepsBack = 3;
+
+    readonly UpdateContext context;
+    readonly FrozenDictionary<UpdateStep, IUpdateStep> steps;
+    UpdateState state;
+    int failures;
+    string? trouble;
+    string? kept;
+
+    /// <summary>A runner; <see cref="StartAsync"/> comes first.</summary>
+    public UpdateRunner(UpdateContext context)
+    {
+        this.context = context;
+        state = new UpdateState { Model = context.Model };
+        steps = new Dictionary<UpdateStep, IUpdateStep>
+        {
+            [UpdateStep.Idle] = new IdleStep(),
+            [UpdateStep.Decide] = new DecideStep(context),
+            [UpdateStep.Fetch] = new FetchStep(context),
+            [UpdateStep.Verify] = new VerifyStep(context),
+            [UpdateStep.Stage] = new StageStep(context),
+            [UpdateStep.Trial] = new TrialStep(context),
+            [UpdateStep.Switch] = new SwitchStep(context),
+            [UpdateStep.Probation] = new ProbationStep(context),
+            [UpdateStep.Settle] = new SettleStep(context),
+            [UpdateStep.TakeBack] = new TakeBackStep(context),
+            [UpdateStep.Withdraw] = new WithdrawStep(context),
+            [UpdateStep.Report] = new ReportStep(context),
+        }.ToFrozenDictionary();
+    }
+
+    /// <summary>Where the update stands.</summary>
+    public UpdateState State => state;
+
+    /// <summary>Reads what was saved, counts crashes, and loads the serving release, without the network.</summary>
+    public async Task StartAsync(CancellationToken cancel)
+    {
+        state = Read();
+        var outcome = Outcome.Restarted;
+        var serving = state.Serving;
+        foreach (var open in state.Exposures.Where(exposure => exposure.Open))
+            context.Happened(AgentEventKind.Crashed, $"the process ended while {open.Slot} was exposed, for the {open.Crashes + 1}. time");
+        if (serving is not null && CrashRule.Condemns(state.ExposureOf(serving), !serving.Settled, context.Boot))
+        {
+            outcome = Outcome.Crashed;
+            state = state with { Complaint = new(serving.Settled ? "the process ended too often while it was loaded" : "the process ended on probation", Refuse: true) };
+        }
+
+        state = state with { Exposures = [.. state.Exposures.Select(CrashRule.Count)] };
+        var goes = UpdateTable.Next(state.Step, outcome) is UpdateStep.TakeBack or UpdateStep.Withdraw;
+        if (serving is not null && !goes && await LoadAsync(serving, cancel) is { } complaint)
+        {
+            outcome = Outcome.Crashed;
+            state = state with { Complaint = complaint };
+        }
+
+        state = state with { Step = UpdateTable.Next(state.Step, outcome) };
+        TrySave(state);
+        context.Needs.Set(context.Model, context.Slots.Needed(Kept(state)));
+        Serve();
+        Show(null, []);
+        // The release before serves when this returns, as the serving one would have.
+        for (var i = 0; i < MostStepsBack && state.Step is UpdateStep.TakeBack or UpdateStep.Withdraw; i++)
+            await StepAsync(cancel);
+    }
+
+    /// <summary>Loads the serving release; returns why it cannot be.</summary>
+    async Task<Complaint?> LoadAsync(Slot serving, CancellationToken cancel)
+    {
+        // Without this write a release that ends the process would do so for ever; with a full disk it is still served.
+        TrySave(state = state.With(state.ExposureOf(serving) with { Open = true, Boot = context.Boot }));
+        try
+        {
+            context.Host.Prepare(await Task.Run(() => context.Loader.Load(serving, cancel), cancel));
+            if (serving.Settled)
+            {
+                state = state.With(state.ExposureOf(serving) with { Open = false, Crashes = 0 });
+                context.Happened(AgentEventKind.Loaded, $"{serving} serves", serving.Release);
+            }
+
+            return null;
+        }
+        catch (InferenceException e) when (e.Fault != InferenceFault.Runtime)
+        {
+            state = state.With(state.ExposureOf(serving) with { Open = false });
+            return new($"it does not load: {e.Message}", Refuse: true);
+        }
+        catch (Exception e) when (e is DamagedSlotException or IOException or InferenceException)
+        {
+            state = state.With(state.ExposureOf(serving) with { Open = false });
+            context.Happened(AgentEventKind.Damaged, e.Message, serving.Release);
+            return new(e.Message, Refuse: false);
+        }
+    }
+
+    /// <summary>Runs one step.</summary>
+    /// <returns>How long to wait before the next one, unless somebody asks earlier.</returns>
+    public async Task<TimeSpan> StepAsync(CancellationToken cancel)
+    {
+        var step = state.Step;
+        context.Live = context.Live with { Step = step, Next = null };
+        context.Shown();
+        StepResult result;
+        context.SavedInStep = null;
+        try
+        {
+            result = await steps[step].RunAsync(state, cancel);
+        }
+        catch (Exception e) when (e is LinkException or IOException or UnauthorizedAccessException or DamagedSlotException)
+        {
+            result = new(Outcome.Later, Reached(), e.Message) { Wait = (e as LinkException)?.After };
+        }
+
+        var after = result.State with { Step = UpdateTable.Next(step, result.Outcome) };
+        try
+        {
+            context.Save(after);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            state = Reached();
+            return Pause(new(Outcome.Later, state, $"the state cannot be written: {e.Message}"));
+        }
+
+        (state, context.SavedInStep) = (after, null);
+        Serve();
+        if (result.Event is { } told)
+            context.Happened(told.Kind, told.Text, after.Outbox.LastOrDefault()?.Release ?? (after.Target?.Slot ?? after.Serving)?.Release);
+        Flush();
+        return Pause(result, step);
+    }
+
+    /// <summary>Ends in order: what happens to the process from here on is nobody's crash.</summary>
+    public void Stop()
+    {
+        var reached = Reached();
+        TrySave(state = reached with { Exposures = [.. reached.Exposures.Select(exposure => exposure with { Open = false })] });
+    }
+
+    /// <summary>Where a step that broke off has got to: what it saved by itself holds, but the danger that it announced is over, unless it is probation's.</summary>
+    UpdateState Reached() => context.SavedInStep is not { } saved ? state : saved with
+    {
+        Step = state.Step,
+        Exposures = [.. saved.Exposures.Select(exposure => saved.Serving is { Settled: false } watched && watched.Folder == exposure.Slot ? exposure : exposure with { Open = false })],
+    };
+
+    TimeSpan Pause(StepResult result, UpdateStep? ran = null)
+    {
+        if (result.Outcome == Outcome.Later || (result.Outcome == Outcome.Failed && state.Step == UpdateStep.Idle))
+        {
+            failures++;
+            if (trouble != result.Why[0])
+                context.Happened(AgentEventKind.Trouble, trouble = result.Why[0]);
+            var backoff = Backoff.After(failures, context.Policy.Retry, context.Policy.Poll, context.Random.NextDouble());
+            var asked = result.Wait is { } wait && wait < LongestWait ? wait : result.Wait is null ? TimeSpan.Zero : LongestWait;
+            return Show(backoff > asked ? backoff : asked, result.Why);
+        }
+
+        if (result.Outcome == Outcome.Nothing || ran >= UpdateStep.Stage)
+            (failures, trouble) = (0, null);
+        if (ran == UpdateStep.Decide && result.Outcome == Outcome.Nothing && kept != result.Why[^1])
+            context.Happened(AgentEventKind.Kept, kept = result.Why[^1]);
+        var rests = state.Step == UpdateStep.Idle && result.Outcome == Outcome.Nothing;
+        return Show(result.Wait ?? (rests ? Backoff.Around(context.Policy.Poll, context.Random.NextDouble()) : TimeSpan.Zero), result.Why);
+    }
+
+    TimeSpan Show(TimeSpan? wait, IReadOnlyList<string> why)
+    {
+        context.Live = context.Live with
+        {
+            Step = state.Step,
+            Next = wait is { } span ? context.Time.GetUtcNow() + span : null,
+            Why = why.Count > 0 ? [.. why] : context.Live.Why,
+        };
+        context.Shown();
+        return wait ?? TimeSpan.Zero;
+    }
+
+    /// <summary>What serves follows what is saved. A release that is to go stays until the one before is ready.</summary>
+    void Serve()
+    {
+        if (state.Step is not (UpdateStep.TakeBack or UpdateStep.Withdraw))
+            context.Host.Serve(state.Serving, keep: state.Step == UpdateStep.Probation && context.Policy.KeepLoaded);
+    }
+
+    /// <summary>Reports leave as soon as they are safe; the Report step makes sure of it.</summary>
+    void Flush()
+    {
+        try
+        {
+            context.Reports.Take(state.Model, state.Outbox);
+        }
+        catch (IOException) // they are in the saved state, and the next step tries again
+        {
+            return;
+        }
+
+        state = state with { Outbox = [] };
+    }
+
+    UpdateState Read()
+    {
+        var path = DataFolder.State(context.Model);
+        if (context.Disk.ReadSmall(path, StateJson.MaxBytes) is not { } bytes)
+            return state;
+        if (StateJson.TryRead(bytes, out UpdateState? saved) && saved.Model == context.Model)
+            return saved;
+        context.Happened(AgentEventKind.Damaged, $"{path} cannot be read; it is put aside, and the model is fetched anew");
+        context.Disk.Rename(path, path + ".damaged");
+        return state with { Reported = context.Reports.TakenOf(context.Model) };
+    }
+
+    void TrySave(UpdateState next)
+    {
+        try
+        {
+            context.Save(next);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            context.Happened(AgentEventKind.Trouble, $"the state cannot be written: {e.Message}");
+        }
+    }
+
+    static IEnumerable<Slot> Kept(UpdateState state) => ((Slot?[])[state.Serving, state.Previous, state.Target?.Slot]).OfType<Slot>();
+}

@@ -1,0 +1,108 @@
+using System.Collections.Immutable;
+using Coppice.Agent.Slots;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Rollouts;
+
+namespace Coppice.Agent.Updates;
+
+/// <summary>Everything that must outlive the process about one model: one small file, replaced whole. That replacement is the switch.</summary>
+public sealed record UpdateState
+{
+    /// <summary>The model.</summary>
+    public required ModelName Model { get; init; }
+
+    /// <summary>Where the update stands.</summary>
+    public UpdateStep Step { get; init; }
+
+    /// <summary>What is being brought; null when nothing is.</summary>
+    public Target? Target { get; init; }
+
+    /// <summary>What serves; null when nothing does.</summary>
+    public Slot? Serving { get; init; }
+
+    /// <summary>The last good release before it, kept whole.</summary>
+    public Slot? Previous { get; init; }
+
+    /// <summary>Releases that failed here, newest last.</summary>
+    public ImmutableArray<Refusal> Refusals { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>How often slots took their host down.</summary>
+    public ImmutableArray<Exposure> Exposures { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>The plan's serial when it was last followed.</summary>
+    public long PlanSerial { get; init; }
+
+    /// <summary>What the plan revoked then: never gone back to.</summary>
+    public ImmutableArray<SemanticVersion> Revoked { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Why the serving release is to go; null when it is not.</summary>
+    public Complaint? Complaint { get; init; }
+
+    /// <summary>The last misfit that was reported, so that it is reported once.</summary>
+    public string? Misfit { get; init; }
+
+    /// <summary>Reports that are not in the queue yet. Their sequence is this model's own, and becomes the device's there.</summary>
+    public ImmutableArray<Report> Outbox { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>The sequence of the newest report put in the outbox.</summary>
+    public long Reported { get; init; }
+
+    // Fifty of them go into one batch, with room for the rest.
+    const int MaxWhy = 2_000;
+
+    /// <summary>Most refusals remembered.</summary>
+    public const int MaxRefusals = 64;
+
+    /// <summary>This state and a refusal more.</summary>
+    public UpdateState Refusing(Slot slot, string why)
+    {
+        var kept = Refusals.RemoveAll(refusal => refusal.Rollout == slot.Rollout && refusal.Release == slot.Release);
+        if (kept.Length >= MaxRefusals)
+            kept = kept.RemoveAt(0);
+        return this with { Refusals = kept.Add(new(slot.Rollout, slot.Release, slot.Attempt, why)) };
+    }
+
+    /// <summary>This state and a report more.</summary>
+    public UpdateState Reporting(Report report) => this with { Outbox = Outbox.Add(report with { Sequence = Reported + 1, Why = report.Why is { Length: > MaxWhy } ? report.Why[..MaxWhy] + "…" : report.Why }), Reported = Reported + 1 };
+
+    /// <summary>A report about a slot, not numbered yet.</summary>
+    public Report ReportOf(ReportKind kind, Slot slot, DateTimeOffset at, string? why = null) => new(0, at, kind, Model, slot.Release)
+    {
+        Variant = slot.Variant,
+        Rollout = slot.Rollout,
+        Attempt = slot.Attempt,
+        Why = why,
+        BytesFetched = Target is { } target && target.Slot.Folder == slot.Folder ? target.BytesFetched : null,
+        BytesTotal = Target is { } same && same.Slot.Folder == slot.Folder ? same.BytesTotal : null,
+    };
+
+    /// <summary>This state with what is known of a slot's crashes.</summary>
+    public UpdateState With(Exposure exposure) =>
+        this with { Exposures = Exposures.RemoveAll(known => known.Slot == exposure.Slot).Add(exposure) };
+
+    /// <summary>What is known of a slot's crashes.</summary>
+    public Exposure ExposureOf(Slot slot) => Exposures.FirstOrDefault(known => known.Slot == slot.Folder) ?? new(slot.Folder, 0, false, "");
+}
+
+/// <summary>A release on its way.</summary>
+/// <param name="Slot">Where it will be.</param>
+/// <param name="BytesTotal">Bytes of the variant's files and of the trial's.</param>
+/// <param name="BytesFetched">Bytes that came over the network for it so far.</param>
+public sealed record Target(Slot Slot, long BytesTotal, long BytesFetched = 0)
+{
+    /// <summary>What its trial measured.</summary>
+    public ImmutableDictionary<string, double>? Measures { get; init; }
+}
+
+/// <summary>How often a slot took its host down.</summary>
+/// <param name="Slot">The slot's folder.</param>
+/// <param name="Crashes">Times that the process ended while the slot was exposed.</param>
+/// <param name="Open">Whether it is exposed now: being loaded, or on probation. Saved before it is.</param>
+/// <param name="Boot">The machine's boot in which it was last exposed.</param>
+public sealed record Exposure(string Slot, int Crashes, bool Open, string Boot);
+
+/// <summary>Why a serving release is to go.</summary>
+/// <param name="Why">In words for a person.</param>
+/// <param name="Refuse">Whether the release is at fault, so that it is not tried again; false when the disk is, or the operator says so.</param>
+public sealed record Complaint(string Why, bool Refuse);

@@ -1,0 +1,201 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using System.Reflection;
+using Coppice.Cli.Publishing;
+using Coppice.Inference;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Runtimes.OnnxRuntime;
+using Coppice.Trust;
+
+namespace Coppice.Cli;
+
+/// <summary><c>coppice publish</c>: checks a release in every way this machine can, signs it, and hands it in.</summary>
+static class Publish
+{
+    static readonly Argument<string> ModelArgument = new("MODEL") { Description = "The line of releases, as plant/bearing." };
+    static readonly Argument<string> VersionArgument = new("VERSION") { Description = "A semantic version, as 1.4.0." };
+    static readonly Argument<string[]> FilesArgument = new("FILE")
+    {
+        Description = "The model's file, then files that lie beside it (external data is found by itself). With --variant, leave it out.",
+        Arity = ArgumentArity.ZeroOrMore,
+    };
+
+    static readonly Option<string[]> VariantOption = new("--variant")
+    {
+        Description = "NAME=FILE[,FILE…]: one build of the release, best first; repeat for more.",
+    };
+
+    static readonly Option<string[]> RequiresOption = new("--requires")
+    {
+        Description = "KEY=VALUE a device must meet: os, arch, runtime, app, ram, disk, accelerator, where='site = oslo'. VARIANT:KEY=VALUE for one variant.",
+    };
+
+    static readonly Option<string?> EvalOption = new("--eval") { Description = "Labelled samples, JSON lines or .npz: run here, and on each device before it serves." };
+    static readonly Option<string?> AccuracyOption = new("--min-accuracy") { Description = "Share of samples that must be right, 0.85 or 85%: of this set, and of a device's own data." };
+    static readonly Option<string?> DropOption = new("--max-accuracy-drop") { Description = "How much worse than the serving release on the same samples, 0.02 or 2%." };
+    static readonly Option<double?> GoldenOption = new("--max-golden-error") { Description = "Record outputs here, and allow a device to differ from them by this, relative to max(1, |output|)." };
+    static readonly Option<string?> LatencyOption = new("--max-latency-p95") { Description = "95 % of single runs must take at most this, as 25ms." };
+    static readonly Option<string?> MemoryOption = new("--max-memory") { Description = "Loading and running may add this to the process, as 64MB." };
+    static readonly Option<string?> AdapterOption = new("--adapter-base") { Description = "SHA-256 of the frozen base file that this release adapts." };
+    static readonly Option<string?> RuntimeOption = new("--runtime") { Description = "Runtime that must load it on the device; ONNX files take onnxruntime by themselves." };
+    static readonly Option<string?> LicenceOption = new("--licence") { Description = "SPDX expression or a name." };
+    static readonly Option<string?> NotesOption = new("--notes") { Description = "What changed, for people." };
+    static readonly Option<string?> ByOption = new("--by") { Description = "Who publishes; the user's name where nothing is said." };
+    static readonly Option<string?> SourceOption = new("--source") { Description = "SHA-256 of what the release was made from." };
+    static readonly Option<bool> BreakingOption = new("--breaking") { Description = "Callers of the last release must change, and that is meant." };
+    static readonly Option<string?> RepoOption = new("--repo") { Description = "Repository folder, or the server's URL. Default: COPPICE_SERVER." };
+    static readonly Option<string?> KeysOption = new("--keys") { Description = "Folder of signing keys, or the release key's file. Default: COPPICE_KEYS." };
+    static readonly Option<string?> TokenOption = new("--token") { Description = "The operator's token for a server. Default: COPPICE_TOKEN." };
+    static readonly Option<bool> DryRunOption = new("--dry-run") { Description = "Check everything, publish nothing." };
+    static readonly Option<bool> JsonOption = new("--json") { Description = "One JSON document on standard output." };
+
+    public static Command Build()
+    {
+        var command = new Command("publish", "Check, sign and publish a release of a model.")
+        {
+            ModelArgument, VersionArgument, FilesArgument, VariantOption, RequiresOption, EvalOption, AccuracyOption, DropOption, GoldenOption, LatencyOption,
+            MemoryOption, AdapterOption, RuntimeOption, LicenceOption, NotesOption, ByOption, SourceOption, BreakingOption, RepoOption, KeysOption, TokenOption,
+            DryRunOption, JsonOption,
+        };
+        command.SetAction(RunAsync);
+        return command;
+    }
+
+    static async Task<int> RunAsync(ParseResult parsed, CancellationToken cancel)
+    {
+        var json = parsed.GetValue(JsonOption);
+        var usage = ImmutableArray.CreateBuilder<Problem>();
+        if (Draft(parsed, usage) is not { } draft)
+        {
+            PublishOutput.Problems(json, usage.ToImmutable(), []);
+            return ExitCode.Usage;
+        }
+
+        try
+        {
+            using var repository = Open(parsed);
+            var last = repository is null ? null : await repository.LatestAsync(draft.Model, cancel);
+            var check = new ReleaseCheck(Runtime(), TimeProvider.System).Run(draft, last, cancel);
+            if (!check.Problems.IsEmpty)
+            {
+                PublishOutput.Problems(json, check.Problems, check.Warnings);
+                return ExitCode.Failed;
+            }
+
+            var bytes = DocumentJson.Write(check.Manifest);
+            var publication = repository is null || parsed.GetValue(DryRunOption)
+                ? null
+                : await PublishOutput.WithProgressAsync(
+                    json, check.Manifest, progress => repository.PublishAsync(check.Manifest, bytes, check.Files, progress, cancel));
+            PublishOutput.Done(json, check, Sha256Digest.Of(bytes), publication);
+            return ExitCode.Done;
+        }
+        catch (PublicationException e)
+        {
+            PublishOutput.Problems(json, [new("", e.Message)], []);
+            return ExitCode.Failed;
+        }
+    }
+
+    static IReleaseRepository? Open(ParseResult parsed)
+    {
+        if ((parsed.GetValue(RepoOption) ?? Environment.GetEnvironmentVariable("COPPICE_SERVER")) is not { Length: > 0 } repo)
+            return parsed.GetValue(DryRunOption) ? null : throw new PublicationException("Where to? Give --repo FOLDER or URL, or set COPPICE_SERVER; --dry-run only checks.");
+        if ((parsed.GetValue(KeysOption) ?? Environment.GetEnvironmentVariable("COPPICE_KEYS")) is not { Length: > 0 } keys)
+            throw new PublicationException("Signed by whom? Give the folder of keys with --keys, or set COPPICE_KEYS.");
+        return Uri.TryCreate(repo, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+            ? ServerRepository.Open(url, parsed.GetValue(TokenOption), keys, TimeProvider.System)
+            : FolderRepository.Open(repo, keys, TimeProvider.System);
+    }
+
+    /// <summary>Null where the native library cannot be had: the release is then published untried, with a warning.</summary>
+    static OnnxRuntime? Runtime()
+    {
+        try
+        {
+            var runtime = new OnnxRuntime();
+            return runtime.Version.Length > 0 ? runtime : null;
+        }
+        catch (InferenceException)
+        {
+            return null;
+        }
+    }
+
+    static ReleaseDraft? Draft(ParseResult parsed, ImmutableArray<Problem>.Builder problems)
+    {
+        if (!ModelName.TryParse(parsed.GetValue(ModelArgument), out var model))
+            problems.Add(new("MODEL", $"'{parsed.GetValue(ModelArgument)}' is not a model name; write owner/name in lower case, as plant/bearing."));
+        if (!SemanticVersion.TryParse(parsed.GetValue(VersionArgument), out var version))
+            problems.Add(new("VERSION", $"'{parsed.GetValue(VersionArgument)}' is not a semantic version; write it as 1.4.0 or 1.4.0-rc.1."));
+        var variants = Variants(parsed, problems);
+        var limits = new TrialLimits(
+            Read<double>(parsed, AccuracyOption, RequirementText.TryShare, "a share; write 0.85 or 85%", problems),
+            Read<double>(parsed, DropOption, RequirementText.TryShare, "a share; write 0.02 or 2%", problems),
+            parsed.GetValue(GoldenOption),
+            Read<TimeSpan>(parsed, LatencyOption, Duration.TryParse, "a duration; write 25ms or 2s", problems),
+            (long?)Read<double>(parsed, MemoryOption, (string text, out double bytes) => ByteSize.TryParse(text, out bytes), "an amount of bytes; write 64MB", problems));
+        var source = Read<Sha256Digest>(parsed, SourceOption, (string text, out Sha256Digest digest) => Sha256Digest.TryParse(text, out digest), "a SHA-256 of 64 hexadecimal digits", problems);
+        if (problems.Count > 0)
+            return null;
+        return new(model!, version!, variants)
+        {
+            Evaluation = parsed.GetValue(EvalOption),
+            Limits = limits,
+            Licence = parsed.GetValue(LicenceOption),
+            Notes = parsed.GetValue(NotesOption),
+            Breaking = parsed.GetValue(BreakingOption),
+            Provenance = new(parsed.GetValue(ByOption) ?? Environment.UserName, TimeProvider.System.GetUtcNow(), $"coppice {ToolVersion}", source),
+        };
+    }
+
+    static string ToolVersion => typeof(Publish).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+
+    static ImmutableArray<VariantDraft> Variants(ParseResult parsed, ImmutableArray<Problem>.Builder problems)
+    {
+        var variants = ImmutableArray.CreateBuilder<VariantDraft>();
+        if (parsed.GetValue(FilesArgument) is { Length: > 0 } files)
+            variants.Add(new("default", [.. files]));
+        foreach (var text in parsed.GetValue(VariantOption) ?? [])
+        {
+            if (text.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } paths])
+                variants.Add(new(name, [.. paths.Split(',', StringSplitOptions.RemoveEmptyEntries)]));
+            else
+                problems.Add(new("--variant", $"'{text}' is not a variant; write NAME=FILE or NAME=FILE,FILE."));
+        }
+
+        if (variants.Count == 0)
+            problems.Add(new("FILE", "no model file; give one, or several builds with --variant NAME=FILE."));
+        var adapterBase = Read<Sha256Digest>(parsed, AdapterOption, (string text, out Sha256Digest digest) => Sha256Digest.TryParse(text, out digest), "a SHA-256 of 64 hexadecimal digits", problems);
+        for (var i = 0; i < variants.Count; i++)
+            variants[i] = variants[i] with { AdapterBase = adapterBase, Runtime = parsed.GetValue(RuntimeOption) };
+        foreach (var text in parsed.GetValue(RequiresOption) ?? [])
+        {
+            var (colon, equals) = (text.IndexOf(':', StringComparison.Ordinal), text.IndexOf('=', StringComparison.Ordinal));
+            var only = colon > 0 && colon < equals ? text[..colon] : null;
+            if (only is not null && variants.All(variant => variant.Name != only))
+                problems.Add(new("--requires", $"'{only}' is no variant of this release; it has {string.Join(", ", variants.Select(variant => variant.Name))}."));
+            for (var i = 0; i < variants.Count; i++)
+            {
+                if (only is null || variants[i].Name == only)
+                    variants[i] = variants[i] with { Requirements = RequirementText.Add(variants[i].Requirements, only is null ? text : text[(colon + 1)..], problems) };
+            }
+        }
+
+        return variants.ToImmutable();
+    }
+
+    delegate bool TryRead<T>(string text, out T value);
+
+    static T? Read<T>(ParseResult parsed, Option<string?> option, TryRead<T> tryRead, string wanted, ImmutableArray<Problem>.Builder problems)
+        where T : struct
+    {
+        if (parsed.GetValue(option) is not { } text)
+            return null;
+        if (tryRead(text, out var value))
+            return value;
+        problems.Add(new(option.Name, $"'{text}' is not {wanted}."));
+        return null;
+    }
+}

@@ -1,0 +1,31 @@
+using System.Collections.Immutable;
+using Coppice.Registry;
+using Coppice.Trust;
+
+namespace Coppice.Cli.Publishing;
+
+/// <summary>Where a release goes: a repository folder, or a server.</summary>
+interface IReleaseRepository : IDisposable
+{
+    /// <summary>The model's highest release so far; null when there is none.</summary>
+    Task<ReleaseManifest?> LatestAsync(ModelName model, CancellationToken cancel);
+
+    /// <summary>Brings the files, then the signed manifest. Either the whole release is there afterwards, or devices see nothing of it.</summary>
+    /// <param name="manifest">What the bytes say.</param>
+    /// <param name="bytes">The manifest as it is signed.</param>
+    /// <param name="files">Where the files' bytes are.</param>
+    /// <param name="progress">Bytes brought so far, of all.</param>
+    /// <param name="cancel">Stops.</param>
+    /// <returns>What was done.</returns>
+    /// <exception cref="PublicationException">The repository refuses; says why and what to do.</exception>
+    Task<Publication> PublishAsync(
+        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel);
+}
+
+/// <summary>What a publication did.</summary>
+/// <param name="BytesSent">Bytes of files that were not there yet.</param>
+/// <param name="BytesThere">Bytes of files that were.</param>
+sealed record Publication(long BytesSent, long BytesThere);
+
+/// <summary>A repository does not take a release.</summary>
+sealed class PublicationException(string message, Exception? inner = null) : Exception(message, inner);

@@ -1,0 +1,89 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Coppice.Server;
+using Coppice.Server.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace Coppice.Cli;
+
+/// <summary><c>coppice serve</c>: the control plane, in this process.</summary>
+public static class ServeCommand
+{
+    public static Command Build()
+    {
+        var data = new Option<string>("--data") { Description = "Folder that holds everything; made at the first start.", DefaultValueFactory = _ => "coppice-data" };
+        var listen = new Option<string>("--listen") { Description = "Address to listen on; port 0 takes a free one.", DefaultValueFactory = _ => "http://127.0.0.1:8420" };
+        var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
+        var maxBlob = new Option<string>("--max-blob") { Description = "Largest file taken.", DefaultValueFactory = _ => "64GiB" };
+        var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
+        var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, log, json };
+        command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
+        {
+            var address = parsed.GetRequiredValue(listen);
+            if (!Uri.TryCreate(address.Replace("*", "any", StringComparison.Ordinal).Replace("+", "any", StringComparison.Ordinal), UriKind.Absolute, out var url) || url.Scheme != "http" || url.PathAndQuery != "/")
+                throw new UsageException($"--listen: '{address}' is not an address to listen on; write http://127.0.0.1:8420, or http://0.0.0.0:8420 behind a proxy that speaks TLS.");
+            if (!ByteSize.TryParse(parsed.GetValue(maxBlob), out var most) || most < 1)
+                throw new UsageException($"--max-blob: '{parsed.GetValue(maxBlob)}' is not a size; write it as 64GiB.");
+            if (parsed.GetValue(enrolments) < 1)
+                throw new UsageException("--enrolments-per-minute: give 1 or more.");
+
+            await using var server = await StartAsync(new()
+            {
+                Data = parsed.GetRequiredValue(data),
+                Listen = address,
+                EnrolmentsPerMinute = parsed.GetValue(enrolments),
+                MaxBlobBytes = (long)most,
+                LogLevel = parsed.GetValue(log),
+            }, cancel);
+            if (parsed.GetValue(json))
+                Output.Json(new(server.Url, Environment.ProcessId, server.Data, server.AdminTokenFile, server.First is not null, server.First?.JoinToken.Token), ServeContext.Default.ServeReady);
+            else
+                Say(server);
+            await server.WaitForShutdownAsync(cancel);
+        }));
+        return command;
+    }
+
+    static async Task<ControlPlane> StartAsync(ControlPlaneOptions options, CancellationToken cancel)
+    {
+        try
+        {
+            return await ControlPlane.StartAsync(options, cancel);
+        }
+        catch (Exception e) when (e is DataFolderBusyException or InvalidDataException or IOException or UnauthorizedAccessException)
+        {
+            throw new Client.ControlException(new(Title: "The server did not start.", Detail: e.Message), e);
+        }
+    }
+
+    static void Say(ControlPlane server)
+    {
+        Console.Out.WriteLine($"Coppice serves {server.Url} from {server.Data}");
+        if (server.First is not { } first)
+            return;
+        Console.Out.WriteLine(
+            $"""
+
+            First start. Made for you:
+              admin token    {first.AdminTokenFile}   (may do everything; keep it)
+              offline keys   {first.OfflineKeys}
+                             MOVE THEM to the machine that publishes, and a copy into a safe. Who has them can sign
+                             releases; this server never reads them again.
+              join token     {first.JoinToken.Token}
+                             lets {first.JoinToken.MaxUses} devices join until {Output.Time(first.JoinToken.ExpiresAt)}; told only now
+
+            Next:
+              export {ServerOptions.ServerVariable}={server.Url} {ServerOptions.TokenVariable}=@{first.AdminTokenFile}
+              coppice model list
+            """);
+    }
+}
+
+/// <summary>What <c>coppice serve --json</c> tells when it is ready.</summary>
+sealed record ServeReady(Uri Url, int Pid, string Data, string AdminTokenFile, bool FirstStart, string? JoinToken);
+
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(ServeReady))]
+sealed partial class ServeContext : JsonSerializerContext;

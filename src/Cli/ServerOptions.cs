@@ -1,0 +1,60 @@
+using System.CommandLine;
+using Coppice.Client;
+
+namespace Coppice.Cli;
+
+/// <summary>Which server, and as whom: <c>--server</c> and <c>--token</c>, or the environment.</summary>
+public sealed class ServerOptions
+{
+    /// <summary>Environment variable in place of <c>--server</c>.</summary>
+    public const string ServerVariable = "COPPICE_SERVER";
+
+    /// <summary>Environment variable in place of <c>--token</c>.</summary>
+    public const string TokenVariable = "COPPICE_TOKEN";
+
+    const string DefaultServer = "http://127.0.0.1:8420";
+
+    readonly Option<string?> server = new("--server") { Description = $"Address of the server; else {ServerVariable}, else {DefaultServer}.", Recursive = true };
+    readonly Option<string?> token = new("--token") { Description = $"An operator's token, or @FILE that holds it; else {TokenVariable}.", Recursive = true };
+
+    /// <summary>Gives a command, and the ones below it, these options.</summary>
+    public void AddTo(Command command)
+    {
+        command.Options.Add(server);
+        command.Options.Add(token);
+    }
+
+    /// <summary>A client as the options say.</summary>
+    /// <exception cref="UsageException">An option cannot be read, or the token is missing.</exception>
+    public CoppiceClient Connect(ParseResult parsed) => new(Server(parsed), Token(parsed));
+
+    /// <summary>The server's address.</summary>
+    /// <exception cref="UsageException">It is no address.</exception>
+    public Uri Server(ParseResult parsed)
+    {
+        var text = parsed.GetValue(server) ?? Environment.GetEnvironmentVariable(ServerVariable) ?? DefaultServer;
+        return Uri.TryCreate(text.EndsWith('/') ? text : text + "/", UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
+            ? address
+            : throw new UsageException($"--server: '{text}' is not an address; write it as https://coppice.example.org.");
+    }
+
+    string Token(ParseResult parsed)
+    {
+        var text = parsed.GetValue(token) ?? Environment.GetEnvironmentVariable(TokenVariable);
+        if (string.IsNullOrWhiteSpace(text))
+            throw new UsageException($"--token is missing; give it, or set {TokenVariable}. The first token is in the file admin.token of the server's data folder: --token @DATA/admin.token");
+        if (!text.StartsWith('@'))
+            return text.Trim();
+        try
+        {
+            return File.ReadAllText(text[1..]).Trim();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"--token: {text[1..]} cannot be read ({e.Message}).");
+        }
+    }
+}
+
+/// <summary>The command line is at fault.</summary>
+public sealed class UsageException(string message) : Exception(message);

@@ -1,0 +1,47 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Net;
+using Coppice.Protocol;
+
+namespace Coppice.Client;
+
+public sealed partial class CoppiceClient
+{
+    /// <summary>A page of the devices that a selector holds for.</summary>
+    public Task<DevicePage> ListDevicesAsync(string? selector = null, string? after = null, int limit = 100, CancellationToken cancel = default) =>
+        GetAsync("v1/devices" + Query(("selector", selector), ("after", after), ("limit", limit.ToString(CultureInfo.InvariantCulture))), ControlContext.Default.DevicePage, cancel);
+
+    /// <summary>A device.</summary>
+    public Task<KnownDevice> GetDeviceAsync(string id, CancellationToken cancel = default) => GetAsync($"v1/devices/{Escape(id)}", ControlContext.Default.KnownDevice, cancel);
+
+    /// <summary>Replaces the labels of a device.</summary>
+    public Task<KnownDevice> LabelDeviceAsync(string id, ImmutableDictionary<string, string> labels, CancellationToken cancel = default) =>
+        SendAsync(HttpMethod.Put, $"v1/devices/{Escape(id)}/labels", new DeviceLabels(labels), ControlContext.Default.DeviceLabels, ControlContext.Default.KnownDevice, cancel);
+
+    /// <summary>Takes a device out for good.</summary>
+    public async Task RetireDeviceAsync(string id, CancellationToken cancel = default)
+    {
+        using var response = await SendAsync(HttpMethod.Delete, $"v1/devices/{Escape(id)}", null, cancel);
+    }
+
+    /// <summary>What a device reported, newest first.</summary>
+    public Task<ReportPage> ListReportsAsync(string device, long? before = null, int limit = 100, CancellationToken cancel = default) =>
+        GetAsync($"v1/devices/{Escape(device)}/reports" + Query(("before", before?.ToString(CultureInfo.InvariantCulture)), ("limit", limit.ToString(CultureInfo.InvariantCulture))), ControlContext.Default.ReportPage, cancel);
+
+    /// <summary>Makes a token by which devices join.</summary>
+    public Task<CreatedJoinToken> CreateJoinTokenAsync(CreateJoinToken wanted, CancellationToken cancel = default) =>
+        SendAsync(HttpMethod.Post, "v1/join-tokens", wanted, ControlContext.Default.CreateJoinToken, ControlContext.Default.CreatedJoinToken, cancel);
+
+    /// <summary>What happened after an event.</summary>
+    public Task<EventPage> ListEventsAsync(long after = 0, int limit = 100, CancellationToken cancel = default) =>
+        GetAsync("v1/events" + Query(("after", after.ToString(CultureInfo.InvariantCulture)), ("limit", limit.ToString(CultureInfo.InvariantCulture))), ControlContext.Default.EventPage, cancel);
+
+    /// <summary>Whether the server can do its work.</summary>
+    public async Task<Readiness> GetReadinessAsync(CancellationToken cancel = default)
+    {
+        using var response = await SendAsync(HttpMethod.Get, "readyz", null, cancel, HttpStatusCode.ServiceUnavailable);
+        await using var body = await response.Content.ReadAsStreamAsync(cancel);
+        return await System.Text.Json.JsonSerializer.DeserializeAsync(body, ControlContext.Default.Readiness, cancel)
+            ?? throw new ControlException(new(Title: "The answer cannot be read.", Detail: "readyz answered null."));
+    }
+}

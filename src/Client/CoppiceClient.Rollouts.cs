@@ -1,0 +1,48 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Rollouts;
+
+namespace Coppice.Client;
+
+public sealed partial class CoppiceClient
+{
+    /// <summary>Starts a rollout.</summary>
+    public Task<RolloutView> StartRolloutAsync(StartRollout rollout, CancellationToken cancel = default) =>
+        SendAsync(HttpMethod.Post, "v1/rollouts", rollout, ControlContext.Default.StartRollout, ControlContext.Default.RolloutView, cancel);
+
+    /// <summary>Rollouts, newest first.</summary>
+    public Task<ImmutableArray<RolloutView>> ListRolloutsAsync(ModelName? model = null, RolloutState? state = null, CancellationToken cancel = default) =>
+        GetAsync("v1/rollouts" + Query(("model", model?.ToString()), ("state", state?.ToString().ToLowerInvariant())), ControlContext.Default.ImmutableArrayRolloutView, cancel);
+
+    /// <summary>How a rollout stands, with a page of its devices.</summary>
+    public Task<RolloutDetail> GetRolloutAsync(string id, string? after = null, int limit = 100, CancellationToken cancel = default) =>
+        GetAsync($"v1/rollouts/{Escape(id)}" + Query(("after", after), ("limit", limit.ToString(CultureInfo.InvariantCulture))), ControlContext.Default.RolloutDetail, cancel);
+
+    /// <summary>Lets no further device take the release.</summary>
+    public Task<RolloutView> HoldAsync(string id, string why, CancellationToken cancel = default) => OrderAsync(id, "hold", new(why), cancel);
+
+    /// <summary>Lets a held rollout go on.</summary>
+    public Task<RolloutView> ResumeAsync(string id, string why, CancellationToken cancel = default) => OrderAsync(id, "resume", new(why), cancel);
+
+    /// <summary>Takes the release back everywhere, for good.</summary>
+    public Task<RolloutView> RevertAsync(string id, string why, CancellationToken cancel = default) => OrderAsync(id, "revert", new(why), cancel);
+
+    /// <summary>Starts a phase without waiting for the one before.</summary>
+    /// <param name="id">The rollout.</param>
+    /// <param name="phase">The phase to be in afterwards, counted from 0; the number of phases to complete the rollout.</param>
+    /// <param name="why">The reason.</param>
+    /// <param name="cancel">Ends the call.</param>
+    public Task<RolloutView> AdvanceAsync(string id, int phase, string why, CancellationToken cancel = default) => OrderAsync(id, "advance", new(why) { Phase = phase }, cancel);
+
+    /// <summary>Lets devices that refused the release or took it back try it again.</summary>
+    /// <param name="id">The rollout.</param>
+    /// <param name="attempt">The attempt to be at afterwards, one more than the last.</param>
+    /// <param name="why">The reason.</param>
+    /// <param name="cancel">Ends the call.</param>
+    public Task<RolloutView> RetryAsync(string id, int attempt, string why, CancellationToken cancel = default) => OrderAsync(id, "retry", new(why) { Attempt = attempt }, cancel);
+
+    Task<RolloutView> OrderAsync(string id, string verb, RolloutOrder order, CancellationToken cancel) =>
+        SendAsync(HttpMethod.Post, $"v1/rollouts/{Escape(id)}/{verb}", order, ControlContext.Default.RolloutOrder, ControlContext.Default.RolloutView, cancel);
+}

@@ -1,0 +1,188 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Coppice.Delta.Entropy;
+
+/// <summary>Reads what <see cref="RansEncoder"/> wrote.</summary>
+static class RansDecoder
+{
+    const int Lanes = RansEncoder.Lanes;
+    const uint SlotMask = SymbolModel.Scale - 1;
+
+    /// <summary>Fills <paramref name="symbols"/>, and notes which of them are followed by raw bits.</summary>
+    /// <param name="bytes">8 states and the words; all of them must be used up.</param>
+    /// <param name="contexts">One context per symbol; overwritten.</param>
+    /// <param name="model">The model of the symbols.</param>
+    /// <param name="symbols">Overwritten.</param>
+    /// <param name="large">Indices of the symbols from <see cref="Token.Literals"/> on, in order; at least 8 longer than <paramref name="symbols"/>, of at most 65,536.</param>
+    /// <param name="vectors">Whether the processor's gather instructions may be used; the result is the same.</param>
+    /// <returns>The number of large symbols, or -1 when the bytes are not what an encoder writes.</returns>
+    public static int Decode(
+        ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols, Span<ushort> large, bool vectors)
+    {
+        if (bytes.Length < 4 * Lanes || bytes.Length % 2 != 0 || contexts.Length < symbols.Length || large.Length < symbols.Length + Lanes)
+            return -1;
+
+        Span<uint> states = stackalloc uint[Lanes];
+        for (var lane = 0; lane < Lanes; lane++)
+            states[lane] = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(4 * lane)..]);
+        var at = 4 * Lanes;
+        var done = vectors && Avx2.IsSupported && BitConverter.IsLittleEndian
+            ? DecodeGathered(bytes, ref at, states, contexts, model, symbols)
+            : DecodeGroups(bytes, ref at, states, contexts, model, symbols);
+        if (!DecodeRest(bytes, ref at, states, contexts, model, symbols, done))
+            return -1;
+
+        foreach (var state in states)
+            if (state != RansEncoder.LowestState)
+                return -1;
+        return at == bytes.Length ? FindLarge(symbols, large) : -1;
+    }
+
+    /// <summary>Groups of eight symbols while at least eight words are left, so that no read needs its own check.</summary>
+    static int DecodeGroups(
+        ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols)
+    {
+        ref var slots = ref MemoryMarshal.GetArrayDataReference(model.Slots);
+        ref var map = ref MemoryMarshal.GetReference(model.Map);
+        ref var context = ref MemoryMarshal.GetReference(contexts);
+        ref var symbol = ref MemoryMarshal.GetReference(symbols);
+        ref var words = ref MemoryMarshal.GetReference(bytes);
+        var last = bytes.Length - 2 * Lanes;
+        var (s0, s1, s2, s3, s4, s5, s6, s7) = (states[0], states[1], states[2], states[3], states[4], states[5], states[6], states[7]);
+        var i = 0;
+        var position = at;
+        for (; i + Lanes <= symbols.Length && position <= last; i += Lanes)
+        {
+            Step(ref s0, i, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref s1, i + 1, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref s2, i + 2, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref s3, i + 3, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref s4, i + 4, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref s5, i + 5, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref s6, i + 6, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref s7, i + 7, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+        }
+        (states[0], states[1], states[2], states[3], states[4], states[5], states[6], states[7]) = (s0, s1, s2, s3, s4, s5, s6, s7);
+        at = position;
+        return i;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Step(
+        ref uint state, int i, ref int position, ref uint slots, ref byte map, ref byte context, ref byte symbol, ref byte words)
+    {
+        // Bounds hold: a map entry is below the number of tables, and the caller has left room for eight words.
+        var table = (uint)Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i)) << SymbolModel.ScaleBits;
+        var entry = Unsafe.Add(ref slots, (nint)(table | (state & SlotMask)));
+        Unsafe.Add(ref symbol, i) = (byte)entry;
+        var next = (((entry >> 8) & 0xFFF) + 1) * (state >> SymbolModel.ScaleBits) + (entry >> 20);
+        var word = Unsafe.ReadUnaligned<ushort>(ref Unsafe.Add(ref words, position));
+        var low = next < RansEncoder.LowestState;
+        state = low ? next << 16 | (BitConverter.IsLittleEndian ? word : BinaryPrimitives.ReverseEndianness(word)) : next;
+        position += low ? 2 : 0;
+    }
+
+    /// <summary>All eight states at once: table entries are gathered, and the lanes that run low take the next words in lane order.</summary>
+    static int DecodeGathered(
+        ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols)
+    {
+        ref var context = ref MemoryMarshal.GetReference(contexts);
+        ref var symbol = ref MemoryMarshal.GetReference(symbols);
+        ref var words = ref MemoryMarshal.GetReference(bytes);
+        ref var spread = ref MemoryMarshal.GetArrayDataReference(LaneSpread);
+        var last = bytes.Length - 2 * Lanes;
+        var state = Vector256.Create<uint>(states);
+        var one = Vector256.Create(1u);
+        var slotMask = Vector256.Create(SlotMask);
+        var frequencyMask = Vector256.Create(0xFFFu);
+        var i = 0;
+        var position = at;
+        unsafe
+        {
+            fixed (uint* slots = model.Slots)
+            fixed (int* tables = model.SlotStarts)
+            {
+                for (; i + Lanes <= symbols.Length && position <= last; i += Lanes)
+                {
+                    var group = Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref context, i))).AsByte();
+                    var table = Avx2.GatherVector256(tables, Avx2.ConvertToVector256Int32(group), 4);
+                    var index = table.AsUInt32() | (state & slotMask);
+                    var entry = Avx2.GatherVector256(slots, index.AsInt32(), 4);
+
+                    // The lowest byte of every entry, packed to eight bytes.
+                    var picked = Avx2.Shuffle(entry.AsByte(), LowBytes);
+                    var packed = picked.AsUInt32()[0] | (ulong)picked.AsUInt32()[4] << 32;
+                    Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i), packed);
+
+                    var next = (((entry >> 8) & frequencyMask) + one) * (state >> SymbolModel.ScaleBits) + (entry >> 20);
+                    var low = Vector256.Equals(next >> 16, Vector256<uint>.Zero);
+                    var lanes = low.ExtractMostSignificantBits();
+                    var fresh = Avx2.ConvertToVector256Int32(Unsafe.ReadUnaligned<Vector128<ushort>>(ref Unsafe.Add(ref words, position)));
+                    var order = Unsafe.Add(ref spread, (nint)lanes);
+                    var word = Avx2.PermuteVar8x32(fresh, Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(order).AsByte())).AsUInt32();
+                    state = Vector256.ConditionalSelect(low, next << 16 | word, next);
+                    position += 2 * System.Numerics.BitOperations.PopCount(lanes);
+                }
+            }
+        }
+        state.CopyTo(states);
+        at = position;
+        return i;
+    }
+
+    static readonly Vector256<byte> LowBytes = Vector256.Create(
+        (byte)0, 4, 8, 12, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128,
+        0, 4, 8, 12, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128);
+
+    /// <summary>For each set of lanes that run low: which of the next words each lane takes, a byte per lane.</summary>
+    static readonly ulong[] LaneSpread = MakeLaneSpread();
+
+    static ulong[] MakeLaneSpread()
+    {
+        var table = new ulong[1 << Lanes];
+        for (var lanes = 0; lanes < table.Length; lanes++)
+            for (int lane = 0, word = 0; lane < Lanes; lane++)
+                if ((lanes >> lane & 1) != 0)
+                    table[lanes] |= (ulong)word++ << (8 * lane);
+        return table;
+    }
+
+    static bool DecodeRest(
+        ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols, int from)
+    {
+        var slots = model.Slots;
+        for (var i = from; i < symbols.Length; i++)
+        {
+            ref var state = ref states[i & (Lanes - 1)];
+            var entry = slots[model.Map[contexts[i]] << SymbolModel.ScaleBits | (int)(state & SlotMask)];
+            symbols[i] = (byte)entry;
+            state = (((entry >> 8) & 0xFFF) + 1) * (state >> SymbolModel.ScaleBits) + (entry >> 20);
+            if (state >= RansEncoder.LowestState)
+                continue;
+            if (at + 2 > bytes.Length)
+                return false;
+            state = state << 16 | BinaryPrimitives.ReadUInt16LittleEndian(bytes[at..]);
+            at += 2;
+        }
+        return true;
+    }
+
+    static int FindLarge(ReadOnlySpan<byte> symbols, Span<ushort> large)
+    {
+        var count = 0;
+        var i = 0;
+        for (; Vector256.IsHardwareAccelerated && i + 32 <= symbols.Length; i += 32)
+            for (var set = Vector256.GreaterThan(Vector256.Create(symbols[i..]), Vector256.Create((byte)(Token.Literals - 1))).ExtractMostSignificantBits(); set != 0; set &= set - 1)
+                large[count++] = (ushort)(i + System.Numerics.BitOperations.TrailingZeroCount(set));
+        for (; i < symbols.Length; i++)
+        {
+            large[count] = (ushort)i;
+            count += symbols[i] >= Token.Literals ? 1 : 0;
+        }
+        return count;
+    }
+}

@@ -1,0 +1,52 @@
+using System.Numerics;
+
+namespace Coppice.Delta.Entropy;
+
+/// <summary>Splits an unsigned number into a token, which is entropy-coded, and low bits, which are stored as they are.</summary>
+/// <remarks>
+/// 0 to 15 are their own tokens. From 16 on, a number of bit length L has one of four tokens, by the two bits below its highest:
+/// 16 + 4·(L - 5) + those bits, followed by its lower L - 3 bits. The largest 32-bit number has token 127.
+/// </remarks>
+static class Token
+{
+    public const int Literals = 16;
+    public const int Count = 128;
+
+    static readonly uint[] bases = Bases();
+    static readonly byte[] bits = Bits();
+
+    /// <summary>The smallest number of each token.</summary>
+    public static ReadOnlySpan<uint> Base => bases;
+
+    /// <summary>How many low bits follow each token, 0 to 29.</summary>
+    public static ReadOnlySpan<byte> RawBits => bits;
+
+    public static byte Of(uint number)
+    {
+        if (number < Literals)
+            return (byte)number;
+        var top = BitOperations.Log2(number);
+        return (byte)(Literals + (top - 4) * 4 + (int)((number >> (top - 2)) & 3));
+    }
+
+    /// <summary>0, -1, 1, -2, … become 0, 1, 2, 3, …; wraps at 32 bits.</summary>
+    public static uint ZigZag(int number) => (uint)((number << 1) ^ (number >> 31));
+
+    public static int UnZigZag(uint number) => (int)(number >> 1) ^ -(int)(number & 1);
+
+    static uint[] Bases()
+    {
+        var table = new uint[Count];
+        for (var token = 0; token < Count; token++)
+            table[token] = token < Literals ? (uint)token : (4u + (uint)(token & 3)) << ((token - Literals) / 4 + 2);
+        return table;
+    }
+
+    static byte[] Bits()
+    {
+        var table = new byte[Count];
+        for (var token = Literals; token < Count; token++)
+            table[token] = (byte)((token - Literals) / 4 + 2);
+        return table;
+    }
+}

@@ -1,0 +1,104 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Coppice.Delta.Entropy;
+
+namespace Coppice.Delta.Tensors;
+
+/// <summary>Differences between floats as integers in the order of their values.</summary>
+static class FloatDifference
+{
+    /// <summary>New less predicted, in steps from one representable number to the next, wrapped at the kind's width.</summary>
+    /// <param name="lattice">The kind of both.</param>
+    /// <param name="predicted">Bits, and <see cref="FloatPrediction.Mirror"/> on kinds of at most 16 bits.</param>
+    /// <param name="bits">Bits of the new element.</param>
+    public static int Of(Lattice lattice, uint predicted, uint bits)
+    {
+        var mask = lattice.Mask;
+        var shift = 32 - lattice.Bits;
+        // Moved to the top of the word and back, so that the difference wraps at the kind's width and takes its sign.
+        var difference = (int)((Ordered(lattice, bits) - Ordered(lattice, predicted & mask)) << shift) >> shift;
+        return shift != 0 && predicted >= FloatPrediction.Mirror ? (int)((uint)-difference << shift) >> shift : difference;
+    }
+
+    /// <summary>Bits of the element whose difference is given.</summary>
+    public static uint Add(Lattice lattice, uint predicted, int difference)
+    {
+        var mask = lattice.Mask;
+        if (lattice.Bits != 32 && predicted >= FloatPrediction.Mirror)
+            difference = -difference;
+        return Disordered(lattice, (Ordered(lattice, predicted & mask) + (uint)difference) & mask);
+    }
+
+    /// <summary>A number whose unsigned order is the order of the values.</summary>
+    static uint Ordered(Lattice lattice, uint bits)
+    {
+        var sign = 1u << (lattice.Bits - 1);
+        return (bits & sign) != 0 ? ~bits & lattice.Mask : bits | sign;
+    }
+
+    static uint Disordered(Lattice lattice, uint ordered)
+    {
+        var sign = 1u << (lattice.Bits - 1);
+        return (ordered & sign) != 0 ? ordered ^ sign : ~ordered & lattice.Mask;
+    }
+
+    /// <summary>Puts new elements together from predictions and symbols; large ones take their raw bits from <paramref name="raw"/>.</summary>
+    /// <returns>False when a symbol or the raw bits break the rules.</returns>
+    public static bool Rebuild(
+        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ReadOnlySpan<byte> raw,
+        Span<uint> bits, bool vectors)
+    {
+        var done = vectors && Vector256.IsHardwareAccelerated ? RebuildVectors(lattice, predicted, symbols, bits) : 0;
+        for (var i = done; i < bits.Length; i++)
+            bits[i] = Add(lattice, predicted[i], Token.UnZigZag(symbols[i]));
+
+        var numbers = new RawNumbers(raw);
+        var (mask, sign) = (lattice.Mask, 1u << (lattice.Bits - 1));
+        var mirrors = lattice.Bits != 32;
+        foreach (var i in large)
+        {
+            var token = symbols[i];
+            if (token >= Token.Count)
+                return false;
+            var number = numbers.Next(token);
+            var difference = (number >> 1) ^ (uint)-(int)(number & 1);
+            var word = predicted[i];
+            if (mirrors && word >= FloatPrediction.Mirror)
+                difference = (uint)-(int)difference;
+            word &= mask;
+            var ordered = (((word & sign) != 0 ? ~word : word | sign) + difference) & mask;
+            bits[i] = (ordered & sign) != 0 ? ordered ^ sign : ~ordered & mask;
+        }
+        return numbers.Ended;
+    }
+
+    static int RebuildVectors(Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, Span<uint> bits)
+    {
+        var mask = Vector256.Create(lattice.Mask);
+        var sign = Vector256.Create(1u << (lattice.Bits - 1));
+        var shift = 32 - lattice.Bits;
+        var mirrored = shift != 0 ? Vector256<int>.AllBitsSet : Vector256<int>.Zero;
+        var i = 0;
+        for (; i + 16 <= bits.Length; i += 16)
+        {
+            var (low, high) = Vector128.Widen(Vector128.Create(symbols[i..]));
+            Eight(predicted[i..], Vector256.Create(Vector128.WidenLower(low), Vector128.WidenUpper(low))).CopyTo(bits[i..]);
+            Eight(predicted[(i + 8)..], Vector256.Create(Vector128.WidenLower(high), Vector128.WidenUpper(high))).CopyTo(bits[(i + 8)..]);
+        }
+        return i;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        Vector256<uint> Eight(ReadOnlySpan<uint> from, Vector256<uint> symbol)
+        {
+            var word = Vector256.Create(from);
+            var difference = (symbol >> 1).AsInt32() ^ -(symbol & Vector256<uint>.One).AsInt32();
+            var flip = (word.AsInt32() >> 31) & mirrored;
+            difference = (difference ^ flip) - flip;
+            word &= mask;
+            var negative = (word << shift).AsInt32() >> 31;
+            var ordered = ((word ^ (negative.AsUInt32() | sign)) + difference.AsUInt32()) & mask;
+            negative = (~ordered << shift).AsInt32() >> 31;
+            return (ordered ^ (negative.AsUInt32() | sign)) & mask;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+
+namespace Coppice.Delta.Tensors;
+
+/// <summary>Elements between their bytes in a file and one 32-bit word each.</summary>
+static class Packing
+{
+    /// <param name="lattice">The kind of the elements.</param>
+    /// <param name="bytes">Whole units.</param>
+    /// <param name="words">Float bits, or codes less their zero; as many as there are elements.</param>
+    /// <param name="steps">The blocks' steps, for block kinds.</param>
+    public static void Unpack(Lattice lattice, ReadOnlySpan<byte> bytes, Span<uint> words, Span<ushort> steps)
+    {
+        switch (lattice.Kind)
+        {
+            case LatticeKind.Float32:
+                if (BitConverter.IsLittleEndian)
+                    bytes.CopyTo(MemoryMarshal.AsBytes(words));
+                else
+                    for (var i = 0; i < words.Length; i++)
+                        words[i] = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(4 * i)..]);
+                break;
+            case LatticeKind.Float16 or LatticeKind.BFloat16:
+                Widen(bytes, words);
+                break;
+            case LatticeKind.Float8E4M3 or LatticeKind.Float8E5M2:
+                for (var i = 0; i < words.Length; i++)
+                    words[i] = bytes[i];
+                break;
+            case LatticeKind.Int8:
+                for (var i = 0; i < words.Length; i++)
+                    words[i] = (uint)(sbyte)bytes[i];
+                break;
+            case LatticeKind.UInt8:
+                for (var i = 0; i < words.Length; i++)
+                    words[i] = (uint)(bytes[i] - 128);
+                break;
+            case LatticeKind.Int4:
+                for (var i = 0; i < words.Length; i++)
+                    words[i] = (uint)((bytes[i >> 1] >> (4 * (i & 1)) << 28) >> 28);
+                break;
+            case LatticeKind.UInt4:
+                for (var i = 0; i < words.Length; i++)
+                    words[i] = (uint)((bytes[i >> 1] >> (4 * (i & 1)) & 15) - 8);
+                break;
+            case LatticeKind.Q8_0:
+                for (var block = 0; block < words.Length / 32; block++)
+                {
+                    var from = bytes.Slice(block * 34, 34);
+                    steps[block] = BinaryPrimitives.ReadUInt16LittleEndian(from);
+                    for (var i = 0; i < 32; i++)
+                        words[block * 32 + i] = (uint)(sbyte)from[2 + i];
+                }
+                break;
+            case LatticeKind.Q4_0:
+                for (var block = 0; block < words.Length / 32; block++)
+                {
+                    var from = bytes.Slice(block * 18, 18);
+                    steps[block] = BinaryPrimitives.ReadUInt16LittleEndian(from);
+                    for (var i = 0; i < 16; i++)
+                    {
+                        words[block * 32 + i] = (uint)((from[2 + i] & 15) - 8);
+                        words[block * 32 + 16 + i] = (uint)((from[2 + i] >> 4) - 8);
+                    }
+                }
+                break;
+        }
+    }
+
+    /// <summary>The other way round; only the lattice's bits of each word count.</summary>
+    public static void Pack(Lattice lattice, ReadOnlySpan<uint> words, ReadOnlySpan<ushort> steps, Span<byte> bytes)
+    {
+        switch (lattice.Kind)
+        {
+            case LatticeKind.Float32:
+                if (BitConverter.IsLittleEndian)
+                    MemoryMarshal.AsBytes(words).CopyTo(bytes);
+                else
+                    for (var i = 0; i < words.Length; i++)
+                        BinaryPrimitives.WriteUInt32LittleEndian(bytes[(4 * i)..], words[i]);
+                break;
+            case LatticeKind.Float16 or LatticeKind.BFloat16:
+                Narrow(words, bytes);
+                break;
+            case LatticeKind.Float8E4M3 or LatticeKind.Float8E5M2 or LatticeKind.Int8:
+                for (var i = 0; i < words.Length; i++)
+                    bytes[i] = (byte)words[i];
+                break;
+            case LatticeKind.UInt8:
+                for (var i = 0; i < words.Length; i++)
+                    bytes[i] = (byte)(words[i] + 128);
+                break;
+            case LatticeKind.Int4:
+                for (var i = 0; i < words.Length; i += 2)
+                    bytes[i >> 1] = (byte)((words[i] & 15) | words[i + 1] << 4);
+                break;
+            case LatticeKind.UInt4:
+                for (var i = 0; i < words.Length; i += 2)
+                    bytes[i >> 1] = (byte)(((words[i] + 8) & 15) | (words[i + 1] + 8) << 4);
+                break;
+            case LatticeKind.Q8_0:
+                for (var block = 0; block < words.Length / 32; block++)
+                {
+                    var to = bytes.Slice(block * 34, 34);
+                    BinaryPrimitives.WriteUInt16LittleEndian(to, steps[block]);
+                    for (var i = 0; i < 32; i++)
+                        to[2 + i] = (byte)words[block * 32 + i];
+                }
+                break;
+            case LatticeKind.Q4_0:
+                for (var block = 0; block < words.Length / 32; block++)
+                {
+                    var to = bytes.Slice(block * 18, 18);
+                    BinaryPrimitives.WriteUInt16LittleEndian(to, steps[block]);
+                    for (var i = 0; i < 16; i++)
+                        to[2 + i] = (byte)(((words[block * 32 + i] + 8) & 15) | (words[block * 32 + 16 + i] + 8) << 4);
+                }
+                break;
+        }
+    }
+
+    static void Widen(ReadOnlySpan<byte> bytes, Span<uint> words)
+    {
+        if (!BitConverter.IsLittleEndian)
+        {
+            for (var i = 0; i < words.Length; i++)
+                words[i] = BinaryPrimitives.ReadUInt16LittleEndian(bytes[(2 * i)..]);
+            return;
+        }
+        var halves = MemoryMarshal.Cast<byte, ushort>(bytes);
+        for (; words.Length >= 16; halves = halves[16..], words = words[16..])
+        {
+            var (low, high) = System.Runtime.Intrinsics.Vector256.Widen(System.Runtime.Intrinsics.Vector256.Create(halves));
+            System.Runtime.Intrinsics.Vector256.CopyTo(low, words);
+            System.Runtime.Intrinsics.Vector256.CopyTo(high, words[8..]);
+        }
+        for (var i = 0; i < words.Length; i++)
+            words[i] = halves[i];
+    }
+
+    static void Narrow(ReadOnlySpan<uint> words, Span<byte> bytes)
+    {
+        if (!BitConverter.IsLittleEndian)
+        {
+            for (var i = 0; i < words.Length; i++)
+                BinaryPrimitives.WriteUInt16LittleEndian(bytes[(2 * i)..], (ushort)words[i]);
+            return;
+        }
+        var halves = MemoryMarshal.Cast<byte, ushort>(bytes);
+        for (; words.Length >= 16; halves = halves[16..], words = words[16..])
+            System.Runtime.Intrinsics.Vector256.CopyTo(System.Runtime.Intrinsics.Vector256.Narrow(
+                System.Runtime.Intrinsics.Vector256.Create(words), System.Runtime.Intrinsics.Vector256.Create(words[8..])), halves);
+        for (var i = 0; i < words.Length; i++)
+            halves[i] = (ushort)words[i];
+    }
+}

@@ -1,0 +1,60 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Coppice.Formats;
+using Coppice.Rollouts;
+using Coppice.Trust;
+
+namespace Coppice.Protocol;
+
+/// <summary>A refusal as RFC 9457 writes it.</summary>
+/// <param name="Type">Stable; clients branch on it: <c>/problems/rollout-active</c>.</param>
+/// <param name="Title">What is wrong, in few words.</param>
+/// <param name="Status">The HTTP status.</param>
+/// <param name="Detail">What was found, what is wanted, what to do.</param>
+public sealed record ControlProblem(string? Type = null, string? Title = null, int? Status = null, string? Detail = null)
+{
+    /// <summary>With <c>/problems/validation</c>: everything that is wrong, by field.</summary>
+    public ImmutableDictionary<string, ImmutableArray<string>>? Errors { get; init; }
+
+    /// <summary>With <c>/problems/missing-blobs</c>: every blob the repository lacks.</summary>
+    public ImmutableArray<Sha256Digest>? Missing { get; init; }
+}
+
+/// <summary>JSON of the control API, the same on both sides.</summary>
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web,
+    PropertyNameCaseInsensitive = false,
+    NumberHandling = JsonNumberHandling.Strict,
+    AllowDuplicateProperties = false,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true,
+    IgnoreReadOnlyProperties = true,
+    MaxDepth = 32,
+    Converters =
+    [
+        typeof(SemanticVersionConverter), typeof(VersionRangeConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(DurationConverter),
+        typeof(NamedEnum<RolloutState>), typeof(NamedEnum<PhaseAction>), typeof(NamedEnum<DayOfWeek>), typeof(NamedEnum<ModelFormat>), typeof(NamedEnum<ElementType>),
+        typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>),
+    ])]
+[JsonSerializable(typeof(ControlProblem))]
+[JsonSerializable(typeof(PublishRelease))]
+[JsonSerializable(typeof(ReleaseView))]
+[JsonSerializable(typeof(ReleaseDetail))]
+[JsonSerializable(typeof(ImmutableArray<ReleaseView>))]
+[JsonSerializable(typeof(ImmutableArray<ModelView>))]
+[JsonSerializable(typeof(ModelDetail))]
+[JsonSerializable(typeof(Reason))]
+[JsonSerializable(typeof(StartRollout))]
+[JsonSerializable(typeof(RolloutOrder))]
+[JsonSerializable(typeof(ImmutableArray<RolloutView>))]
+[JsonSerializable(typeof(RolloutDetail))]
+[JsonSerializable(typeof(DevicePage))]
+[JsonSerializable(typeof(DeviceLabels))]
+[JsonSerializable(typeof(ReportPage))]
+[JsonSerializable(typeof(CreateJoinToken))]
+[JsonSerializable(typeof(CreatedJoinToken))]
+[JsonSerializable(typeof(EventPage))]
+[JsonSerializable(typeof(Readiness))]
+public sealed partial class ControlContext : JsonSerializerContext;

@@ -1,0 +1,97 @@
+using System.Collections.Immutable;
+using Coppice.Registry;
+using Coppice.Rollouts;
+
+namespace Coppice.Protocol;
+
+/// <summary>A new rollout: <c>POST /v1/rollouts</c>.</summary>
+/// <param name="Model">Whose release.</param>
+/// <param name="Release">A release that is published and not revoked.</param>
+/// <param name="Phases">At least one; each reaches more devices than the one before.</param>
+public sealed record StartRollout(ModelName Model, SemanticVersion Release, ImmutableArray<Phase> Phases)
+{
+    /// <summary>Which devices it is for, in the language of <see cref="Fleet.Selector"/>; empty for all.</summary>
+    public string Selector { get; init => field = value ?? ""; } = "";
+
+    /// <summary>When it is stopped by itself.</summary>
+    public RolloutPolicy Policy { get; init => field = value ?? RolloutPolicy.Careful; } = RolloutPolicy.Careful;
+
+    /// <summary>When devices may switch, in their own local time; empty for always.</summary>
+    public ImmutableArray<MaintenanceWindow> Windows { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>What places the devices: the same salt as another rollout's lets the same devices go first. Null makes a new one; 1 to <see cref="MaxSalt"/> characters.</summary>
+    public string? Salt { get; init; }
+
+    /// <summary>Longest salt, in characters.</summary>
+    public const int MaxSalt = 64;
+
+    /// <summary>For people: why now. At most <see cref="Reason.MaxLength"/> characters.</summary>
+    public string Why { get; init => field = value ?? ""; } = "";
+}
+
+/// <summary>What an operator orders about a rollout: <c>POST /v1/rollouts/{id}/hold</c>, resume, revert, advance or retry. Sent twice, it changes nothing twice.</summary>
+/// <param name="Why">1 to <see cref="Reason.MaxLength"/> characters.</param>
+public sealed record RolloutOrder(string Why)
+{
+    /// <summary>For <c>advance</c>: the phase to be in afterwards, counted from 0; the number of phases to complete the rollout.</summary>
+    public int? Phase { get; init; }
+
+    /// <summary>For <c>retry</c>: the attempt to be at afterwards, one more than the last.</summary>
+    public int? Attempt { get; init; }
+}
+
+/// <summary>A rollout and how it stands.</summary>
+/// <param name="Id">Unique on the server: <c>r-7</c>.</param>
+/// <param name="Model">Whose release.</param>
+/// <param name="Release">What it brings.</param>
+/// <param name="Selector">Which devices it is for; empty for all.</param>
+/// <param name="Phases">Its phases.</param>
+/// <param name="Phase">The phase it is in, counted from 0.</param>
+/// <param name="State">Whether it goes on.</param>
+/// <param name="Attempt">1 and up.</param>
+/// <param name="Policy">When it is stopped by itself.</param>
+/// <param name="StartedAt">When it began.</param>
+/// <param name="StartedBy">The operator who began it.</param>
+/// <param name="PhaseSince">Since when the present phase has run; counted anew after a hold and with each attempt.</param>
+/// <param name="Counts">Devices by their latest report about it; failures of earlier attempts are forgiven.</param>
+/// <param name="Unfit">Devices for which no variant fits; they neither pass nor fail.</param>
+/// <param name="BytesFetched">Bytes that all its devices fetched.</param>
+/// <param name="BytesTotal">Bytes of the files they now have; the difference was saved.</param>
+/// <param name="Why">Why it is in its state.</param>
+/// <param name="Verdict">What the worker makes of it now, in words for a person.</param>
+public sealed record RolloutView(
+    string Id, ModelName Model, SemanticVersion Release, string Selector, ImmutableArray<Phase> Phases, int Phase, RolloutState State, int Attempt, RolloutPolicy Policy,
+    DateTimeOffset StartedAt, string StartedBy, DateTimeOffset PhaseSince, RolloutCounts Counts, int Unfit, long BytesFetched, long BytesTotal, string Why, string Verdict)
+{
+    /// <summary>When devices may switch; empty for always.</summary>
+    public ImmutableArray<MaintenanceWindow> Windows { get; init => field = value.IsDefault ? [] : value; } = [];
+}
+
+/// <summary>A rollout with a page of its devices.</summary>
+/// <param name="Rollout">How it stands.</param>
+/// <param name="Devices">In the order of their ids.</param>
+/// <param name="Next">Give it as <c>after</c> for the next page; null at the end.</param>
+public sealed record RolloutDetail(RolloutView Rollout, ImmutableArray<RolloutDevice> Devices, string? Next = null);
+
+/// <summary>What a device last said about a rollout.</summary>
+/// <param name="Device">Its id.</param>
+/// <param name="Kind">What it said.</param>
+/// <param name="Attempt">About which attempt.</param>
+/// <param name="At">When, by its clock.</param>
+public sealed record RolloutDevice(string Device, ReportKind Kind, int Attempt, DateTimeOffset At)
+{
+    /// <summary>The variant it chose.</summary>
+    public string? Variant { get; init; }
+
+    /// <summary>Why it was refused, taken back or could not go on.</summary>
+    public string? Why { get; init; }
+
+    /// <summary>Bytes that came over the network.</summary>
+    public long? BytesFetched { get; init; }
+
+    /// <summary>Bytes of the release's files there.</summary>
+    public long? BytesTotal { get; init; }
+
+    /// <summary>Figures of its trial or probation.</summary>
+    public ImmutableDictionary<string, double>? Measures { get; init; }
+}

@@ -1,0 +1,34 @@
+using System.Diagnostics.CodeAnalysis;
+using Coppice.Trust;
+
+namespace Coppice.Protocol;
+
+/// <summary>What an operator hands to a device so that it may join: <c>cpj_SECRET_DIGEST</c>.</summary>
+/// <param name="Secret">43 characters of base64url: 32 random bytes. Sent as <see cref="EnrolRequest.Token"/>.</param>
+/// <param name="Root">SHA-256 of the repository's first root metadata, <c>1.root.json</c>: the device trusts no other repository.</param>
+public sealed record JoinToken(string Secret, Sha256Digest Root)
+{
+    /// <summary>Characters of the secret.</summary>
+    public const int SecretLength = 43;
+
+    const string Prefix = "cpj_";
+
+    /// <summary>Reads a token.</summary>
+    public static bool TryParse([NotNullWhen(true)] string? text, [NotNullWhen(true)] out JoinToken? token)
+    {
+        token = null;
+        // By position: the secret itself may hold underscores.
+        if (text is null || text.Length != Prefix.Length + SecretLength + 1 + Sha256Digest.HexLength
+            || !text.StartsWith(Prefix, StringComparison.Ordinal) || text[Prefix.Length + SecretLength] != '_'
+            || !Sha256Digest.TryParse(text.AsSpan(Prefix.Length + SecretLength + 1), out var root))
+            return false;
+        var secret = text.Substring(Prefix.Length, SecretLength);
+        if (!secret.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_'))
+            return false;
+        token = new(secret, root);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Prefix}{Secret}_{Root}";
+}

@@ -1,0 +1,67 @@
+namespace Coppice.Trust;
+
+/// <summary>The names in a Coppice repository: roles, target paths, files. docs/formats/repository.md is the description.</summary>
+public static class RepositoryLayout
+{
+    /// <summary>The delegated role that names release manifests; its keys are the publishers', offline.</summary>
+    public const string ReleasesRole = "releases";
+
+    /// <summary>The delegated role that names rollout plans; its key is the server's, online.</summary>
+    public const string RolloutsRole = "rollouts";
+
+    /// <summary>The paths of <see cref="ReleasesRole"/>.</summary>
+    public const string ReleasesPattern = "releases/*/*/*";
+
+    /// <summary>The paths of <see cref="RolloutsRole"/>.</summary>
+    public const string RolloutsPattern = "rollouts/*/*/*";
+
+    /// <summary>The target path of a release's manifest.</summary>
+    /// <param name="model">Owner and name, <c>plant/bearing</c>.</param>
+    /// <param name="version">The release, <c>1.2.0</c>.</param>
+    public static string ReleaseTarget(string model, string version) => Target("releases", model, version + ".json");
+
+    /// <summary>The target path of a model's rollout plan.</summary>
+    /// <param name="model">Owner and name.</param>
+    public static string PlanTarget(string model) => Target("rollouts", model, "plan.json");
+
+    /// <summary>Whether a target path is one that the releases role may speak of, safe as a file name everywhere.</summary>
+    public static bool IsReleaseTarget(string path) => new PathPattern(ReleasesPattern).Matches(path) && IsPlain(path);
+
+    /// <summary>Whether a target path is one that the rollouts role may speak of, safe as a file name everywhere.</summary>
+    public static bool IsPlanTarget(string path) => new PathPattern(RolloutsPattern).Matches(path) && IsPlain(path);
+
+    /// <summary>The file of a blob below the repository: <c>blobs/sha256/ab/ab…</c>.</summary>
+    public static string BlobFile(Sha256Digest digest)
+    {
+        var hex = digest.ToString();
+        return $"blobs/sha256/{hex[..2]}/{hex}";
+    }
+
+    /// <summary>The file of a role's version below the repository; null for the timestamp, which has none in its name.</summary>
+    public static string MetadataFileName(string role, long? version) =>
+        version is { } number ? $"metadata/{number}.{role}.json" : $"metadata/{role}.json";
+
+    static string Target(string folder, string model, string file)
+    {
+        var path = $"{folder}/{model}/{file}";
+        return path.Count(c => c == '/') == 3 && IsPlain(path)
+            ? path
+            : throw new ArgumentException($"'{model}' and '{file}' make no target path; name a model 'owner/name' in letters, digits, '.', '_', '+' and '-'.");
+    }
+
+    // Letters, digits and . _ + - only, and no part that is empty or begins with a dot.
+    static bool IsPlain(string path)
+    {
+        foreach (var part in path.Split('/'))
+        {
+            if (part is "" || part[0] == '.' || part.Length > 128)
+                return false;
+            foreach (var c in part)
+            {
+                if (!char.IsAsciiLetterOrDigit(c) && c is not ('.' or '_' or '+' or '-'))
+                    return false;
+            }
+        }
+        return true;
+    }
+}

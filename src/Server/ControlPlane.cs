@@ -1,0 +1,195 @@
+using System.Globalization;
+using System.Net;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Threading.RateLimiting;
+using Coppice.Protocol;
+using Coppice.Server.Access;
+using Coppice.Server.Events;
+using Coppice.Server.Fleet;
+using Coppice.Server.Health;
+using Coppice.Server.Registry;
+using Coppice.Server.Rollouts;
+using Coppice.Server.Storage;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Coppice.Server;
+
+/// <summary>What only the first start tells.</summary>
+/// <param name="AdminTokenFile">Where the admin's token is.</param>
+/// <param name="OfflineKeys">Folder of the keys that belong on another machine.</param>
+/// <param name="JoinToken">A first token by which devices join.</param>
+public sealed record FirstStart(string AdminTokenFile, string OfflineKeys, CreatedJoinToken JoinToken);
+
+/// <summary>A server that runs: the repository, the device API and the control API in one process on one data folder.</summary>
+public sealed class ControlPlane : IAsyncDisposable
+{
+    static readonly TimeSpan FirstJoinTokenLife = TimeSpan.FromDays(7);
+    const int FirstJoinTokenUses = 100;
+
+    // Reading JSON straight from the connection's pipe leaves that pipe in the middle of a read when a member is refused,
+    // and the connection is dropped with a warning in the log. Through a stream, the next request goes on.
+    static ControlPlane() => AppContext.SetSwitch("Microsoft.AspNetCore.UseStreamBasedJsonParsing", true);
+
+    readonly WebApplication app;
+    readonly DataFolder data;
+
+    ControlPlane(WebApplication app, DataFolder data, FirstStart? first)
+    {
+        (this.app, this.data, First) = (app, data, first);
+        Url = new(app.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses.First());
+    }
+
+    /// <summary>Where it listens.</summary>
+    public Uri Url { get; }
+
+    /// <summary>Absolute.</summary>
+    public string Data => data.Path;
+
+    /// <summary>Holds a token that may do everything.</summary>
+    public string AdminTokenFile => data.AdminTokenFile;
+
+    /// <summary>Null when the data folder was there already.</summary>
+    public FirstStart? First { get; }
+
+    /// <summary>What the server is made of, for tests and for who embeds it.</summary>
+    public IServiceProvider Services => app.Services;
+
+    /// <summary>Starts a server; makes its data folder at the first start.</summary>
+    /// <exception cref="DataFolderBusyException">Another server runs on the data folder.</exception>
+    /// <exception cref="InvalidDataException">The data folder is not whole, or of a newer version.</exception>
+    /// <exception cref="IOException">The address is taken, or the disk fails.</exception>
+    public static async Task<ControlPlane> StartAsync(ControlPlaneOptions options, CancellationToken cancel = default)
+    {
+        var data = DataFolder.Open(options.Data);
+        WebApplication? app = null;
+        try
+        {
+            app = Build(options, data, await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, options.Time.GetUtcNow()));
+            var first = await PrepareAsync(app.Services, data, options.Time.GetUtcNow(), cancel);
+            await app.StartAsync(cancel);
+            return new(app, data, first);
+        }
+        catch
+        {
+            if (app is not null)
+                await app.DisposeAsync();
+            data.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Returns when the process is told to stop (SIGTERM, SIGINT) or <paramref name="cancel"/> is cancelled, and requests under way are done.</summary>
+    public Task WaitForShutdownAsync(CancellationToken cancel) => app.WaitForShutdownAsync(cancel);
+
+    /// <summary>Lets requests under way finish, and stops.</summary>
+    public Task StopAsync(CancellationToken cancel = default) => app.StopAsync(cancel);
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!app.Lifetime.ApplicationStopped.IsCancellationRequested)
+            await app.StopAsync(); // else the workers' end would be taken for a failure
+        await app.DisposeAsync();
+        data.Dispose();
+    }
+
+    static async Task<FirstStart?> PrepareAsync(IServiceProvider services, DataFolder data, DateTimeOffset now, CancellationToken cancel)
+    {
+        var isNew = await services.GetRequiredService<OperatorStore>().EnsureAdminAsync(token => DataFolder.WritePrivate(data.AdminTokenFile, token + "\n"), now, cancel) is not null;
+        await services.GetRequiredService<ReleaseStore>().ReconcileAsync(now, cancel);
+        await services.GetRequiredService<PlanPublisher>().ReconcileAsync(cancel);
+        if (!isNew)
+            return null;
+        var token = await services.GetRequiredService<JoinTokenStore>().CreateAsync(new(FirstJoinTokenLife, FirstJoinTokenUses), EventRow.Itself, now, cancel);
+        return new(data.AdminTokenFile, data.OfflineKeys, token);
+    }
+
+    static WebApplication Build(ControlPlaneOptions options, DataFolder data, Database database, Repository repository)
+    {
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = data.Path, EnvironmentName = Environments.Production });
+        builder.Configuration.Sources.Clear(); // a server is what its options say, not what lies around it
+        builder.Configuration.AddInMemoryCollection();
+        builder.WebHost.UseUrls(options.Listen);
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+        builder.Logging.ClearProviders().SetMinimumLevel(options.LogLevel).AddSimpleConsole(console => console.SingleLine = true);
+        // A line for each request is for who looks for a fault.
+        builder.Logging.AddFilter("Microsoft", options.LogLevel == LogLevel.Information ? LogLevel.Warning : options.LogLevel);
+        builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.StopPatience);
+        builder.Services.Configure<ConsoleLifetimeOptions>(console => console.SuppressStatusMessages = true);
+
+        var services = builder.Services;
+        services.AddSingleton(options).AddSingleton(options.Time);
+        services.AddSingleton(_ => database).AddSingleton(_ => repository); // made by a delegate, so that the container disposes of them
+        services.AddSingleton<OperatorStore>().AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
+        services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
+        services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
+        services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
+        services.AddBearerTokens();
+        services.AddProblems();
+        services.AddApiDescription();
+        services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true);
+        services.ConfigureHttpJsonOptions(json => UseControlJson(json.SerializerOptions));
+        services.AddRateLimiter(limiter => LimitEnrolments(limiter, options.EnrolmentsPerMinute));
+
+        var app = builder.Build();
+        // Resolved now, so that they are disposed of even when the start fails.
+        app.Services.GetRequiredService<Database>();
+        app.Services.GetRequiredService<Repository>();
+        app.UseExceptionHandler(new ExceptionHandlerOptions
+        {
+            SuppressDiagnosticsCallback = context => context.Exception is BadHttpRequestException,
+            StatusCodeSelector = e => e is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status500InternalServerError,
+        });
+        app.UseStatusCodePages();
+        app.UseAuthentication();
+        app.UseAuthorization();
+        app.UseRateLimiter();
+        app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
+        app.MapHealth();
+        app.MapRepository();
+        app.MapEnrol();
+        app.MapReports();
+        var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).ProducesProblem(StatusCodes.Status401Unauthorized);
+        operators.MapBlobs();
+        operators.MapModels();
+        operators.MapReleases();
+        operators.MapRollouts();
+        operators.MapDevices();
+        operators.MapJoinTokens();
+        operators.MapEvents();
+        return app;
+    }
+
+    static void UseControlJson(JsonSerializerOptions json)
+    {
+        json.TypeInfoResolverChain.Insert(0, ControlContext.Default);
+        json.TypeInfoResolverChain.Insert(1, DeviceMessagesContext.Default);
+        foreach (var converter in ControlContext.Default.Options.Converters)
+            json.Converters.Add(converter);
+        json.PropertyNameCaseInsensitive = false;
+        json.NumberHandling = JsonNumberHandling.Strict;
+        json.AllowDuplicateProperties = false;
+        json.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
+        json.DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull;
+        json.RespectNullableAnnotations = true;
+        json.RespectRequiredConstructorParameters = true;
+        json.IgnoreReadOnlyProperties = true;
+        json.MaxDepth = 32;
+    }
+
+    static void LimitEnrolments(Microsoft.AspNetCore.RateLimiting.RateLimiterOptions limiter, int perMinute)
+    {
+        limiter.AddPolicy(EnrolApi.Unproved, context => RateLimitPartition.GetFixedWindowLimiter(
+            context.Connection.RemoteIpAddress ?? IPAddress.None, _ => new() { PermitLimit = perMinute, Window = TimeSpan.FromMinutes(1) }));
+        limiter.OnRejected = async (context, _) =>
+        {
+            var wait = context.Lease.TryGetMetadata(MetadataName.RetryAfter, out var after) ? after : TimeSpan.FromMinutes(1);
+            var seconds = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds));
+            context.HttpContext.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+            await Problems.Of(429, "too-many-requests", "Too many requests.", $"This address has tried {perMinute} times within a minute; wait {seconds} s.").ExecuteAsync(context.HttpContext);
+        };
+    }
+}

@@ -1,0 +1,31 @@
+using Coppice.Server.Trust;
+
+namespace Coppice.Server;
+
+/// <summary>How a server runs.</summary>
+public sealed record ControlPlaneOptions
+{
+    /// <summary>The folder that holds everything; made at the first start.</summary>
+    public required string Data { get; init; }
+
+    /// <summary>Address to listen on; port 0 takes a free one.</summary>
+    public string Listen { get; init; } = "http://127.0.0.1:8420";
+
+    /// <summary>Enrolments that one client address may try in a minute, good or bad.</summary>
+    public int EnrolmentsPerMinute { get; init; } = 300;
+
+    /// <summary>Largest blob taken, in bytes.</summary>
+    public long MaxBlobBytes { get; init; } = 64L << 30;
+
+    /// <summary>How long a stop waits for requests under way.</summary>
+    public TimeSpan StopPatience { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long signed metadata is trusted; null for the defaults.</summary>
+    public RepositoryLifetimes? Lifetimes { get; init; }
+
+    /// <summary>The clock.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>What the log tells; it goes to standard error.</summary>
+    public LogLevel LogLevel { get; init; } = LogLevel.Warning;
+}

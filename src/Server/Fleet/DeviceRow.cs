@@ -1,0 +1,72 @@
+using Coppice.Fleet;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Server.Storage;
+
+namespace Coppice.Server.Fleet;
+
+/// <summary>A device that has enrolled.</summary>
+sealed class DeviceRow
+{
+    public required string Id { get; set; }
+    public required string KeyHash { get; set; }
+    public required DateTimeOffset EnrolledAt { get; set; }
+    public required DateTimeOffset LastSeen { get; set; }
+    public DateTimeOffset? RetiredAt { get; set; }
+
+    /// <summary>The device need not send reports up to this one again.</summary>
+    public long Through { get; set; }
+    public required string Facts { get; set; }
+    public required string Labels { get; set; }
+
+    /// <summary>Facts and labels as selectors read them.</summary>
+    public FactSet FactSet() =>
+        new(StoredText.Texts(Facts).Concat(StoredText.Texts(Labels).Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));
+
+    public KnownDevice View(IEnumerable<DeviceModelRow> models) => new(
+        Id, EnrolledAt, LastSeen, StoredText.Texts(Facts), StoredText.Texts(Labels),
+        [.. models.OrderBy(model => model.Model.ToString(), StringComparer.Ordinal).Select(model => model.View())], RetiredAt);
+}
+
+/// <summary>A device's last word on a model.</summary>
+sealed class DeviceModelRow
+{
+    public required string Device { get; set; }
+    public required ModelName Model { get; set; }
+    public long Sequence { get; set; }
+    public SemanticVersion? Serving { get; set; }
+
+    /// <summary>What served before <see cref="Serving"/> and would again when that is taken back.</summary>
+    public SemanticVersion? Before { get; set; }
+    public bool Settled { get; set; }
+    public ReportKind Last { get; set; }
+    public required SemanticVersion Release { get; set; }
+    public DateTimeOffset At { get; set; }
+    public string? Variant { get; set; }
+    public string? Rollout { get; set; }
+    public string? Why { get; set; }
+
+    /// <summary>Takes a report into account, unless a later one was.</summary>
+    public void Take(Report report)
+    {
+        if (report.Sequence <= Sequence)
+            return;
+        (Sequence, Last, Release, At, Rollout, Why) = (report.Sequence, report.Kind, report.Release, report.At, report.Rollout, report.Why);
+        switch (report.Kind)
+        {
+            case ReportKind.Switched or ReportKind.Settled:
+                if (Serving != report.Release)
+                    Before = Serving;
+                (Serving, Settled, Variant) = (report.Release, report.Kind == ReportKind.Settled, report.Variant ?? Variant);
+                break;
+            case ReportKind.TakenBack when Serving == report.Release:
+                (Serving, Settled, Variant, Before) = (Before, Before is not null, null, null);
+                break;
+            case ReportKind.Stopped:
+                (Serving, Settled, Variant, Before) = (null, false, null, null);
+                break;
+        }
+    }
+
+    public DeviceModel View() => new(Model, Settled, Last, Release, At, Serving) { Variant = Variant, Rollout = Rollout, Why = Why };
+}

@@ -1,0 +1,54 @@
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Server.Storage;
+
+namespace Coppice.Server.Fleet;
+
+/// <summary>A report as it came; never changed.</summary>
+sealed class ReportRow
+{
+    public required string Device { get; set; }
+    public required long Sequence { get; set; }
+    public required DateTimeOffset At { get; set; }
+    public required DateTimeOffset ReceivedAt { get; set; }
+    public required ReportKind Kind { get; set; }
+    public required ModelName Model { get; set; }
+    public required SemanticVersion Release { get; set; }
+    public string? Variant { get; set; }
+    public string? Rollout { get; set; }
+    public int Attempt { get; set; }
+    public string? Why { get; set; }
+    public long? BytesFetched { get; set; }
+    public long? BytesTotal { get; set; }
+    public string? Measures { get; set; }
+
+    public static ReportRow Of(string device, Report report, DateTimeOffset now) => new()
+    {
+        Device = device,
+        Sequence = report.Sequence,
+        At = report.At,
+        ReceivedAt = now,
+        Kind = report.Kind,
+        Model = report.Model,
+        Release = report.Release,
+        Variant = report.Variant,
+        Rollout = report.Rollout,
+        Attempt = report.Attempt,
+        Why = report.Why,
+        BytesFetched = report.BytesFetched,
+        BytesTotal = report.BytesTotal,
+        Measures = StoredText.Of(report.Measures),
+    };
+
+    public KeptReport View() => new(
+        new(Sequence, At, Kind, Model, Release)
+        {
+            Variant = Variant,
+            Rollout = Rollout,
+            Attempt = Attempt,
+            Why = Why,
+            BytesFetched = BytesFetched,
+            BytesTotal = BytesTotal,
+            Measures = StoredText.Figures(Measures),
+        }, ReceivedAt);
+}

@@ -1,0 +1,72 @@
+using System.Collections.Immutable;
+using Coppice.Protocol;
+using Coppice.Server.Rollouts;
+using Coppice.Server.Storage;
+using Microsoft.EntityFrameworkCore;
+
+namespace Coppice.Server.Fleet;
+
+/// <summary>What came of a batch.</summary>
+/// <param name="Answer">Null when the device is retired.</param>
+/// <param name="Decides">Whether a rollout may have to be judged anew.</param>
+sealed record KeptBatch(ReportAnswer? Answer, bool Decides);
+
+sealed class ReportStore(Database database)
+{
+    /// <summary>Longest text of a report that is kept; the rest is cut off, for a refused report would come again for ever.</summary>
+    const int MaxWhy = 1000;
+
+    /// <summary>Keeps a batch: each report once, whatever was sent how often and in which order.</summary>
+    /// <remarks>
+    /// A device sends its reports oldest first and from the oldest that was not answered, so what it leaves out before
+    /// a batch is gone and is not waited for. The answer goes through the last report kept without a gap from the
+    /// batch's first on, and never back.
+    /// </remarks>
+    public Task<KeptBatch> KeepAsync(string id, ReportBatch batch, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync(async db =>
+    {
+        var device = await db.Devices.SingleAsync(row => row.Id == id, cancel);
+        if (device.RetiredAt is not null)
+            return new KeptBatch(null, false);
+        device.LastSeen = now;
+        if (batch.Facts is { } facts)
+            device.Facts = StoredText.Of(facts);
+
+        var decides = false;
+        if (!batch.Reports.IsEmpty)
+        {
+            var first = batch.Reports[0].Sequence;
+            var kept = await db.Reports.AsNoTracking().Where(row => row.Device == id && row.Sequence >= first).OrderBy(row => row.Sequence).Select(row => row.Sequence).Take(10_000).ToListAsync(cancel);
+            var known = kept.ToHashSet();
+            var fresh = batch.Reports.Where(report => known.Add(report.Sequence)).Select(report => report with { Why = Cut(report.Why) }).ToImmutableArray();
+            db.Reports.AddRange(fresh.Select(report => ReportRow.Of(id, report, now)));
+            await TakeAsync(db, id, fresh, cancel);
+            decides = await RolloutStore.CountAsync(db, id, fresh, cancel);
+
+            device.Through = Math.Max(device.Through, first - 1);
+            while (known.Contains(device.Through + 1))
+                device.Through++;
+        }
+
+        return new KeptBatch(new(device.Through, StoredText.Texts(device.Labels)), decides);
+    }, cancel);
+
+    public Task<ReportPage> ListAsync(string device, long before, int limit, CancellationToken cancel) => database.ReadAsync(async db =>
+    {
+        var rows = await db.Reports.Where(row => row.Device == device && row.Sequence < before).OrderByDescending(row => row.Sequence).Take(limit).ToListAsync(cancel);
+        return new ReportPage([.. rows.Select(row => row.View())], rows.Count == limit ? rows[^1].Sequence : null);
+    }, cancel);
+
+    static async Task TakeAsync(CoppiceDb db, string device, ImmutableArray<Report> reports, CancellationToken cancel)
+    {
+        foreach (var ofModel in reports.GroupBy(report => report.Model))
+        {
+            var row = await db.DeviceModels.FindAsync([device, ofModel.Key], cancel);
+            if (row is null)
+                db.DeviceModels.Add(row = new() { Device = device, Model = ofModel.Key, Release = ofModel.First().Release });
+            foreach (var report in ofModel)
+                row.Take(report);
+        }
+    }
+
+    static string? Cut(string? why) => why?.Length > MaxWhy ? why[..(MaxWhy - 1)] + "…" : why;
+}

@@ -1,0 +1,32 @@
+using System.Security.Claims;
+using Coppice.Protocol;
+using Coppice.Server.Access;
+using Coppice.Server.Rollouts;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+
+namespace Coppice.Server.Fleet;
+
+static class ReportsApi
+{
+    public static void MapReports(this IEndpointRouteBuilder routes) => routes.MapPost("/v1/reports", Keep)
+        .WithTags("Devices").RequireAuthorization(BearerTokens.Device)
+        .WithMetadata(new RequestSizeLimitAttribute(ReportBatch.MaxBytes))
+        .ProducesProblem(400).ProducesProblem(401).ProducesProblem(403).ProducesProblem(413);
+
+    /// <summary>Keeps what a device says happened, each report once. Send again whatever is not answered for.</summary>
+    internal static async Task<Results<Ok<ReportAnswer>, ProblemHttpResult>> Keep(
+        ReportBatch batch, ReportStore reports, RolloutSignal signal, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    {
+        var problems = DeviceRules.CheckReports(batch).Concat(batch.Facts is { } facts ? DeviceRules.CheckFacts(facts) : []).ToList();
+        if (problems.Count > 0)
+            return Problems.Validation(problems);
+
+        var kept = await reports.KeepAsync(caller.Name(), batch, time.GetUtcNow(), cancel);
+        if (kept.Decides)
+            signal.Raise();
+        return kept.Answer is { } answer
+            ? TypedResults.Ok(answer)
+            : Problems.Of(403, "device-retired", "The device is retired.", $"'{caller.Name()}' was taken out by an operator; enrol it under another id.");
+    }
+}

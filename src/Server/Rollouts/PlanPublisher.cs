@@ -1,0 +1,113 @@
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Rollouts;
+using Coppice.Server.Registry;
+using Coppice.Server.Storage;
+using Coppice.Trust;
+using Microsoft.EntityFrameworkCore;
+
+namespace Coppice.Server.Rollouts;
+
+/// <summary>Keeps the signed plans in the tree equal to what the tables say, whatever is cut short in between.</summary>
+/// <remarks>
+/// A change is committed to the tables first, with the plan's next serial; the plan is derived from them and signed
+/// after. A crash between the two leaves a plan behind that differs, and the next start or change publishes it.
+/// </remarks>
+sealed class PlanPublisher(Database database, Repository repository, TimeProvider time) : IDisposable
+{
+    readonly SemaphoreSlim gate = new(1);
+
+    /// <summary>Whether the tables may be ahead of the tree, because a publish failed.</summary>
+    public bool IsBehind { get; private set; }
+
+    /// <summary>Changes what a model's plan is made of, and publishes the plan.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="change">Returns its result, and whether the plan changes.</param>
+    /// <param name="cancel">Ends the call before the change is committed; not between that and the publishing.</param>
+    public async Task<T> ChangeAsync<T>(ModelName model, Func<CoppiceDb, Task<(T Result, bool Changed)>> change, CancellationToken cancel)
+    {
+        await gate.WaitAsync(cancel);
+        try
+        {
+            await PublishAsync(model);
+            var (result, changed) = await database.WriteAsync(async db =>
+            {
+                var outcome = await change(db);
+                if (outcome.Changed)
+                    (await db.Models.SingleAsync(row => row.Name == model, cancel)).Serial++;
+                return outcome;
+            }, cancel);
+            if (changed)
+                await PublishAsync(model);
+            return result;
+        }
+        finally
+        {
+            gate.Release();
+        }
+    }
+
+    /// <summary>Publishes every plan that differs from what the tables say.</summary>
+    public async Task ReconcileAsync(CancellationToken cancel)
+    {
+        foreach (var model in await database.ReadAsync(db => db.Models.Select(row => row.Name).ToListAsync(cancel), cancel))
+        {
+            await gate.WaitAsync(cancel);
+            try
+            {
+                await PublishAsync(model);
+            }
+            finally
+            {
+                gate.Release();
+            }
+        }
+    }
+
+    public void Dispose() => gate.Dispose();
+
+    async Task PublishAsync(ModelName model)
+    {
+        try
+        {
+            if (await DeriveAsync(model) is { } plan)
+                await PublishAsync(model, plan);
+            IsBehind = false;
+        }
+        catch
+        {
+            IsBehind = true;
+            throw;
+        }
+    }
+
+    async Task PublishAsync(ModelName model, RolloutPlan plan)
+    {
+        var target = RepositoryLayout.PlanTarget(model.ToString());
+        var published = repository.Tree.ReadTarget(target);
+
+        var bytes = DocumentJson.Write(plan);
+        if (published is { } there && !there.Span.SequenceEqual(bytes))
+        {
+            // The tables were restored from a backup: devices would refuse a serial below the one they saw.
+            if (DocumentJson.TryRead(there.Span, out RolloutPlan? seen, out _) && seen.Serial >= plan.Serial)
+                bytes = DocumentJson.Write(plan with { Serial = await PassAsync(model, seen.Serial) });
+        }
+
+        repository.Tree.SetPlan(target, bytes, time.GetUtcNow()); // does nothing when it is there already
+    }
+
+    /// <summary>The plan that the tables say; null when nobody has rolled the model out.</summary>
+    Task<RolloutPlan?> DeriveAsync(ModelName name) => database.ReadAsync<RolloutPlan?>(async db =>
+    {
+        var serial = await db.Models.Where(row => row.Name == name).Select(row => row.Serial).FirstOrDefaultAsync();
+        if (serial == 0)
+            return null;
+        var rollouts = await db.Rollouts.Where(row => row.Model == name).OrderByDescending(row => row.Number).Take(RolloutRules.MaxRollouts).ToListAsync();
+        var revoked = await db.Releases.Where(row => row.Model == name && row.RevokedAt != null).Select(row => row.Version).ToListAsync();
+        return new(RolloutPlan.CurrentSchema, name, serial, [.. rollouts.Select(row => row.ToRollout())], [.. revoked.Order()]);
+    }, CancellationToken.None);
+
+    Task<long> PassAsync(ModelName name, long seen) => database.WriteAsync(async db =>
+        (await db.Models.SingleAsync(row => row.Name == name)).Serial = seen + 1, CancellationToken.None);
+}

@@ -1,0 +1,43 @@
+using Coppice.Protocol;
+
+namespace Coppice.Server.Rollouts;
+
+/// <summary>Judges running rollouts: at once after a report that may decide one, and every few seconds, because soaking ends by itself.</summary>
+sealed partial class RolloutWorker(RolloutStore rollouts, PlanPublisher plans, RolloutSignal signal, TimeProvider time, ILogger<RolloutWorker> log) : BackgroundService
+{
+    static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
+
+    /// <summary>Judges every running rollout once.</summary>
+    public async Task JudgeAsync(CancellationToken cancel)
+    {
+        if (plans.IsBehind)
+            await plans.ReconcileAsync(cancel);
+        foreach (var number in await rollouts.RunningAsync(cancel))
+        {
+            if (await rollouts.JudgeAsync(number, time.GetUtcNow(), cancel) is { } happened)
+                LogMoved(number, happened);
+        }
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await using var clock = time.CreateTimer(_ => signal.Raise(), null, TimeSpan.Zero, Pause);
+        await foreach (var _ in signal.AllAsync(stoppingToken))
+        {
+            try
+            {
+                await JudgeAsync(stoppingToken);
+            }
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+            {
+                LogFailed(e); // a full disk or the like; the clock tries again, and /readyz says so meanwhile
+            }
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "Rollout r-{Number}: {Happened}.")]
+    partial void LogMoved(long number, EventKind happened);
+
+    [LoggerMessage(LogLevel.Error, "Rollouts could not be judged; the next try is in a few seconds.")]
+    partial void LogFailed(Exception e);
+}

@@ -1,0 +1,124 @@
+using System.Collections.Immutable;
+using System.Security.Claims;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Rollouts;
+using Coppice.Server.Access;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace Coppice.Server.Rollouts;
+
+static class RolloutsApi
+{
+    const int MaxPage = 1000;
+    const int MaxWindows = 64;
+
+    public static void MapRollouts(this IEndpointRouteBuilder routes)
+    {
+        var rollouts = routes.MapGroup("/v1/rollouts").WithTags("Rollouts").ProducesProblem(400);
+        rollouts.MapPost("/", Start).ProducesProblem(409);
+        rollouts.MapGet("/", List);
+        rollouts.MapGet("/{id}", Get).ProducesProblem(404);
+        rollouts.MapPost("/{id}/hold", Hold).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/resume", Resume).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/revert", Revert).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/advance", Advance).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/retry", Retry).ProducesProblem(404).ProducesProblem(409);
+    }
+
+    /// <summary>Starts a rollout. A model has one running rollout; an older one that is held, complete or reverted stays below it.</summary>
+    internal static async Task<Results<Created<RolloutView>, ProblemHttpResult>> Start(
+        StartRollout request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    {
+        var problems = Check(request).ToList();
+        if (problems.Count > 0)
+            return Problems.Validation(problems);
+        var (started, refused) = await rollouts.StartAsync(request, caller.Name(), time.GetUtcNow(), cancel);
+        return refused is not null ? Conflict(refused) : TypedResults.Created($"/v1/rollouts/{started!.Id}", started);
+    }
+
+    /// <summary>Rollouts, newest first.</summary>
+    internal static async Task<Results<Ok<ImmutableArray<RolloutView>>, ProblemHttpResult>> List(
+        RolloutStore rollouts, TimeProvider time, CancellationToken cancel, string? model = null, string? state = null)
+    {
+        var problems = new List<Problem>();
+        if (!ModelName.TryParse(model, out var name) && model is not null)
+            problems.Add(new("model", $"'{model}' is not a model name; write owner/name in lower case, as plant/bearing."));
+        RolloutState? wanted = null;
+        if (state is not null)
+        {
+            if (Enum.GetValues<RolloutState>().Where(value => RolloutVerbs.Name(value) == state).ToArray() is [var known])
+                wanted = known;
+            else
+                problems.Add(new("state", $"'{state}' is not a state; give {string.Join(", ", Enum.GetValues<RolloutState>().Select(RolloutVerbs.Name))}."));
+        }
+
+        return problems.Count > 0 ? Problems.Validation(problems) : TypedResults.Ok(await rollouts.ListAsync(name, wanted, time.GetUtcNow(), cancel));
+    }
+
+    /// <summary>How a rollout stands, with a page of its devices.</summary>
+    internal static async Task<Results<Ok<RolloutDetail>, ProblemHttpResult>> Get(
+        string id, RolloutStore rollouts, TimeProvider time, CancellationToken cancel, string? after = null, int limit = 100) =>
+        RolloutRow.TryNumber(id) is { } number && await rollouts.FindAsync(number, after ?? "", Math.Clamp(limit, 1, MaxPage), time.GetUtcNow(), cancel) is { } found
+            ? TypedResults.Ok(found)
+            : Unknown(id);
+
+    /// <summary>Lets no further device take the release.</summary>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Hold(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+        Order(RolloutVerb.Hold, id, request, rollouts, caller, time, cancel);
+
+    /// <summary>Lets a held rollout go on.</summary>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Resume(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+        Order(RolloutVerb.Resume, id, request, rollouts, caller, time, cancel);
+
+    /// <summary>Takes the release back everywhere, for good.</summary>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Revert(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+        Order(RolloutVerb.Revert, id, request, rollouts, caller, time, cancel);
+
+    /// <summary>Starts the phase named in the order, without waiting for the present one; past the last, completes the rollout.</summary>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Advance(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+        Order(RolloutVerb.Advance, id, request, rollouts, caller, time, cancel);
+
+    /// <summary>Lets devices that refused the release or took it back try it again.</summary>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Retry(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+        Order(RolloutVerb.Retry, id, request, rollouts, caller, time, cancel);
+
+    static async Task<Results<Ok<RolloutView>, ProblemHttpResult>> Order(
+        RolloutVerb verb, string id, RolloutOrder order, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    {
+        if (RolloutRow.TryNumber(id) is not { } number)
+            return Unknown(id);
+        var problems = new List<Problem>();
+        if (order.Why.Length is 0 or > Reason.MaxLength)
+            problems.Add(new("why", $"has {order.Why.Length} characters; say in 1 to {Reason.MaxLength} why."));
+        if (verb == RolloutVerb.Advance && order.Phase is null)
+            problems.Add(new("phase", "is missing; give the phase to be in afterwards, counted from 0, so that the order can be sent twice."));
+        if (verb == RolloutVerb.Retry && order.Attempt is null)
+            problems.Add(new("attempt", "is missing; give the attempt to be at afterwards, so that the order can be sent twice."));
+        if (problems.Count > 0)
+            return Problems.Validation(problems);
+
+        var (now, refused) = await rollouts.OrderAsync(number, verb, order, caller.Name(), time.GetUtcNow(), cancel);
+        return refused is not null ? Conflict(refused) : now is not null ? TypedResults.Ok(now) : Unknown(id);
+    }
+
+    static IEnumerable<Problem> Check(StartRollout request)
+    {
+        foreach (var problem in RolloutRules.Check(request.Selector, request.Phases))
+            yield return problem;
+        if (request.Policy.MaxFailures < 0)
+            yield return new("policy.maxFailures", $"{request.Policy.MaxFailures} is negative; give zero or more.");
+        if (request.Policy.OnFailure is not (PhaseAction.Hold or PhaseAction.Revert))
+            yield return new("policy.onFailure", $"{request.Policy.OnFailure.ToString().ToLowerInvariant()} does not stop a rollout; give hold or revert.");
+        if (request.Windows.Length > MaxWindows)
+            yield return new("windows", $"{request.Windows.Length} are too many; give at most {MaxWindows}.");
+        if (request.Salt is { Length: 0 or > StartRollout.MaxSalt })
+            yield return new("salt", $"has {request.Salt.Length} characters; give 1 to {StartRollout.MaxSalt}, or leave it out.");
+        if (request.Why.Length > Reason.MaxLength)
+            yield return new("why", $"has {request.Why.Length} characters; give at most {Reason.MaxLength}.");
+    }
+
+    static ProblemHttpResult Conflict(Refused refused) => Problems.Of(refused.Type == "no-release" ? 404 : 409, refused.Type, refused.Title, refused.Detail);
+
+    static ProblemHttpResult Unknown(string id) => Problems.NotFound($"There is no rollout '{id}'; 'coppice rollout list' shows those there are.");
+}

@@ -1,0 +1,58 @@
+using Coppice.Registry;
+using Coppice.Server.Access;
+using Coppice.Server.Events;
+using Coppice.Server.Fleet;
+using Coppice.Server.Registry;
+using Coppice.Server.Rollouts;
+using Coppice.Trust;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
+
+namespace Coppice.Server.Storage;
+
+/// <summary>The tables. Columns are written down in Migrations/; a test holds both to each other.</summary>
+sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
+{
+    public DbSet<OperatorRow> Operators => Set<OperatorRow>();
+    public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
+    public DbSet<DeviceRow> Devices => Set<DeviceRow>();
+    public DbSet<DeviceModelRow> DeviceModels => Set<DeviceModelRow>();
+    public DbSet<ReportRow> Reports => Set<ReportRow>();
+    public DbSet<ModelRow> Models => Set<ModelRow>();
+    public DbSet<ReleaseRow> Releases => Set<ReleaseRow>();
+    public DbSet<RolloutRow> Rollouts => Set<RolloutRow>();
+    public DbSet<RolloutDeviceRow> RolloutDevices => Set<RolloutDeviceRow>();
+    public DbSet<EventRow> Events => Set<EventRow>();
+
+    protected override void OnModelCreating(ModelBuilder model)
+    {
+        model.Entity<OperatorRow>().HasKey(row => row.Name);
+        model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
+        model.Entity<DeviceRow>().HasKey(row => row.Id);
+        model.Entity<DeviceModelRow>().HasKey(row => new { row.Device, row.Model });
+        model.Entity<ReportRow>().HasKey(row => new { row.Device, row.Sequence });
+        model.Entity<ModelRow>().HasKey(row => row.Name);
+        model.Entity<ReleaseRow>().HasKey(row => new { row.Model, row.Version });
+        model.Entity<RolloutRow>().HasKey(row => row.Number);
+        model.Entity<RolloutDeviceRow>().HasKey(row => new { row.Rollout, row.Device });
+        model.Entity<EventRow>().HasKey(row => row.Id);
+    }
+
+    protected override void ConfigureConventions(ModelConfigurationBuilder conventions)
+    {
+        conventions.Properties<DateTimeOffset>().HaveConversion<UnixMilliseconds>();
+        conventions.Properties<ModelName>().HaveConversion<ModelNameText>();
+        conventions.Properties<SemanticVersion>().HaveConversion<SemanticVersionText>();
+        conventions.Properties<Sha256Digest>().HaveConversion<DigestText>();
+        conventions.Properties<Enum>().HaveConversion<string>();
+    }
+
+    // SQLite orders and compares integers; it has no type for points in time.
+    sealed class UnixMilliseconds() : ValueConverter<DateTimeOffset, long>(time => time.ToUnixTimeMilliseconds(), ms => DateTimeOffset.FromUnixTimeMilliseconds(ms));
+
+    sealed class ModelNameText() : ValueConverter<ModelName, string>(name => name.ToString(), text => ModelName.Parse(text));
+
+    sealed class SemanticVersionText() : ValueConverter<SemanticVersion, string>(version => version.ToString(), text => SemanticVersion.Parse(text));
+
+    sealed class DigestText() : ValueConverter<Sha256Digest, string>(digest => digest.ToString(), text => Sha256Digest.Parse(text));
+}

@@ -1,0 +1,20 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Coppice.Protocol;
+
+namespace Coppice.Server.Storage;
+
+/// <summary>Small maps in a column, as JSON.</summary>
+static class StoredText
+{
+    public static string Of(ImmutableDictionary<string, string> values) =>
+        JsonSerializer.Serialize(values, ControlContext.Default.ImmutableDictionaryStringString);
+
+    public static ImmutableDictionary<string, string> Texts(string text) => JsonSerializer.Deserialize(text, ControlContext.Default.ImmutableDictionaryStringString)!;
+
+    public static string? Of(ImmutableDictionary<string, double>? values) =>
+        values is null ? null : JsonSerializer.Serialize(values, ControlContext.Default.ImmutableDictionaryStringDouble);
+
+    public static ImmutableDictionary<string, double>? Figures(string? text) =>
+        text is null ? null : JsonSerializer.Deserialize(text, ControlContext.Default.ImmutableDictionaryStringDouble);
+}

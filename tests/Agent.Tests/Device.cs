@@ -1,0 +1,100 @@
+using Coppice.Agent.Link;
+using Coppice.Agent.Quality;
+using Coppice.Agent.Serving;
+using Coppice.Agent.Slots;
+using Coppice.Agent.Storage;
+using Coppice.Agent.Updates;
+using Coppice.Fleet;
+using Coppice.Inference;
+
+namespace Coppice.Agent.Tests;
+
+/// <summary>One life of the agent's process on a disk: the runner of one model with everything around it.</summary>
+public sealed class Device
+{
+    static readonly FactSet Facts = new([new("os", "linux"), new("runtime.text", "1.0.0"), new("disk.free", "1000000000"), new("ram.free", "1000000000")]);
+
+    public Device(IDisk disk, Shop shop, ManualTime time, string boot = "boot", int seed = 1, long quota = 1 << 20, UpdatePolicy? policy = null)
+    {
+        (Disk, Time) = (disk, time);
+        var blobs = new BlobStore(disk, quota);
+        var slots = new SlotStore(disk, blobs, Shop.Model);
+        Host = new(Shop.Model);
+        Runtime.Serving = () => Serving;
+        Queue = new(disk);
+        var history = new HistoryLog(disk);
+        Runner = new(new()
+        {
+            Model = Shop.Model,
+            Device = "d-1",
+            Boot = boot,
+            Disk = disk,
+            Blobs = blobs,
+            Slots = slots,
+            Loader = new(disk, slots, [Runtime], SessionLimits.None, time),
+            Host = Host,
+            Repository = shop,
+            Puller = new(disk, blobs, [new WholeBlob(disk, shop, new(0, time), TimeSpan.FromSeconds(30), time)]),
+            Reports = Queue,
+            Trial = new TrialRunner(time).Run,
+            Facts = () => Facts,
+            Time = time,
+            Random = new(seed),
+            Tell = happened =>
+            {
+                Events.Add(happened);
+                try
+                {
+                    history.Add(happened);
+                }
+                catch (IOException) // as the agent does
+                {
+                }
+            },
+            Needs = new([Shop.Model]),
+            Policy = policy ?? Policy,
+        });
+    }
+
+    public static UpdatePolicy Policy { get; } = new()
+    {
+        Poll = TimeSpan.FromMinutes(10),
+        Retry = TimeSpan.FromSeconds(5),
+        Probation = new() { Time = TimeSpan.FromMinutes(1) },
+    };
+
+    public IDisk Disk { get; }
+
+    public ManualTime Time { get; }
+
+    public TextRuntime Runtime { get; } = new();
+
+    public ModelHost Host { get; }
+
+    public ReportQueue Queue { get; }
+
+    public UpdateRunner Runner { get; }
+
+    public List<AgentEvent> Events { get; } = [];
+
+    public string? Serving => Host.Serving?.Slot.Release.ToString();
+
+    public Task StartAsync() => Runner.StartAsync(default);
+
+    /// <summary>Runs until the agent would wait for a poll, and says for how long.</summary>
+    public async Task<TimeSpan> SettleAsync(int most = 400)
+    {
+        for (var i = 0; i < most; i++)
+        {
+            var wait = await Runner.StepAsync(default);
+            if (Runner.State.Step == UpdateStep.Idle && wait > TimeSpan.Zero)
+                return wait;
+            Time.Advance(wait);
+        }
+
+        throw new InvalidOperationException($"still at {Runner.State.Step} after {most} steps: {string.Join("; ", Events.TakeLast(5).Select(e => e.Text))}");
+    }
+
+    /// <summary>One poll: the wait for it is over.</summary>
+    public Task<TimeSpan> PollAsync() => SettleAsync();
+}

@@ -1,0 +1,83 @@
+using Coppice.Formats;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Rollouts;
+using Coppice.Trust;
+
+namespace Coppice.Agent.Tests;
+
+/// <summary>A signed repository in a folder, with releases and a plan, as a stick or a web server holds it.</summary>
+public sealed class FolderShop : IDisposable
+{
+    readonly SigningKey key = SigningKey.Create();
+    readonly MetadataFile<Targets> targets;
+    MetadataFile<Targets>? releases;
+    MetadataFile<Targets>? rollouts;
+    MetadataFile<Snapshot>? snapshot;
+    MetadataFile<Timestamp>? timestamp;
+    RolloutPlan plan = RolloutPlan.None(Shop.Model);
+
+    public FolderShop()
+    {
+        var now = DateTimeOffset.UtcNow;
+        var root = new RootDraft(null)
+            .SetRole("root", 1, key.Public).SetRole("targets", 1, key.Public).SetRole("snapshot", 1, key.Public).SetRole("timestamp", 1, key.Public)
+            .Sign(now.AddDays(365), key);
+        Root = Sha256Digest.Of(root);
+        Write("metadata/1.root.json", root);
+        targets = MetadataFile.ReadTargets(new TargetsDraft(null)
+            .Delegate(RepositoryLayout.ReleasesRole, [RepositoryLayout.ReleasesPattern], true, 1, key.Public)
+            .Delegate(RepositoryLayout.RolloutsRole, [RepositoryLayout.RolloutsPattern], true, 1, key.Public)
+            .Sign(now.AddDays(300), key));
+        Write("metadata/1.targets.json", targets.Bytes);
+    }
+
+    public string Folder { get; } = Directory.CreateTempSubdirectory("coppice-shop-").FullName;
+
+    /// <summary>Digest of the root, as a join token carries it.</summary>
+    public Sha256Digest Root { get; }
+
+    /// <summary>Publishes a release of one file and rolls it out to everybody.</summary>
+    public Sha256Digest Roll(string version, byte[] model, string runtime = "text", ModelFormat format = ModelFormat.Opaque, Trial? trial = null)
+    {
+        var digest = Sha256Digest.Of(model);
+        Write(RepositoryLayout.BlobFile(digest), model);
+        var release = SemanticVersion.Parse(version);
+        var manifest = DocumentJson.Write(new ReleaseManifest(1, Shop.Model, release, [new("plain", [new("model.bin", digest, model.Length)], format, runtime)]) { Trial = trial });
+        plan = plan with
+        {
+            Serial = plan.Serial + 1,
+            Rollouts = plan.Rollouts.Insert(0, new($"r-{version}", release, Sha256Digest.Of(manifest), "salt", "", [new(1)], 0, RolloutState.Running, 1)),
+        };
+        releases = Put(releases, RepositoryLayout.ReleasesRole, RepositoryLayout.ReleaseTarget("plant/bearing", version), manifest);
+        rollouts = Put(rollouts, RepositoryLayout.RolloutsRole, RepositoryLayout.PlanTarget("plant/bearing"), DocumentJson.Write(plan));
+        var expires = DateTimeOffset.UtcNow.AddDays(30);
+        snapshot = MetadataFile.ReadSnapshot(new SnapshotDraft(snapshot?.Signed).Put(targets).Put(releases).Put(rollouts).Sign(expires, key));
+        timestamp = MetadataFile.ReadTimestamp(new TimestampDraft(timestamp?.Signed).Put(snapshot).Sign(expires, key));
+        Write($"metadata/{snapshot.Signed.Version}.snapshot.json", snapshot.Bytes);
+        Write("metadata/timestamp.json", timestamp.Bytes);
+        return digest;
+    }
+
+    MetadataFile<Targets> Put(MetadataFile<Targets>? before, string role, string path, byte[] content)
+    {
+        var target = new TargetInfo(path, content);
+        var after = MetadataFile.ReadTargets(new TargetsDraft(before?.Signed).Put(target).Sign(DateTimeOffset.UtcNow.AddDays(200), key), role);
+        Write("targets/" + target.StoredPath(true), content);
+        Write($"metadata/{after.Signed.Version}.{role}.json", after.Bytes);
+        return after;
+    }
+
+    void Write(string path, ReadOnlyMemory<byte> bytes)
+    {
+        var file = Path.Combine(Folder, path);
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        File.WriteAllBytes(file, bytes.Span);
+    }
+
+    public void Dispose()
+    {
+        key.Dispose();
+        Directory.Delete(Folder, recursive: true);
+    }
+}
