@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using Coppice.Agent;
-using Coppice.Agent.Updates;
 using Coppice.Formats;
 using Coppice.Inference;
 using Coppice.Tests;

@@ -12,6 +12,9 @@ namespace Coppice.Delta.Planning;
 /// <param name="Old">The old range, if any.</param>
 sealed record AlignedPart(string Name, long Offset, long Length, Lattice? Lattice, long[] Shape, OldPart? Old)
 {
+    /// <summary>Bytes of one record, where elements are no numbers of a <see cref="Lattice"/> but still have a length; 1 where nothing is known.</summary>
+    public int Stride { get; init; } = 1;
+
     public long End => Offset + Length;
 }
 
@@ -99,6 +102,13 @@ sealed class Alignment
         return entry.Length % lattice.UnitBytes == 0 ? lattice : null;
     }
 
+    /// <summary>Bytes of a block or element whose inside is not looked at.</summary>
+    static int StrideOf(TensorEntry entry)
+    {
+        var stride = entry.Type.IsBlock() ? entry.Type.Block().Bytes : entry.Type.BitsPerElement() / 8;
+        return stride > 1 && entry.Length % stride == 0 ? stride : 1;
+    }
+
     /// <summary>Whether an old tensor may be the past of a new one: same type or a cast, same shape, turned, or with more rows now.</summary>
     static bool Fits(TensorEntry entry, TensorEntry past, out bool transposed)
     {
@@ -165,7 +175,7 @@ sealed class Alignment
     static void Split(TensorEntry entry, OldPart? past, List<AlignedPart> parts)
     {
         var lattice = LatticeOf(entry);
-        var unit = lattice?.UnitBytes ?? 1;
+        var unit = lattice?.UnitBytes ?? StrideOf(entry);
         var shape = entry.Shape.ToArray();
         var rowBytes = shape.Length > 0 && shape[0] > 0 && entry.Length % shape[0] == 0 && entry.Length / shape[0] % unit == 0 ? entry.Length / shape[0] : unit;
         var band = Math.Max(rowBytes, Math.Max(1, (lattice?.BytesOf(MostElements) ?? MostElements) / rowBytes) * rowBytes);
@@ -183,7 +193,7 @@ sealed class Alignment
             {
                 Offset = past.Offset + OldBytes(at), Length = OldBytes(end - at),
             };
-            parts.Add(new(entry.Name, entry.Offset + at, end - at, lattice, shape, here));
+            parts.Add(new(entry.Name, entry.Offset + at, end - at, lattice, shape, here) { Stride = unit });
             at = end;
         }
 
