@@ -191,7 +191,8 @@ sealed class Alignment
                 shape = [(end - at) / rowBytes, .. shape.AsSpan(1)];
             var here = past is null || at >= oldLength ? null : past with
             {
-                Offset = past.Offset + OldBytes(at), Length = OldBytes(end - at),
+                Offset = past.Offset + OldBytes(at),
+                Length = OldBytes(end - at),
             };
             parts.Add(new(entry.Name, entry.Offset + at, end - at, lattice, shape, here) { Stride = unit });
             at = end;
