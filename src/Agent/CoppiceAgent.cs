@@ -10,6 +10,7 @@ using Coppice.Agent.Slots;
 using Coppice.Agent.Storage;
 using Coppice.Agent.Updates;
 using Coppice.Inference;
+using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Runtimes.OnnxRuntime;
 using Coppice.Trust;
@@ -166,6 +167,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
             TimeSpan wait;
             try
             {
+                await send.WaitAsync(TimeSpan.Zero, closing.Token); // what asked for this round asks for no other
                 if (await link.EnrolAsync(identity, facts.Measure(), closing.Token))
                 {
                     identity = DeviceIdentity.OpenOrMake(disk, options.Device);
@@ -185,6 +187,8 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 if (live.Link != e.Message)
                     Tell(new(options.Time.GetUtcNow(), AgentEventKind.Trouble, e.Message));
                 live.Link = e.Message;
+                if (e is LinkException { Unknown: true } && options.JoinToken is not null)
+                    identity = identity with { Server = null }; // a server that lost its devices: the same id and key join again
                 wait = Backoff.After(++failures, options.Policy.Retry, options.Policy.Poll, random.NextDouble());
                 if ((e as LinkException)?.After is { } asked && asked > wait)
                     wait = asked;
@@ -290,7 +294,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
 
     static JoinToken? Token(AgentOptions options) => options.JoinToken is not { } text ? null
         : JoinToken.TryParse(text, out var token) ? token
-        : throw new ArgumentException("joinToken: it is not one; it reads cpj_SECRET_ROOT and is made with 'coppice device token'.");
+        : throw new ArgumentException("joinToken: it is not one; it reads cpj_SECRET_ROOT and is made with 'coppice join-token create'.");
 
     static Sha256Digest? Root(AgentOptions options) => options.Root is not { } text ? null
         : Sha256Digest.TryParse(text, out var digest) ? digest

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Coppice.Agent;
-using Coppice.Agent.Updates;
 
 namespace Coppice.Cli;
 
@@ -11,7 +10,9 @@ public static class AgentCommand
 {
     static readonly Option<DirectoryInfo> Data = new("--data")
     {
-        Description = "Folder for everything the agent keeps.", Required = true, Recursive = true,
+        Description = "Folder for everything the agent keeps.",
+        Required = true,
+        Recursive = true,
     };
 
     static readonly Option<bool> Json = new("--json") { Description = "JSON for scripts; one object a line.", Recursive = true };

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Coppice.Agent;
-using Coppice.Agent.Updates;
 
 namespace Coppice.Cli;
 

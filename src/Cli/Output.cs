@@ -11,15 +11,6 @@ namespace Coppice.Cli;
 /// <summary>What commands say: tables for people, plain text when nobody looks, one JSON document with <c>--json</c>; and how they end.</summary>
 public static class Output
 {
-    /// <summary>Done.</summary>
-    public const int Done = 0;
-
-    /// <summary>Refused or failed.</summary>
-    public const int Failed = 1;
-
-    /// <summary>Wrong usage.</summary>
-    public const int Misused = 2;
-
     /// <summary>A new <c>--json</c> option.</summary>
     public static Option<bool> JsonOption() => new("--json") { Description = "Write one JSON document for programs.", Recursive = true };
 
@@ -29,12 +20,12 @@ public static class Output
         try
         {
             await command();
-            return Done;
+            return ExitCode.Done;
         }
         catch (UsageException e)
         {
             await Console.Error.WriteLineAsync(e.Message);
-            return Misused;
+            return ExitCode.Usage;
         }
         catch (ControlException e)
         {
@@ -46,11 +37,11 @@ public static class Output
             }
             else if (e.Detail.Length > 0)
                 await Console.Error.WriteLineAsync("  " + e.Detail);
-            return Failed;
+            return ExitCode.Failed;
         }
         catch (OperationCanceledException)
         {
-            return Failed;
+            return ExitCode.Failed;
         }
     }
 

@@ -15,6 +15,7 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     JoinTokenCommand.Build(),
     Inspect.Build(),
     Compare.Build(),
+    Patch.Build(),
     Tuf.Build(),
 };
 var parsed = root.Parse(args);

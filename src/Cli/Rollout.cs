@@ -156,8 +156,9 @@ static class RolloutStart
         var onFailure = new Option<string>("--on-failure") { Description = "What stopping means.", DefaultValueFactory = _ => "hold" };
         onFailure.AcceptOnlyFromAmong("hold", "revert");
         var windows = new Option<string[]>("--window") { Description = "When devices may switch, in their local time: 22:00-04:00, or sat,sun:06:00-18:00; may be repeated." };
+        var salt = new Option<string?>("--salt") { Description = "Places the devices: with another rollout's salt the same devices go first." };
         var why = new Option<string>("--why") { Description = "The reason; kept with the event.", DefaultValueFactory = _ => "" };
-        var command = new Command("start", "Starts a rollout.") { model, version, shares, soak, phases, selector, failures, onFailure, windows, why };
+        var command = new Command("start", "Starts a rollout.") { model, version, shares, soak, phases, selector, failures, onFailure, windows, salt, why };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             var wanted = new StartRollout(
@@ -167,6 +168,7 @@ static class RolloutStart
                 Selector = parsed.GetRequiredValue(selector),
                 Policy = new(parsed.GetValue(failures), parsed.GetValue(onFailure) == "revert" ? PhaseAction.Revert : PhaseAction.Hold),
                 Windows = [.. (parsed.GetValue(windows) ?? []).Select(Window)],
+                Salt = parsed.GetValue(salt),
                 Why = parsed.GetRequiredValue(why),
             };
             using var client = server.Connect(parsed);

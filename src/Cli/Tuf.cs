@@ -14,7 +14,9 @@ public static class Tuf
     {
         var metadataFolder = new Option<DirectoryInfo>("--metadata-dir")
         {
-            Description = "Folder of the trusted metadata.", Required = true, Recursive = true,
+            Description = "Folder of the trusted metadata.",
+            Required = true,
+            Recursive = true,
         };
         var metadataAddress = new Option<string>("--metadata-url") { Description = "Address of the repository's metadata.", Recursive = true };
         var targetNames = new Option<string[]>("--target-name") { Description = "Target path to download; may be repeated.", Recursive = true };

@@ -5,6 +5,7 @@ using Microsoft.OpenApi;
 namespace Coppice.Server;
 
 /// <summary>The OpenAPI document: generated from the endpoints, the same on every start.</summary>
+/// <remarks>Handlers are internal, not private: their summaries get into the document only so.</remarks>
 static class ApiDescription
 {
     static readonly Dictionary<Type, (string Pattern, string Wanted)> Texts = new()

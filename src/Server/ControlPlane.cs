@@ -89,6 +89,8 @@ public sealed class ControlPlane : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (!app.Lifetime.ApplicationStopped.IsCancellationRequested)
+            await app.StopAsync(); // else the workers' end would be taken for a failure
         await app.DisposeAsync();
         data.Dispose();
     }

@@ -1,4 +1,3 @@
-using Coppice.Agent.Updates;
 using Coppice.Inference;
 
 namespace Coppice.Agent.Tests;
@@ -9,7 +8,7 @@ public sealed class CoppiceAgentTests : IDisposable
     readonly FolderShop shop = new();
     readonly string data = Directory.CreateTempSubdirectory("coppice-agent-").FullName;
     readonly TextRuntime runtime = new();
-    readonly CancellationTokenSource late = new(TimeSpan.FromSeconds(30));
+    readonly CancellationTokenSource late = new(TimeSpan.FromSeconds(20));
 
     public void Dispose()
     {
@@ -55,7 +54,8 @@ public sealed class CoppiceAgentTests : IDisposable
                     return Task.CompletedTask;
                 var came = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
                 waiting.Add((Wanted, came));
-                return came.Task.WaitAsync(late.Token);
+                return came.Task.WaitAsync(late.Token).ContinueWith(
+                    task => task.IsCompletedSuccessfully ? task : throw new TimeoutException($"no {kind} '{text}' after: {string.Join(" | ", seen)}"), TaskScheduler.Default);
             }
         }
 
@@ -112,6 +112,7 @@ public sealed class CoppiceAgentTests : IDisposable
         Assert.Contains("another agent", held.Message, StringComparison.Ordinal);
         var running = AgentStatus.Read(data);
         Assert.True(running.Running);
+        Assert.Contains("not tried again", string.Join(' ', running.Models.Single().Live!.Why), StringComparison.Ordinal);
         Assert.Equal(3, running.Models.Single().State.Refusals.Length + running.ReportsWaiting); // started, refused
         await agent.DisposeAsync();
 

@@ -1,5 +1,4 @@
 using Coppice.Formats;
-using Coppice.Inference;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;

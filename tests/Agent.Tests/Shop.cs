@@ -72,7 +72,7 @@ public sealed class Shop : ITrustedRepository, IBlobSource
     public Task<ReadOnlyMemory<byte>?> FindAsync(string target, int most, CancellationToken cancel)
     {
         Trouble();
-        return Task.FromResult<ReadOnlyMemory<byte>?>(targets.TryGetValue(target, out var bytes) ? bytes : null);
+        return Task.FromResult<ReadOnlyMemory<byte>?>(targets.TryGetValue(target, out var bytes) ? bytes : (ReadOnlyMemory<byte>?)null);
     }
 
     public Task<BlobBody> OpenAsync(Sha256Digest digest, long length, long offset, string? tag, CancellationToken cancel)

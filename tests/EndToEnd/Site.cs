@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Text.Json;
 using Coppice.Cli.Quickstart;
 using Coppice.Client;
@@ -28,7 +27,7 @@ sealed class Site : IAsyncDisposable
 
     public Uri Url { get; private set; } = null!;
 
-    string JoinToken { get; set; } = "";
+    public string JoinToken { get; private set; } = "";
 
     public static async Task<Site> StartAsync()
     {

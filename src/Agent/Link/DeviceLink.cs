@@ -86,7 +86,7 @@ public sealed class DeviceLink(HttpClient http, Uri server, JoinToken? token, ID
         {
             var trouble = HttpTrouble.Of(response, address);
             var said = (int)response.StatusCode is >= 400 and < 500 ? HttpTrouble.Shown(await HttpTrouble.ReadAsync(response, address, MaxAnswer, cancel)) : "";
-            throw new LinkException($"{trouble.Message}{(said.Length > 0 ? " It said: " : "")}{said}") { After = trouble.After };
+            throw new LinkException($"{trouble.Message}{(said.Length > 0 ? " It said: " : "")}{said}") { After = trouble.After, Unknown = trouble.Unknown };
         }
 
         var bytes = await HttpTrouble.ReadAsync(response, address, MaxAnswer, cancel);

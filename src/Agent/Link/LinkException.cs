@@ -5,4 +5,7 @@ public sealed class LinkException(string message, Exception? inner = null) : Exc
 {
     /// <summary>How long the server asks to be left alone; null when it does not say.</summary>
     public TimeSpan? After { get; init; }
+
+    /// <summary>Whether the server does not know who asks.</summary>
+    public bool Unknown { get; init; }
 }

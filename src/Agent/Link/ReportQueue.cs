@@ -37,6 +37,9 @@ public sealed class ReportQueue
     /// <summary>Reports that wait.</summary>
     public int Waiting => Volatile.Read(ref box).Waiting.Length;
 
+    /// <summary>A model's own number of its last report taken over; 0 when there was none.</summary>
+    public long TakenOf(ModelName model) => Volatile.Read(ref box).Taken.GetValueOrDefault(model.ToString());
+
     /// <summary>Takes over what a model has to report. Repeating it is harmless. Safe from a power cut on return.</summary>
     /// <param name="model">The model.</param>
     /// <param name="outbox">Numbered by the model, ascending.</param>

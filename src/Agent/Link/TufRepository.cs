@@ -101,7 +101,7 @@ sealed class DiskMetadataStore(IDisk disk) : IMetadataStore
     const int MostBytes = 64 << 20;
     const int MostNameLength = 120;
 
-    public ReadOnlyMemory<byte>? Read(string role) => disk.ReadSmall(FileOf(role), MostBytes) is { } bytes ? bytes : null;
+    public ReadOnlyMemory<byte>? Read(string role) => disk.ReadSmall(FileOf(role), MostBytes) is { } bytes ? bytes : (ReadOnlyMemory<byte>?)null; // a bare null would become empty memory
 
     public void Write(string role, ReadOnlyMemory<byte> bytes)
     {

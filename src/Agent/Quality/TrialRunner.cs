@@ -18,7 +18,7 @@ public sealed record TrialData(byte[]? Evaluation, byte[]? Golden, byte[]? Devic
 /// <param name="Measures">The figures that <see cref="TrialVerdict"/> judges.</param>
 /// <param name="Samples">Labelled samples that were run, of both sets.</param>
 /// <param name="Faults">What of the release's own files could not be used; any of them fails the trial.</param>
-/// <param name="Notes">What of the device's own data could not be used; no fault of the release.</param>
+/// <param name="Notes">What could not be measured through no fault of the release: the device's own data do not fit, or zeros are no input for it.</param>
 public sealed record TrialReport(
     IModelSession Session, TrialMeasures Measures, int Samples, ImmutableArray<string> Faults, ImmutableArray<string> Notes);
 
@@ -44,14 +44,12 @@ public sealed class TrialRunner(TimeProvider time)
         var session = load();
         try
         {
-            var blank = BlankInputs(session.Inputs);
-            var loaded = ProcessMemory.Resident();
-            for (var i = 0; i < WarmUps && blank is { } inputs; i++)
-                session.Run(inputs, cancel).Dispose();
-            var memory = Math.Max(0, Math.Max(loaded, ProcessMemory.Resident()) - before);
-
             var faults = ImmutableArray.CreateBuilder<string>();
             var notes = ImmutableArray.CreateBuilder<string>();
+            var loaded = ProcessMemory.Resident();
+            var blank = WarmUp(session, notes, cancel);
+            var memory = Math.Max(0, Math.Max(loaded, ProcessMemory.Resident()) - before);
+
             var signature = new TensorSignature(session.Inputs, session.Outputs);
             var golden = Read(data.Golden, signature, "golden outputs", faults);
             var evaluation = Read(data.Evaluation, signature, "evaluation set", faults);
@@ -116,6 +114,25 @@ public sealed class TrialRunner(TimeProvider time)
         }
 
         return inputs;
+    }
+
+    /// <summary>Runs a model on zeros. A model with free dimensions may want more than 1 of them, so a failure there is no fault: real samples tell.</summary>
+    /// <returns>The zeros, where the model runs on them.</returns>
+    static Tensor[]? WarmUp(IModelSession session, ImmutableArray<string>.Builder notes, CancellationToken cancel)
+    {
+        if (BlankInputs(session.Inputs) is not { } blank)
+            return null;
+        try
+        {
+            for (var i = 0; i < WarmUps; i++)
+                session.Run(blank, cancel).Dispose();
+            return blank;
+        }
+        catch (InferenceException e) when (session.Inputs.Any(input => input.Shape.Contains(-1)))
+        {
+            notes.Add($"it does not run on zeros with free dimensions of 1, and was not timed on them: {e.Message}");
+            return null;
+        }
     }
 
     double Accuracy(IModelSession session, EvaluationSet set, List<TimeSpan> timings, CancellationToken cancel)

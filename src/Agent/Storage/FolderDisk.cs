@@ -1,10 +1,9 @@
-using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
+using Coppice.Runtimes.Files;
 
 namespace Coppice.Agent.Storage;
 
 /// <summary>A folder of the operating system.</summary>
-public sealed partial class FolderDisk : IDisk
+public sealed class FolderDisk : IDisk
 {
     readonly string root;
     readonly DriveInfo drive;
@@ -43,10 +42,7 @@ public sealed partial class FolderDisk : IDisk
     public void Link(string existing, string name)
     {
         File.Delete(FullPath(name));
-        var linked = OperatingSystem.IsWindows()
-            ? CreateHardLink(FullPath(name), FullPath(existing), 0)
-            : LinkPosix(FullPath(existing), FullPath(name)) == 0;
-        if (!linked) // FAT on a card, or a mount that forbids it
+        if (!NativeFiles.TryLink(FullPath(existing), FullPath(name))) // FAT on a card, or a mount that forbids it
             Copy(existing, name);
     }
 
@@ -86,17 +82,7 @@ public sealed partial class FolderDisk : IDisk
     }
 
     /// <inheritdoc/>
-    /// <remarks>Windows journals names by itself and has no such call.</remarks>
-    public void SyncFolder(string folder)
-    {
-        if (OperatingSystem.IsWindows())
-            return;
-        var descriptor = OpenPosix(FullPath(folder), 0);
-        if (descriptor < 0)
-            throw new IOException($"{folder}: cannot be opened to sync it (error {Marshal.GetLastPInvokeError()}).");
-        using var handle = new SafeFileHandle(descriptor, ownsHandle: true);
-        RandomAccess.FlushToDisk(handle);
-    }
+    public void SyncFolder(string folder) => NativeFiles.SyncFolder(FullPath(folder));
 
     /// <inheritdoc/>
     public IReadOnlyList<string> Files(string folder) => Names(folder, Directory.GetFiles);
@@ -112,17 +98,6 @@ public sealed partial class FolderDisk : IDisk
         Array.Sort(names, StringComparer.Ordinal);
         return names;
     }
-
-    // The BCL of .NET 10 opens no folder and makes no hard link; these three calls are all that is missing.
-    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int OpenPosix(string path, int flags);
-
-    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int LinkPosix(string existing, string name);
-
-    [LibraryImport("kernel32", EntryPoint = "CreateHardLinkW", SetLastError = true, StringMarshalling = StringMarshalling.Utf16)]
-    [return: MarshalAs(UnmanagedType.Bool)]
-    private static partial bool CreateHardLink(string name, string existing, nint security);
 
     sealed class WrittenFile(string path, FileMode mode) : IDiskFile
     {

@@ -1,4 +1,5 @@
 using System.Text;
+using Coppice.Agent.Link;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Storage;

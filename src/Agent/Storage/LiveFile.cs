@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Agent.Link;
 using Coppice.Agent.Updates;
 using Coppice.Registry;
 
@@ -42,7 +43,7 @@ sealed class LiveFile(IDisk disk, TimeProvider time)
             try
             {
                 using (var file = disk.Create(DataFolder.Live + ".new"))
-                    file.Write(StateJson.Write(new LiveView(time.GetUtcNow(), Environment.ProcessId, link, models)));
+                    file.Write(StateJson.Write(new LiveView(time.GetUtcNow(), Environment.ProcessId, models, link)));
                 disk.Rename(DataFolder.Live + ".new", DataFolder.Live);
             }
             catch (IOException) // nobody needs it to go on

@@ -98,7 +98,7 @@ public sealed class UpdateContext
     public ImmutableArray<FileCheck> Checks { get; init; } = [];
 
     /// <summary>What people see of the update while it goes on.</summary>
-    public LiveModel Live { get; set; } = new(UpdateStep.Idle, [], null, 0, 0);
+    public LiveModel Live { get; set; } = new(UpdateStep.Idle, [], 0, 0);
 
     /// <summary>Told when <see cref="Live"/> changed.</summary>
     public Action Shown { get; init; } = () => { };
@@ -107,16 +107,23 @@ public sealed class UpdateContext
     public void Happened(AgentEventKind kind, string text, SemanticVersion? release = null) =>
         Tell(new(Time.GetUtcNow(), kind, text) { Model = Model, Release = release });
 
+    /// <summary>What the present step has saved by itself; null when nothing.</summary>
+    internal UpdateState? SavedInStep { get; set; }
+
     /// <summary>Keeps a state. Safe from a power cut on return.</summary>
     public void Save(UpdateState state)
     {
         var bytes = StateJson.Write(state with { Step = UpdateTable.Saved(state.Step) });
         if (saved is not null && bytes.AsSpan().SequenceEqual(saved))
+        {
+            SavedInStep = state;
             return; // a poll that finds nothing wears no flash
+        }
+
         saved = null; // until it is known to be there
         Disk.MakeFolder(DataFolder.Of(Model));
         Disk.Replace(DataFolder.State(Model), bytes);
-        saved = bytes;
+        (saved, SavedInStep) = (bytes, state);
     }
 
     /// <summary>Deletes what neither this model's slots nor other models need.</summary>

@@ -116,13 +116,14 @@ public sealed class UpdateRunner
         context.Live = context.Live with { Step = step, Next = null };
         context.Shown();
         StepResult result;
+        context.SavedInStep = null;
         try
         {
             result = await steps[step].RunAsync(state, cancel);
         }
         catch (Exception e) when (e is LinkException or IOException or UnauthorizedAccessException or DamagedSlotException)
         {
-            result = new(Outcome.Later, state, e.Message) { Wait = (e as LinkException)?.After };
+            result = new(Outcome.Later, Reached(), e.Message) { Wait = (e as LinkException)?.After };
         }
 
         var after = result.State with { Step = UpdateTable.Next(step, result.Outcome) };
@@ -132,13 +133,14 @@ public sealed class UpdateRunner
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            state = Reached();
             return Pause(new(Outcome.Later, state, $"the state cannot be written: {e.Message}"));
         }
 
-        state = after;
+        (state, context.SavedInStep) = (after, null);
         Serve();
         if (result.Event is { } told)
-            context.Happened(told.Kind, told.Text, (after.Target?.Slot ?? after.Serving)?.Release);
+            context.Happened(told.Kind, told.Text, after.Outbox.LastOrDefault()?.Release ?? (after.Target?.Slot ?? after.Serving)?.Release);
         Flush();
         return Pause(result, step);
     }
@@ -146,9 +148,16 @@ public sealed class UpdateRunner
     /// <summary>Ends in order: what happens to the process from here on is nobody's crash.</summary>
     public void Stop()
     {
-        if (state.Exposures.Any(exposure => exposure.Open))
-            TrySave(state = state with { Exposures = [.. state.Exposures.Select(exposure => exposure with { Open = false })] });
+        var reached = Reached();
+        TrySave(state = reached with { Exposures = [.. reached.Exposures.Select(exposure => exposure with { Open = false })] });
     }
+
+    /// <summary>Where a step that broke off has got to: what it saved by itself holds, but the danger that it announced is over, unless it is probation's.</summary>
+    UpdateState Reached() => context.SavedInStep is not { } saved ? state : saved with
+    {
+        Step = state.Step,
+        Exposures = [.. saved.Exposures.Select(exposure => saved.Serving is { Settled: false } watched && watched.Folder == exposure.Slot ? exposure : exposure with { Open = false })],
+    };
 
     TimeSpan Pause(StepResult result, UpdateStep? ran = null)
     {
@@ -213,7 +222,7 @@ public sealed class UpdateRunner
             return saved;
         context.Happened(AgentEventKind.Damaged, $"{path} cannot be read; it is put aside, and the model is fetched anew");
         context.Disk.Rename(path, path + ".damaged");
-        return state;
+        return state with { Reported = context.Reports.TakenOf(context.Model) };
     }
 
     void TrySave(UpdateState next)

@@ -25,16 +25,16 @@ public sealed record UpdateState
     public Slot? Previous { get; init; }
 
     /// <summary>Releases that failed here, newest last.</summary>
-    public ImmutableArray<Refusal> Refusals { get; init; } = [];
+    public ImmutableArray<Refusal> Refusals { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>How often slots took their host down.</summary>
-    public ImmutableArray<Exposure> Exposures { get; init; } = [];
+    public ImmutableArray<Exposure> Exposures { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>The plan's serial when it was last followed.</summary>
     public long PlanSerial { get; init; }
 
     /// <summary>What the plan revoked then: never gone back to.</summary>
-    public ImmutableArray<SemanticVersion> Revoked { get; init; } = [];
+    public ImmutableArray<SemanticVersion> Revoked { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>Why the serving release is to go; null when it is not.</summary>
     public Complaint? Complaint { get; init; }
@@ -43,10 +43,13 @@ public sealed record UpdateState
     public string? Misfit { get; init; }
 
     /// <summary>Reports that are not in the queue yet. Their sequence is this model's own, and becomes the device's there.</summary>
-    public ImmutableArray<Report> Outbox { get; init; } = [];
+    public ImmutableArray<Report> Outbox { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>The sequence of the newest report put in the outbox.</summary>
     public long Reported { get; init; }
+
+    // Fifty of them go into one batch, with room for the rest.
+    const int MaxWhy = 2_000;
 
     /// <summary>Most refusals remembered.</summary>
     public const int MaxRefusals = 64;
@@ -61,7 +64,7 @@ public sealed record UpdateState
     }
 
     /// <summary>This state and a report more.</summary>
-    public UpdateState Reporting(Report report) => this with { Outbox = Outbox.Add(report with { Sequence = Reported + 1 }), Reported = Reported + 1 };
+    public UpdateState Reporting(Report report) => this with { Outbox = Outbox.Add(report with { Sequence = Reported + 1, Why = report.Why is { Length: > MaxWhy } ? report.Why[..MaxWhy] + "…" : report.Why }), Reported = Reported + 1 };
 
     /// <summary>A report about a slot, not numbered yet.</summary>
     public Report ReportOf(ReportKind kind, Slot slot, DateTimeOffset at, string? why = null) => new(0, at, kind, Model, slot.Release)

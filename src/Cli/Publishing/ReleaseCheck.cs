@@ -148,6 +148,7 @@ sealed class ReleaseCheck(IModelRuntime? runtime, TimeProvider time)
 
         using var session = report.Session;
         problems.AddRange(report.Faults.Select(fault => new Problem(wanted.Name, fault)));
+        warnings.AddRange(report.Notes.Select(note => new Problem(wanted.Name, note)));
         if (draft.Limits.MaxGoldenError is not null && golden is null)
             golden = RecordGolden(draft, session, evaluation, cancel);
         var measured = golden is not null && report.Measures.GoldenError is null ? report.Measures with { GoldenError = 0 } : report.Measures; // this machine recorded them

@@ -145,7 +145,7 @@ sealed class ServerRepository : IReleaseRepository
     {
         readonly Dictionary<string, ReadOnlyMemory<byte>> files = [];
 
-        public ReadOnlyMemory<byte>? Read(string role) => files.TryGetValue(role, out var bytes) ? bytes : null;
+        public ReadOnlyMemory<byte>? Read(string role) => files.TryGetValue(role, out var bytes) ? bytes : (ReadOnlyMemory<byte>?)null; // a bare null would become empty memory
 
         public void Write(string role, ReadOnlyMemory<byte> bytes) => files[role] = bytes;
 

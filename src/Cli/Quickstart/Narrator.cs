@@ -11,22 +11,28 @@ sealed class Narrator(IAnsiConsole console)
     /// <summary>Begins a chapter.</summary>
     public void Chapter(string title)
     {
-        console.WriteLine();
+        Say("");
         if (live)
             console.Write(new Rule($"[bold]{Markup.Escape(title)}[/]").LeftJustified());
         else
-            console.WriteLine($"== {title}");
+            Say($"== {title}");
     }
 
-    /// <summary>Says a sentence.</summary>
-    public void Say(string text) => console.WriteLine(text);
+    /// <summary>Says a sentence; without a terminal on one line, however long, so that scripts can look for it.</summary>
+    public void Say(string text)
+    {
+        if (live)
+            console.WriteLine(text);
+        else
+            console.Profile.Out.Writer.WriteLine(text);
+    }
 
     /// <summary>Does something that takes seconds and has no parts to show.</summary>
     public async Task<T> WorkAsync<T>(string what, Func<Task<T>> work)
     {
         if (live)
             return await console.Status().Spinner(Spinner.Known.Dots).StartAsync(Markup.Escape(what), _ => work());
-        console.WriteLine(what);
+        Say(what);
         return await work();
     }
 
@@ -52,7 +58,7 @@ sealed class Narrator(IAnsiConsole console)
         await LoopAsync(view =>
         {
             foreach (var line in view.Changes(told))
-                console.WriteLine(line);
+                Say(line);
             told = view;
         });
 

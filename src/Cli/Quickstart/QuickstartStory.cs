@@ -140,7 +140,7 @@ sealed class QuickstartStory(string folder, Narrator narrator) : IAsyncDisposabl
         var page = await Control.ListDevicesAsync(cancel: cancel);
         Require(page.Devices.All(device => device.Models.Single().Serving?.ToString() == "1.1.0"), "a device does not serve 1.1.0 after the revert");
         Require(!served, "a device served 1.2.0");
-        Saw($"{release.Version} was refused by {refused.Count} canaries on their own data, never served anywhere, and its rollout was held by the server and reverted.");
+        Saw($"{release.Version} was refused by {(refused.Count == 1 ? "a canary" : $"{refused.Count} canaries")} on the device's own data, never served anywhere, and its rollout was held by the server and reverted.");
     }
 
     async Task KilledDeviceAsync(BearingRelease release, CancellationToken cancel)
@@ -209,8 +209,9 @@ sealed class QuickstartStory(string folder, Narrator narrator) : IAsyncDisposabl
         narrator.WatchAsync(
             async () =>
             {
-                var page = await Control.ListDevicesAsync(cancel: cancel);
+                // The rollout first: what a device then says it serves is never older than what it said about the rollout.
                 var detail = rollout is null ? null : await Control.GetRolloutAsync(rollout, cancel: cancel);
+                var page = await Control.ListDevicesAsync(cancel: cancel);
                 (known, phase) = (page.Devices.Length, detail?.Rollout.Phase ?? 0);
                 foreach (var (name, agent) in agents)
                     Require(!agent.HasExited, $"{name} ended by itself: {agent.Errors}");

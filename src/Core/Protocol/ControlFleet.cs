@@ -17,12 +17,12 @@ public sealed record KnownDevice(
 
 /// <summary>A device's last word on a model.</summary>
 /// <param name="Model">The model.</param>
-/// <param name="Serving">What serves there; null when nothing does, as far as reports tell.</param>
 /// <param name="Settled">Whether what serves has passed probation.</param>
 /// <param name="Last">What the last report said.</param>
 /// <param name="Release">The release that report is about.</param>
 /// <param name="At">When, by the device's clock.</param>
-public sealed record DeviceModel(ModelName Model, SemanticVersion? Serving, bool Settled, ReportKind Last, SemanticVersion Release, DateTimeOffset At)
+/// <param name="Serving">What serves there; null when nothing does, as far as reports tell.</param>
+public sealed record DeviceModel(ModelName Model, bool Settled, ReportKind Last, SemanticVersion Release, DateTimeOffset At, SemanticVersion? Serving = null)
 {
     /// <summary>The variant that serves.</summary>
     public string? Variant { get; init; }
@@ -57,7 +57,7 @@ public sealed record ReportPage(ImmutableArray<KeptReport> Reports, long? Next =
 public sealed record CreateJoinToken(TimeSpan ExpiresIn, int MaxUses)
 {
     /// <summary>Labels that devices get which join by it.</summary>
-    public ImmutableDictionary<string, string> Labels { get; init; } = [];
+    public ImmutableDictionary<string, string> Labels { get; init => field = value ?? []; } = [];
 }
 
 /// <summary>A new join token; its text is told only now.</summary>

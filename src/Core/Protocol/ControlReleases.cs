@@ -37,11 +37,11 @@ public sealed record Revocation(DateTimeOffset At, string By, string Why);
 
 /// <summary>A model in a list.</summary>
 /// <param name="Name">The line of releases.</param>
-/// <param name="Latest">The highest version that is not revoked; null when there is none.</param>
 /// <param name="Releases">How many there are.</param>
 /// <param name="Serving">Devices that serve any of them.</param>
+/// <param name="Latest">The highest version that is not revoked; null when there is none.</param>
 /// <param name="Running">The rollout under way; null when there is none.</param>
-public sealed record ModelView(ModelName Name, SemanticVersion? Latest, int Releases, int Serving, string? Running = null);
+public sealed record ModelView(ModelName Name, int Releases, int Serving, SemanticVersion? Latest = null, string? Running = null);
 
 /// <summary>A model with its releases, newest version first, and its rollouts, newest first.</summary>
 /// <param name="Model">In short.</param>

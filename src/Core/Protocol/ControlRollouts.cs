@@ -11,16 +11,22 @@ namespace Coppice.Protocol;
 public sealed record StartRollout(ModelName Model, SemanticVersion Release, ImmutableArray<Phase> Phases)
 {
     /// <summary>Which devices it is for, in the language of <see cref="Fleet.Selector"/>; empty for all.</summary>
-    public string Selector { get; init; } = "";
+    public string Selector { get; init => field = value ?? ""; } = "";
 
     /// <summary>When it is stopped by itself.</summary>
-    public RolloutPolicy Policy { get; init; } = RolloutPolicy.Careful;
+    public RolloutPolicy Policy { get; init => field = value ?? RolloutPolicy.Careful; } = RolloutPolicy.Careful;
 
     /// <summary>When devices may switch, in their own local time; empty for always.</summary>
-    public ImmutableArray<MaintenanceWindow> Windows { get; init; } = [];
+    public ImmutableArray<MaintenanceWindow> Windows { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>What places the devices: the same salt as another rollout's lets the same devices go first. Null makes a new one; 1 to <see cref="MaxSalt"/> characters.</summary>
+    public string? Salt { get; init; }
+
+    /// <summary>Longest salt, in characters.</summary>
+    public const int MaxSalt = 64;
 
     /// <summary>For people: why now. At most <see cref="Reason.MaxLength"/> characters.</summary>
-    public string Why { get; init; } = "";
+    public string Why { get; init => field = value ?? ""; } = "";
 }
 
 /// <summary>What an operator orders about a rollout: <c>POST /v1/rollouts/{id}/hold</c>, resume, revert, advance or retry. Sent twice, it changes nothing twice.</summary>
@@ -58,7 +64,7 @@ public sealed record RolloutView(
     DateTimeOffset StartedAt, string StartedBy, DateTimeOffset PhaseSince, RolloutCounts Counts, int Unfit, long BytesFetched, long BytesTotal, string Why, string Verdict)
 {
     /// <summary>When devices may switch; empty for always.</summary>
-    public ImmutableArray<MaintenanceWindow> Windows { get; init; } = [];
+    public ImmutableArray<MaintenanceWindow> Windows { get; init => field = value.IsDefault ? [] : value; } = [];
 }
 
 /// <summary>A rollout with a page of its devices.</summary>

@@ -48,8 +48,9 @@ public sealed record Variant(string Name, ImmutableArray<ReleaseFile> Files, Mod
     /// <summary>Inputs and outputs; null when the format does not tell.</summary>
     public TensorSignature? Signature { get; init; }
 
+    // A member that a document leaves out arrives here as null or default: the reader sets every init property.
     /// <summary>What the device must have.</summary>
-    public Requirements Requirements { get; init; } = Requirements.None;
+    public Requirements Requirements { get; init => field = value ?? Requirements.None; } = Requirements.None;
 
     /// <summary>Digest of the frozen base that this variant adapts; null when it stands alone.</summary>
     public Sha256Digest? AdapterBase { get; init; }
@@ -74,10 +75,10 @@ public sealed record Requirements
     public static Requirements None { get; } = new();
 
     /// <summary>Any of these operating systems: linux, windows, macos, android.</summary>
-    public ImmutableArray<string> Os { get; init; } = [];
+    public ImmutableArray<string> Os { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>Any of these architectures: x64, arm64, arm.</summary>
-    public ImmutableArray<string> Arch { get; init; } = [];
+    public ImmutableArray<string> Arch { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>Versions of the runtime.</summary>
     public VersionRange? Runtime { get; init; }
@@ -92,7 +93,7 @@ public sealed record Requirements
     public long? Disk { get; init; }
 
     /// <summary>All of these: cuda, tensorrt, coreml…</summary>
-    public ImmutableArray<string> Accelerators { get; init; } = [];
+    public ImmutableArray<string> Accelerators { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>A condition on labels and facts, in the selector language of <see cref="Fleet.Selector"/>.</summary>
     public string? Selector { get; init; }
@@ -108,7 +109,7 @@ public sealed record Trial
     public ReleaseFile? Golden { get; init; }
 
     /// <summary>What is too bad.</summary>
-    public TrialLimits Limits { get; init; } = TrialLimits.None;
+    public TrialLimits Limits { get; init => field = value ?? TrialLimits.None; } = TrialLimits.None;
 
     /// <summary>The files a device fetches for the trial.</summary>
     public IEnumerable<ReleaseFile> Files => new[] { Evaluation, Golden }.OfType<ReleaseFile>();

@@ -37,7 +37,7 @@ public sealed record Rollout(
     string Id, SemanticVersion Release, Sha256Digest Manifest, string Salt, string Selector, ImmutableArray<Phase> Phases, int Phase, RolloutState State, int Attempt)
 {
     /// <summary>When devices may switch, in their own local time; empty for always.</summary>
-    public ImmutableArray<MaintenanceWindow> Windows { get; init; } = [];
+    public ImmutableArray<MaintenanceWindow> Windows { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>The share of the selected devices that the present phase reaches.</summary>
     public double Share => Phases[Phase].Share;

@@ -44,7 +44,7 @@ public sealed class MetadataFile<TRole> where TRole : RoleMetadata
         var signers = new HashSet<Sha256Digest>();
         foreach (var (id, signature) in Signatures)
         {
-            if (signature.IsEmpty || !keys.KeyIds.Contains(id) || !delegator.Keys.TryGetValue(id, out var key))
+            if (signature.IsEmpty || !keys.Has(id) || !delegator.Keys.TryGetValue(id, out var key))
                 continue;
             if (!signers.Contains(key.Identity) && key.Verify(_signedForm, signature.Span))
                 signers.Add(key.Identity);

@@ -50,12 +50,15 @@ public abstract class RoleMetadata
 /// <summary>Which keys sign a role, and how many of them must.</summary>
 public sealed class RoleKeys
 {
+    readonly HashSet<string> _ids;
+
     internal RoleKeys(MetadataReader reader, JsonElement json)
     {
         var ids = ImmutableArray.CreateBuilder<string>();
         foreach (var id in reader.Array(json, "keyids").EnumerateArray())
             ids.Add(reader.Text(id));
-        if (ids.ToHashSet(StringComparer.Ordinal).Count != ids.Count)
+        _ids = ids.ToHashSet(StringComparer.Ordinal);
+        if (_ids.Count != ids.Count)
             throw reader.Malformed("a role lists a key id twice", "list each key id once");
         KeyIds = ids.ToImmutable();
         Threshold = reader.Integer(json, "threshold", least: 1);
@@ -66,6 +69,8 @@ public sealed class RoleKeys
 
     /// <summary>At least 1; may be more than there are keys, and then nothing is ever trusted.</summary>
     public long Threshold { get; }
+
+    internal bool Has(string keyId) => _ids.Contains(keyId);
 }
 
 /// <summary>Keys and the roles they sign for: the root, or a targets role that delegates.</summary>

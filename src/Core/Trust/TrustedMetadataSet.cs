@@ -42,6 +42,11 @@ public sealed class TrustedMetadataSet
     /// <summary>Whether the snapshot in the set is the one that the timestamp names, unexpired.</summary>
     public bool HasFinalSnapshot => _snapshotIsFinal;
 
+    /// <summary>When the first of the files in the set stops being trusted.</summary>
+    public DateTimeOffset EarliestExpiry => _targets.Values.Select(file => file.Signed.Expires)
+        .Concat(new RoleMetadata?[] { Root.Signed, Timestamp?.Signed, Snapshot?.Signed }.OfType<RoleMetadata>().Select(role => role.Expires))
+        .Min();
+
     /// <summary>Takes the next root (5.3.4 to 5.3.7).</summary>
     /// <returns>Whether keys of timestamp or snapshot were taken away, so that what they signed must be forgotten (5.3.11).</returns>
     public bool UpdateRoot(ReadOnlyMemory<byte> bytes)

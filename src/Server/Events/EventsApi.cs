@@ -10,6 +10,6 @@ static class EventsApi
     public static void MapEvents(this IEndpointRouteBuilder routes) => routes.MapGet("/v1/events", List).WithTags("Events");
 
     /// <summary>What happened, oldest first, from the one after the id given.</summary>
-    static async Task<Ok<EventPage>> List(EventStore events, CancellationToken cancel, long after = 0, int limit = 100) =>
+    internal static async Task<Ok<EventPage>> List(EventStore events, CancellationToken cancel, long after = 0, int limit = 100) =>
         TypedResults.Ok(new EventPage(await events.AfterAsync(after, Math.Clamp(limit, 1, MaxEvents), cancel)));
 }

@@ -68,5 +68,5 @@ sealed class DeviceModelRow
         }
     }
 
-    public DeviceModel View() => new(Model, Serving, Settled, Last, Release, At) { Variant = Variant, Rollout = Rollout, Why = Why };
+    public DeviceModel View() => new(Model, Settled, Last, Release, At, Serving) { Variant = Variant, Rollout = Rollout, Why = Why };
 }

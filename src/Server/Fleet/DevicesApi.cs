@@ -21,17 +21,17 @@ static class DevicesApi
     }
 
     /// <summary>Devices that a selector holds for. A page may be short, even empty, while <c>next</c> says there is more.</summary>
-    static async Task<Results<Ok<DevicePage>, ProblemHttpResult>> List(
+    internal static async Task<Results<Ok<DevicePage>, ProblemHttpResult>> List(
         DeviceStore devices, CancellationToken cancel, string? selector = null, string? after = null, int limit = 100) =>
         Selector.TryParse(selector, out var condition, out var problems)
             ? TypedResults.Ok(await devices.ListAsync(condition, after ?? "", Math.Clamp(limit, 1, MaxPage), cancel))
             : Problems.Validation(problems);
 
-    static async Task<Results<Ok<KnownDevice>, ProblemHttpResult>> Get(string id, DeviceStore devices, CancellationToken cancel) =>
+    internal static async Task<Results<Ok<KnownDevice>, ProblemHttpResult>> Get(string id, DeviceStore devices, CancellationToken cancel) =>
         await devices.FindAsync(id, cancel) is { } device ? TypedResults.Ok(device) : Unknown(id);
 
     /// <summary>Replaces the labels of a device. It learns of them with its next report.</summary>
-    static async Task<Results<Ok<KnownDevice>, ProblemHttpResult>> Label(
+    internal static async Task<Results<Ok<KnownDevice>, ProblemHttpResult>> Label(
         string id, DeviceLabels request, DeviceStore devices, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         var problems = DeviceRules.CheckLabels(request.Labels).ToList();
@@ -41,11 +41,11 @@ static class DevicesApi
     }
 
     /// <summary>Takes a device out for good: its reports are refused, and no rollout waits for it. What it holds, it keeps.</summary>
-    static async Task<Results<NoContent, ProblemHttpResult>> Retire(string id, DeviceStore devices, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+    internal static async Task<Results<NoContent, ProblemHttpResult>> Retire(string id, DeviceStore devices, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
         await devices.RetireAsync(id, caller.Name(), time.GetUtcNow(), cancel) ? TypedResults.NoContent() : Unknown(id);
 
     /// <summary>What a device reported, newest first.</summary>
-    static async Task<Results<Ok<ReportPage>, ProblemHttpResult>> Reports(
+    internal static async Task<Results<Ok<ReportPage>, ProblemHttpResult>> Reports(
         string id, DeviceStore devices, ReportStore reports, CancellationToken cancel, long? before = null, int limit = 100) =>
         await devices.FindAsync(id, cancel) is null
             ? Unknown(id)

@@ -17,7 +17,7 @@ static class EnrolApi
         .ProducesProblem(400).ProducesProblem(401).ProducesProblem(409).ProducesProblem(413).ProducesProblem(429);
 
     /// <summary>A device joins by a join token. Sent again with the same id and key, it gets the same answer.</summary>
-    static async Task<Results<Ok<EnrolAnswer>, ProblemHttpResult>> Enrol(EnrolRequest request, DeviceStore devices, TimeProvider time, CancellationToken cancel)
+    internal static async Task<Results<Ok<EnrolAnswer>, ProblemHttpResult>> Enrol(EnrolRequest request, DeviceStore devices, TimeProvider time, CancellationToken cancel)
     {
         var problems = DeviceRules.Check(request).ToList();
         if (problems.Count > 0)

@@ -12,7 +12,7 @@ static class JoinTokensApi
     public static void MapJoinTokens(this IEndpointRouteBuilder routes) => routes.MapPost("/v1/join-tokens", Create).WithTags("Devices").ProducesProblem(400);
 
     /// <summary>Makes a token by which devices join. Its text is told only in this answer.</summary>
-    static async Task<Results<Created<CreatedJoinToken>, ProblemHttpResult>> Create(
+    internal static async Task<Results<Created<CreatedJoinToken>, ProblemHttpResult>> Create(
         CreateJoinToken request, JoinTokenStore tokens, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         var problems = DeviceRules.CheckLabels(request.Labels).ToList();

@@ -15,7 +15,7 @@ static class ReportsApi
         .ProducesProblem(400).ProducesProblem(401).ProducesProblem(403).ProducesProblem(413);
 
     /// <summary>Keeps what a device says happened, each report once. Send again whatever is not answered for.</summary>
-    static async Task<Results<Ok<ReportAnswer>, ProblemHttpResult>> Keep(
+    internal static async Task<Results<Ok<ReportAnswer>, ProblemHttpResult>> Keep(
         ReportBatch batch, ReportStore reports, RolloutSignal signal, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         var problems = DeviceRules.CheckReports(batch).Concat(batch.Facts is { } facts ? DeviceRules.CheckFacts(facts) : []).ToList();

@@ -17,7 +17,7 @@ static class HealthApi
     }
 
     /// <summary>Whether the server can do its work: the database answers, the tree can be written, and devices trust its metadata.</summary>
-    static async Task<JsonHttpResult<Readiness>> Ready(Database database, Repository repository, PlanPublisher plans, TimeProvider time, CancellationToken cancel)
+    internal static async Task<JsonHttpResult<Readiness>> Ready(Database database, Repository repository, PlanPublisher plans, TimeProvider time, CancellationToken cancel)
     {
         var problems = ImmutableArray.CreateBuilder<string>();
         var warnings = ImmutableArray<string>.Empty;

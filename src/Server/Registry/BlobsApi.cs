@@ -16,7 +16,7 @@ static class BlobsApi
     }
 
     /// <summary>Stores a file under its SHA-256. The bytes are checked while they come; a wrong file leaves nothing behind.</summary>
-    static async Task<Results<Created, NoContent, ProblemHttpResult>> Put(string sha256, HttpRequest request, Repository repository, ControlPlaneOptions options, CancellationToken cancel)
+    internal static async Task<Results<Created, NoContent, ProblemHttpResult>> Put(string sha256, HttpRequest request, Repository repository, ControlPlaneOptions options, CancellationToken cancel)
     {
         if (!Sha256Digest.TryParse(sha256, out var digest))
             return NoDigest(sha256);
@@ -39,7 +39,7 @@ static class BlobsApi
     }
 
     /// <summary>Whether a blob is here, and its length.</summary>
-    static Results<EmptyHttpResult, ProblemHttpResult> Head(string sha256, HttpResponse response, Repository repository)
+    internal static Results<EmptyHttpResult, ProblemHttpResult> Head(string sha256, HttpResponse response, Repository repository)
     {
         if (!Sha256Digest.TryParse(sha256, out var digest))
             return NoDigest(sha256);

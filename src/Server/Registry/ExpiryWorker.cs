@@ -25,7 +25,7 @@ sealed partial class ExpiryWorker(Repository repository, TimeProvider time, ILog
             {
                 Refresh();
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 LogFailed(e); // a full disk or the like; half a lifetime is left to mend it
                 pause = PauseAfterFailure;

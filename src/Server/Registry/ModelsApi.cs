@@ -15,10 +15,10 @@ static class ModelsApi
     }
 
     /// <summary>All models, in the order of their names.</summary>
-    static async Task<Ok<ImmutableArray<ModelView>>> List(ReleaseStore releases, CancellationToken cancel) => TypedResults.Ok(await releases.ModelsAsync(cancel));
+    internal static async Task<Ok<ImmutableArray<ModelView>>> List(ReleaseStore releases, CancellationToken cancel) => TypedResults.Ok(await releases.ModelsAsync(cancel));
 
     /// <summary>A model with its releases and rollouts.</summary>
-    static async Task<Results<Ok<ModelDetail>, ProblemHttpResult>> Get(string owner, string name, ReleaseStore releases, TimeProvider time, CancellationToken cancel) =>
+    internal static async Task<Results<Ok<ModelDetail>, ProblemHttpResult>> Get(string owner, string name, ReleaseStore releases, TimeProvider time, CancellationToken cancel) =>
         ModelName.TryParse($"{owner}/{name}", out var model) && await releases.ModelAsync(model, time.GetUtcNow(), cancel) is { } found
             ? TypedResults.Ok(found)
             : Problems.NotFound($"There is no model {owner}/{name}; 'coppice model list' shows those there are. A model begins with its first release.");

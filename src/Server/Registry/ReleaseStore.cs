@@ -35,8 +35,8 @@ sealed class ReleaseStore(Database database, Repository repository, PlanPublishe
         var serving = await db.DeviceModels.Where(row => row.Serving != null).GroupBy(row => row.Model).Select(group => new { group.Key, Count = group.Count() }).ToDictionaryAsync(row => row.Key, row => row.Count, cancel);
         var running = await db.Rollouts.Where(row => row.State == RolloutState.Running).ToDictionaryAsync(row => row.Model, row => row.Id, cancel);
         return models.Select(model => new ModelView(
-            model.Name, releases[model.Name].Where(release => !release.Revoked).Max(release => release.Version), releases[model.Name].Count(),
-            serving.GetValueOrDefault(model.Name), running.GetValueOrDefault(model.Name))).ToImmutableArray();
+            model.Name, releases[model.Name].Count(), serving.GetValueOrDefault(model.Name),
+            releases[model.Name].Where(release => !release.Revoked).Max(release => release.Version), running.GetValueOrDefault(model.Name))).ToImmutableArray();
     }, cancel);
 
     public Task<ModelDetail?> ModelAsync(ModelName name, DateTimeOffset now, CancellationToken cancel) => database.ReadAsync(async db =>
@@ -51,7 +51,7 @@ sealed class ReleaseStore(Database database, Repository repository, PlanPublishe
         foreach (var rollout in rollouts)
             views.Add(rollout.View(await RolloutStanding.ReadAsync(db, rollout, cancel), now));
         return new ModelDetail(
-            new(name, releases.FirstOrDefault(release => release.Revoked is null)?.Version, releases.Length, serving.Values.Sum(), rollouts.FirstOrDefault(row => row.State == RolloutState.Running)?.Id),
+            new(name, releases.Length, serving.Values.Sum(), releases.FirstOrDefault(release => release.Revoked is null)?.Version, rollouts.FirstOrDefault(row => row.State == RolloutState.Running)?.Id),
             model.Serial, releases, views.ToImmutable());
     }, cancel);
 

@@ -20,7 +20,7 @@ static class ReleasesApi
     }
 
     /// <summary>Publishes a release whose blobs are here already. The same bytes again change nothing.</summary>
-    static async Task<Results<Created<ReleaseView>, Ok<ReleaseView>, ProblemHttpResult>> Publish(
+    internal static async Task<Results<Created<ReleaseView>, Ok<ReleaseView>, ProblemHttpResult>> Publish(
         string owner, string name, PublishRelease request, ReleaseStore releases, Repository repository, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         if (!DocumentJson.TryRead(request.Manifest, out ReleaseManifest? manifest, out var problems))
@@ -67,7 +67,7 @@ static class ReleasesApi
     }
 
     /// <summary>A release with its manifest and where it runs.</summary>
-    static async Task<Results<Ok<ReleaseDetail>, ProblemHttpResult>> Get(string owner, string name, string version, ReleaseStore releases, CancellationToken cancel)
+    internal static async Task<Results<Ok<ReleaseDetail>, ProblemHttpResult>> Get(string owner, string name, string version, ReleaseStore releases, CancellationToken cancel)
     {
         if (!TryRead(owner, name, version, out var model, out var parsed, out var problem))
             return problem!;
@@ -75,7 +75,7 @@ static class ReleasesApi
     }
 
     /// <summary>Bars a release from serving anywhere, for ever. Devices that serve it go back to another, or stop.</summary>
-    static async Task<Results<Ok<ReleaseView>, ProblemHttpResult>> Revoke(
+    internal static async Task<Results<Ok<ReleaseView>, ProblemHttpResult>> Revoke(
         string owner, string name, string version, Reason request, ReleaseStore releases, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         if (!TryRead(owner, name, version, out var model, out var parsed, out var problem))
@@ -86,7 +86,7 @@ static class ReleasesApi
     }
 
     /// <summary>Always refused: a revocation is for ever.</summary>
-    static async Task<ProblemHttpResult> Unrevoke(string owner, string name, string version, ReleaseStore releases, CancellationToken cancel)
+    internal static async Task<ProblemHttpResult> Unrevoke(string owner, string name, string version, ReleaseStore releases, CancellationToken cancel)
     {
         if (!TryRead(owner, name, version, out var model, out var parsed, out var problem))
             return problem!;

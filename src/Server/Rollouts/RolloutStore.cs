@@ -26,7 +26,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             if (await RunningAsync(db, wanted.Model, cancel) is { } active)
                 return (Active(active), false);
 
-            var row = RolloutRow.Of(wanted, release.Version, release.Digest, Secret.Create()[..16], by, now);
+            var row = RolloutRow.Of(wanted, release.Version, release.Digest, wanted.Salt ?? Secret.Create()[..16], by, now);
             db.Rollouts.Add(row);
             await db.SaveChangesAsync(cancel); // gives it its number
             db.Events.Add(row.Event(EventKind.RolloutStarted, by, now));

@@ -28,7 +28,7 @@ sealed partial class RolloutWorker(RolloutStore rollouts, PlanPublisher plans, R
             {
                 await JudgeAsync(stoppingToken);
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 LogFailed(e); // a full disk or the like; the clock tries again, and /readyz says so meanwhile
             }

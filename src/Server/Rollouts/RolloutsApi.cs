@@ -27,7 +27,7 @@ static class RolloutsApi
     }
 
     /// <summary>Starts a rollout. A model has one running rollout; an older one that is held, complete or reverted stays below it.</summary>
-    static async Task<Results<Created<RolloutView>, ProblemHttpResult>> Start(
+    internal static async Task<Results<Created<RolloutView>, ProblemHttpResult>> Start(
         StartRollout request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         var problems = Check(request).ToList();
@@ -38,7 +38,7 @@ static class RolloutsApi
     }
 
     /// <summary>Rollouts, newest first.</summary>
-    static async Task<Results<Ok<ImmutableArray<RolloutView>>, ProblemHttpResult>> List(
+    internal static async Task<Results<Ok<ImmutableArray<RolloutView>>, ProblemHttpResult>> List(
         RolloutStore rollouts, TimeProvider time, CancellationToken cancel, string? model = null, string? state = null)
     {
         var problems = new List<Problem>();
@@ -57,30 +57,30 @@ static class RolloutsApi
     }
 
     /// <summary>How a rollout stands, with a page of its devices.</summary>
-    static async Task<Results<Ok<RolloutDetail>, ProblemHttpResult>> Get(
+    internal static async Task<Results<Ok<RolloutDetail>, ProblemHttpResult>> Get(
         string id, RolloutStore rollouts, TimeProvider time, CancellationToken cancel, string? after = null, int limit = 100) =>
         RolloutRow.TryNumber(id) is { } number && await rollouts.FindAsync(number, after ?? "", Math.Clamp(limit, 1, MaxPage), time.GetUtcNow(), cancel) is { } found
             ? TypedResults.Ok(found)
             : Unknown(id);
 
     /// <summary>Lets no further device take the release.</summary>
-    static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Hold(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Hold(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
         Order(RolloutVerb.Hold, id, request, rollouts, caller, time, cancel);
 
     /// <summary>Lets a held rollout go on.</summary>
-    static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Resume(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Resume(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
         Order(RolloutVerb.Resume, id, request, rollouts, caller, time, cancel);
 
     /// <summary>Takes the release back everywhere, for good.</summary>
-    static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Revert(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Revert(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
         Order(RolloutVerb.Revert, id, request, rollouts, caller, time, cancel);
 
     /// <summary>Starts the phase named in the order, without waiting for the present one; past the last, completes the rollout.</summary>
-    static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Advance(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Advance(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
         Order(RolloutVerb.Advance, id, request, rollouts, caller, time, cancel);
 
     /// <summary>Lets devices that refused the release or took it back try it again.</summary>
-    static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Retry(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Retry(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
         Order(RolloutVerb.Retry, id, request, rollouts, caller, time, cancel);
 
     static async Task<Results<Ok<RolloutView>, ProblemHttpResult>> Order(
@@ -112,6 +112,8 @@ static class RolloutsApi
             yield return new("policy.onFailure", $"{request.Policy.OnFailure.ToString().ToLowerInvariant()} does not stop a rollout; give hold or revert.");
         if (request.Windows.Length > MaxWindows)
             yield return new("windows", $"{request.Windows.Length} are too many; give at most {MaxWindows}.");
+        if (request.Salt is { Length: 0 or > StartRollout.MaxSalt })
+            yield return new("salt", $"has {request.Salt.Length} characters; give 1 to {StartRollout.MaxSalt}, or leave it out.");
         if (request.Why.Length > Reason.MaxLength)
             yield return new("why", $"has {request.Why.Length} characters; give at most {Reason.MaxLength}.");
     }

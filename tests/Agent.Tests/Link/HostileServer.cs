@@ -44,6 +44,10 @@ sealed class HostileServer : IAsyncDisposable
         var one = new byte[1];
         while (!head.ToString().EndsWith("\r\n\r\n", StringComparison.Ordinal) && await stream.ReadAsync(one, closing.Token) == 1)
             head.Append((char)one[0]);
+        // A body that is left unread makes the system reset the connection, and the answer with it.
+        var length = head.ToString().Split('\n').FirstOrDefault(line => line.StartsWith("Content-Length:", StringComparison.OrdinalIgnoreCase));
+        if (length is not null)
+            await stream.ReadExactlyAsync(new byte[int.Parse(length.Split(':')[1], System.Globalization.CultureInfo.InvariantCulture)], closing.Token);
         return head.ToString();
     }
 

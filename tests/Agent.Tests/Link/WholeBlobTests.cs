@@ -55,7 +55,7 @@ public sealed class WholeBlobTests : IDisposable
     [Fact]
     public async Task Bytes_that_are_not_HTTP_have_a_reason()
     {
-        await using var server = new HostileServer((_, stream, _) => stream.WriteAsync("SSH-2.0-no\r\n"u8.ToArray()).AsTask());
+        await using var server = new HostileServer((_, stream, cancel) => stream.WriteAsync("SSH-2.0-no\r\n"u8.ToArray(), cancel).AsTask());
         Assert.Contains("was not reached", await TroubleAsync(server.Address), StringComparison.Ordinal);
     }
 

@@ -81,6 +81,19 @@ public sealed class TrialRunnerTests
         Assert.Null(Run(Scale(1, 1, 1), serving: Scale(1, 1), own: """{"inputs": {"x": [1, 2, 3]}, "label": 2}""").Measures.ServingAccuracy);
 
     [Fact]
+    public void A_model_for_which_zeros_are_no_input_is_judged_on_real_samples_only()
+    {
+        // Reshape of [batch, n] to [batch, n/2, 2]: free n of 1 cannot be halved.
+        var graph = new GraphBuilder("pairs");
+        var x = graph.Input(new("x", ElementType.Float32, [1, "n"]));
+        graph.Output(graph.Node("Reshape", [x, graph.Constant("pairs", [1L, -1, 2], 3)]), "y", ElementType.Float32, 1, "m", 2);
+        var onnx = OnnxWriter.ToBytes(new OnnxModel(graph.ToGraph(), [new("", 17)]));
+
+        Assert.Contains("zeros", Assert.Single(Run(onnx).Notes), StringComparison.Ordinal);
+        Assert.Equal(1, Run(onnx, evaluation: """{"inputs": {"x": [1, 2, 3, 4]}, "label": 3}""").Measures.ReleaseAccuracy);
+    }
+
+    [Fact]
     public void A_model_that_does_not_load_is_refused_in_words() =>
         Assert.Throws<InferenceException>(() => Run([1, 2, 3]));
 

@@ -246,7 +246,8 @@ public sealed class LossyDisk(int seed) : IDisk
 
     List<string> Names<T>(string folder)
     {
-        if (Find(folder) is not var (parent, name) || parent.Now.GetValueOrDefault(name) is not Folder found)
+        var found = folder.Length == 0 ? root : Find(folder) is var (parent, name) ? parent.Now.GetValueOrDefault(name) as Folder : null;
+        if (found is null)
             return [];
         return [.. found.Now.Where(entry => entry.Value is T).Select(entry => entry.Key).Order(StringComparer.Ordinal)];
     }

@@ -306,4 +306,33 @@ public sealed class UpdateRunnerTests
 
         Assert.True(device.Runner.State.Serving!.Settled);
     }
+
+    [Fact]
+    public async Task An_end_in_order_in_the_middle_of_a_trial_is_no_crash()
+    {
+        shop.Roll("1.0.0", "fail 1"); // asks what serves, at each run
+        for (var life = 0; life < 3; life++)
+        {
+            var device = await StartAsync();
+            using var ending = new CancellationTokenSource();
+            device.Runtime.Serving = () =>
+            {
+                ending.Cancel(); // asked by the first run of the trial
+                return null;
+            };
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+            {
+                while (true)
+                    time.Advance(await device.Runner.StepAsync(ending.Token));
+            });
+            Assert.Equal(UpdateStep.Trial, device.Runner.State.Step);
+            device.Runner.Stop();
+        }
+
+        var last = await StartAsync();
+        Assert.DoesNotContain(last.Events, e => e.Kind == AgentEventKind.Crashed);
+        while (last.Runner.State.Step != UpdateStep.Probation)
+            time.Advance(await last.Runner.StepAsync(default));
+        Assert.Equal("1.0.0", last.Serving);
+    }
 }

@@ -16,7 +16,7 @@ public sealed class RealPairTests
     [InlineData("okay_nabu_tflite", "tflite", PatchLevel.Fast, 70)]
     [InlineData("pose_landmark_tflite", "tflite", PatchLevel.Default, 74)]
     [InlineData("rife_contextnet_ncnn", "bin", PatchLevel.Default, 78)]
-    [InlineData("silero_vad_ggml", "bin", PatchLevel.Fast, 90)]
+    [InlineData("silero_vad_ggml", "bin", PatchLevel.Default, 77)]
     [InlineData("silero_vad_jit", "jit", PatchLevel.Default, 72)]
     [InlineData("silero_vad_onnx", "onnx", PatchLevel.Default, 70)]
     [InlineData("stockfish_small_nnue", "nnue", PatchLevel.Fast, 90)]

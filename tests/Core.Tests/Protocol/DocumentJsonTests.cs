@@ -78,6 +78,24 @@ public sealed class DocumentJsonTests
     }
 
     [Fact]
+    public void What_may_be_left_out_takes_its_default()
+    {
+        var digest = new string('a', 64);
+        var manifest = $$$"""{"schema":1,"model":"a/b","version":"1.0.0","variants":[{"name":"v","files":[{"name":"f","digest":"{{{digest}}}","length":1}],"format":"opaque"}],"trial":{}}""";
+        Assert.True(DocumentJson.TryRead(Encoding.UTF8.GetBytes(manifest), out ReleaseManifest? read, out var problems), string.Join("; ", problems));
+        Assert.False(read.Variants[0].Requirements.Os.IsDefault);
+        Assert.NotNull(read.Trial!.Limits);
+
+        manifest = manifest.Replace("\"format\":\"opaque\"", "\"format\":\"opaque\",\"requirements\":{}");
+        Assert.True(DocumentJson.TryRead(Encoding.UTF8.GetBytes(manifest), out read, out problems), string.Join("; ", problems));
+        Assert.True(read.Variants[0].Requirements is { Os.IsEmpty: true, Arch.IsEmpty: true, Accelerators.IsEmpty: true });
+
+        var plan = $$$"""{"schema":1,"model":"a/b","serial":1,"rollouts":[{"id":"r-1","release":"1.0.0","manifest":"{{{digest}}}","salt":"s","selector":"","phases":[{"share":1}],"phase":0,"state":"running","attempt":1}],"revoked":[]}""";
+        Assert.True(DocumentJson.TryRead(Encoding.UTF8.GetBytes(plan), out RolloutPlan? readPlan, out problems), string.Join("; ", problems));
+        Assert.True(readPlan.Rollouts[0].Windows.IsEmpty);
+    }
+
+    [Fact]
     public void Fields_of_a_newer_writer_are_passed_over_and_missing_ones_are_not()
     {
         var text = Encoding.UTF8.GetString(DocumentJson.Write(Manifest));

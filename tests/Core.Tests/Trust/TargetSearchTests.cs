@@ -175,7 +175,10 @@ public sealed class TargetSearchTests : IDisposable
             delegations.Remove("roles");
             delegations["succinct_roles"] = new JsonObject
             {
-                ["keyids"] = new JsonArray(_key.KeyId), ["threshold"] = 1, ["bit_length"] = bits, ["name_prefix"] = "bin",
+                ["keyids"] = new JsonArray(_key.KeyId),
+                ["threshold"] = 1,
+                ["bit_length"] = bits,
+                ["name_prefix"] = "bin",
             };
         });
         return MetadataFile.ReadTargets(edited).Signed.Delegations!.Succinct!;

@@ -161,6 +161,12 @@ public sealed class TrustedMetadataSetTests : IDisposable
         () => _repository.Returning().UpdateTimestamp(Edit(_repository.NextTimestamp(), _ => { }, _stranger)));
 
     [Fact]
+    public void A_key_that_the_root_knows_signs_only_for_its_own_role() => Refused(
+        Distrust.TooFewSignatures, "timestamp",
+        () => _repository.Returning().UpdateTimestamp(
+            Edit(_repository.NextTimestamp(), _ => { }, _repository.RootKey, _repository.SnapshotKey, _repository.TargetsKey)));
+
+    [Fact]
     public void A_snapshot_in_the_place_of_a_timestamp_is_refused() => Refused(
         Distrust.WrongType, "timestamp", () => _repository.Returning().UpdateTimestamp(_repository.Snapshot));
 

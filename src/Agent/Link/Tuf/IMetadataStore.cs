@@ -1,3 +1,4 @@
+using System.Text;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Link.Tuf;
@@ -21,7 +22,7 @@ public sealed class FolderMetadataStore : IMetadataStore
 {
     // A stored file above this was not written here; it counts as damaged.
     const long MostBytes = 64 * 1024 * 1024;
-    const int MostNameLength = 120;
+    const int MostNameLength = 100;
 
     readonly string _folder;
 
@@ -57,12 +58,11 @@ public sealed class FolderMetadataStore : IMetadataStore
     /// <inheritdoc/>
     public void Delete(string role) => File.Delete(FileOf(role));
 
-    // Escaped, a role's name can neither leave the folder nor meet another's; a long one is named by its digest.
+    // A plain lower-case name is its file's; any other role is named by its digest. So no name leaves the folder, and
+    // no "Root" meets "root.json" where the file system does not tell them apart.
     string FileOf(string role)
     {
-        var name = Uri.EscapeDataString(role);
-        if (name.Length > MostNameLength)
-            name = "%" + Sha256Digest.Of(System.Text.Encoding.UTF8.GetBytes(role));
-        return Path.Combine(_folder, name + ".json");
+        var isPlain = role.Length is > 0 and <= MostNameLength && role.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_');
+        return Path.Combine(_folder, (isPlain ? role : "@" + Sha256Digest.Of(Encoding.UTF8.GetBytes(role))) + ".json");
     }
 }

@@ -26,7 +26,7 @@ public sealed class TufClient(
     /// <summary>Looks for something new with one conditional request, and refreshes when there is.</summary>
     /// <param name="now">The time by which expiry is judged.</param>
     /// <param name="cancel">Ends the call.</param>
-    /// <returns>Whether the trusted metadata changed.</returns>
+    /// <returns>Whether the trusted metadata may have changed: always after the first call and after an expiry.</returns>
     /// <remarks>
     /// An unchanged timestamp says that nothing below it changed. A new root is found at the latest when the timestamp
     /// expires, which is as long as a mirror could have held it back anyway.
@@ -34,7 +34,7 @@ public sealed class TufClient(
     /// <inheritdoc cref="RefreshAsync" path="/exception"/>
     public async Task<bool> PollAsync(DateTimeOffset now, CancellationToken cancel)
     {
-        if (_trusted is not { Timestamp: { } known } trusted || EarliestExpiry(trusted) <= now)
+        if (_trusted is not { Timestamp: { } known } trusted || trusted.EarliestExpiry <= now)
         {
             await RefreshAsync(now, cancel);
             return true;
@@ -79,6 +79,16 @@ public sealed class TufClient(
         while (search.Next(out var role, out var delegator))
             search.Visit((await LoadTargetsAsync(trusted, role, delegator, cancel)).Signed);
         return search.Found;
+    }
+
+    /// <summary>The metadata of a role that the top-level targets delegate to: to list what it names, or to sign its next version.</summary>
+    /// <param name="role">Its name.</param>
+    /// <param name="cancel">Ends the call.</param>
+    /// <inheritdoc cref="RefreshAsync" path="/exception"/>
+    public Task<MetadataFile<Targets>> GetDelegatedAsync(string role, CancellationToken cancel)
+    {
+        var trusted = _trusted ?? throw new InvalidOperationException("Refresh before asking for roles.");
+        return LoadTargetsAsync(trusted, role, TopLevelRole.Targets, cancel);
     }
 
     /// <summary>Downloads a small target into memory and checks it (5.7.3).</summary>
@@ -240,11 +250,6 @@ public sealed class TufClient(
         store.Delete(TopLevelRole.Timestamp);
         store.Delete(TopLevelRole.Snapshot);
     }
-
-    static DateTimeOffset EarliestExpiry(TrustedMetadataSet trusted) => new[]
-    {
-        trusted.Root.Signed.Expires, trusted.Timestamp!.Signed.Expires, trusted.Snapshot!.Signed.Expires, trusted.Targets!.Signed.Expires,
-    }.Min();
 
     static UntrustedMetadataException Missing(string role, string file) =>
         new(role, Distrust.Missing, $"the repository has no '{file}'", "it must hold every file that its metadata names");

@@ -14,13 +14,13 @@ static class FastModeChoice
         var most = free.Count == 0 || aligned.Count == 0 ? FastFrame.LiteralTables : FastFrame.LiteralTables / 2;
 
         var freeChoice = Best(free, false, most, FastContext.None, FastContext.Phase, FastContext.Last);
-        var alignedChoice = new[] { false, true }
-            .Select(difference => (Difference: difference, Choice: Best(aligned, difference, most, FastContext.None, FastContext.Phase, FastContext.Last, FastContext.Old)))
-            .MinBy(choice => choice.Choice.Bits);
+        var plain = Best(aligned, false, most, FastContext.None, FastContext.Phase, FastContext.Last, FastContext.Old);
+        var difference = Best(aligned, true, most, FastContext.None, FastContext.Phase, FastContext.Last, FastContext.Old);
+        var alignedChoice = difference.Bits < plain.Bits ? difference : plain;
 
         modes.Free = freeChoice.Mode;
-        modes.Aligned = alignedChoice.Choice.Mode;
-        modes.Difference = alignedChoice.Difference;
+        modes.Aligned = alignedChoice.Mode;
+        modes.Difference = difference.Bits < plain.Bits;
         var tables = new List<int[]>();
         modes.Map(false).Clear();
         modes.Map(true).Clear();
@@ -31,9 +31,9 @@ static class FastModeChoice
         }
         if (aligned.Count > 0)
         {
-            for (var i = 0; i < alignedChoice.Choice.Map.Length; i++)
-                modes.Map(true)[i] = (byte)(alignedChoice.Choice.Map[i] + tables.Count);
-            tables.AddRange(alignedChoice.Choice.Tables);
+            for (var i = 0; i < alignedChoice.Map.Length; i++)
+                modes.Map(true)[i] = (byte)(alignedChoice.Map[i] + tables.Count);
+            tables.AddRange(alignedChoice.Tables);
         }
         if (tables.Count == 0)
             tables.Add(new int[256]);

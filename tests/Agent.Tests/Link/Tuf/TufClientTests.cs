@@ -106,6 +106,19 @@ public sealed class TufClientTests : IDisposable
     }
 
     [Fact]
+    public async Task A_publisher_lists_and_signs_on_what_the_repository_has()
+    {
+        var client = Client();
+        await client.RefreshAsync(Now, default);
+        var releases = await client.GetDelegatedAsync("releases", default);
+        Assert.Equal(Release, Assert.Single(releases.Signed.Files).Key);
+
+        var next = ReleaseSigning.Prepare(releases.Bytes, "releases/plant/bearing/2.0.0.json", "{2}"u8, _repository.TargetsKey, Now);
+        Assert.Equal(2, MetadataFile.ReadTargets(next, "releases").Signed.Version);
+        await RefusedAsync(() => client.GetDelegatedAsync("nobody", default));
+    }
+
+    [Fact]
     public async Task A_target_is_downloaded_under_its_digest_and_checked()
     {
         var client = Client();
@@ -233,7 +246,7 @@ public sealed class TufClientTests : IDisposable
     public void Odd_role_names_are_stored_inside_the_folder_and_apart()
     {
         var store = new FolderMetadataStore(_stored);
-        string[] roles = ["../../x", "/x", "x", "?", "#", "a b", "..", new string('r', 5000), new string('r', 5001)];
+        string[] roles = ["../../x", "/x", "x", "X", "@x", "?", "#", "a b", "..", new string('r', 5000), new string('r', 5001)];
         foreach (var role in roles)
             store.Write(role, Encoding.UTF8.GetBytes(role));
         foreach (var role in roles)

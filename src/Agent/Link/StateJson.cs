@@ -3,11 +3,10 @@ using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
-using Coppice.Agent.Link;
 using Coppice.Agent.Updates;
 using Coppice.Protocol;
 
-namespace Coppice.Agent.Storage;
+namespace Coppice.Agent.Link;
 
 /// <summary>The agent's own small files as JSON. The only place in the agent that knows it, beside the link.</summary>
 static class StateJson

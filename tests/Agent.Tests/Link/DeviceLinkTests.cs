@@ -1,0 +1,72 @@
+using System.Collections.Immutable;
+using System.Text;
+using Coppice.Agent.Link;
+using Coppice.Agent.Storage;
+using Coppice.Agent.Tests.Storage;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Trust;
+
+namespace Coppice.Agent.Tests.Link;
+
+public sealed class DeviceLinkTests : IDisposable
+{
+    static readonly ImmutableDictionary<string, string> Facts = ImmutableDictionary<string, string>.Empty.Add("os", "linux").Add("ram.free", "1");
+
+    readonly LossyDisk disk = new(1);
+    readonly HttpClient http = new(new SocketsHttpHandler { AllowAutoRedirect = false });
+    readonly ReportQueue queue;
+
+    public DeviceLinkTests() => queue = new(disk);
+
+    public void Dispose() => http.Dispose();
+
+    static Task JsonAsync(System.Net.Sockets.NetworkStream stream, string json) =>
+        HostileServer.SayAsync(stream, $"200 OK\r\nContent-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(json)}", Encoding.UTF8.GetBytes(json));
+
+    DeviceLink Link(Uri address) => new(http, address, new JoinToken("secret_with_lines", Sha256Digest.Of([1])), disk, queue);
+
+    [Fact]
+    public async Task A_device_enrols_once_with_the_key_it_made_and_keeps_its_labels()
+    {
+        var identity = DeviceIdentity.OpenOrMake(disk, "press-7");
+        await using var server = new HostileServer((_, stream, _) => JsonAsync(stream, """{"device":"press-7","labels":{"site":"oslo"}}"""));
+
+        Assert.True(await Link(server.Address).EnrolAsync(identity, Facts, default));
+        Assert.False(await Link(server.Address).EnrolAsync(DeviceIdentity.OpenOrMake(disk, null), Facts, default));
+
+        Assert.StartsWith("POST /v1/enrol ", server.Requests.Single(), StringComparison.Ordinal);
+        Assert.Equal(identity.Key, DeviceIdentity.OpenOrMake(disk, "another").Key);
+        Assert.Contains("oslo", Encoding.UTF8.GetString(disk.ReadSmall(DataFolder.Labels, 1000)!), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Reports_are_sent_until_confirmed_and_survive_any_answer()
+    {
+        queue.Take(Shop.Model, [new(1, DateTimeOffset.UnixEpoch, ReportKind.Settled, Shop.Model, SemanticVersion.Parse("1.0.0"))]);
+        var answers = new Queue<Func<System.Net.Sockets.NetworkStream, Task>>(
+        [
+            stream => HostileServer.SayAsync(stream, "503 Busy\r\nRetry-After: 9\r\nContent-Length: 0", []),
+            stream => HostileServer.SayAsync(stream, "200 OK\r\nContent-Type: text/html\r\nContent-Length: 14", "<h1>Hello</h1>"u8.ToArray()),
+            stream => JsonAsync(stream, """{"through":0,"labels":{}}"""),
+            stream => HostileServer.SayAsync(stream, "400 Bad\r\nContent-Length: 20", "{\"detail\":\"too odd\"}"u8.ToArray()),
+            stream => HostileServer.SayAsync(stream, "200 OK", new byte[300_000]),
+            stream => JsonAsync(stream, """{"through":1,"labels":{}}"""),
+        ]);
+        await using var server = new HostileServer((_, stream, _) => answers.Dequeue()(stream));
+        var identity = DeviceIdentity.OpenOrMake(disk, null);
+        var link = Link(server.Address);
+        async Task<LinkException> Fails() => await Assert.ThrowsAsync<LinkException>(() => link.ReportAsync(identity, Facts, default));
+
+        Assert.Equal(TimeSpan.FromSeconds(9), (await Fails()).After);
+        Assert.Contains("not a Coppice server's", (await Fails()).Message, StringComparison.Ordinal);
+        Assert.Contains("did not take 1 to 1", (await Fails()).Message, StringComparison.Ordinal);
+        Assert.Contains("too odd", (await Fails()).Message, StringComparison.Ordinal);
+        Assert.Contains("more than", (await Fails()).Message, StringComparison.Ordinal);
+        Assert.Equal(1, queue.Waiting);
+        await link.ReportAsync(identity, Facts, default);
+
+        Assert.Equal(0, queue.Waiting);
+        Assert.All(server.Requests, head => Assert.Contains($"Authorization: Bearer {identity.Device}:{identity.Key}", head, StringComparison.Ordinal));
+    }
+}

@@ -1,0 +1,72 @@
+using System.Collections.Immutable;
+using Coppice.Agent.Link;
+using Coppice.Agent.Tests.Storage;
+using Coppice.Protocol;
+using Coppice.Registry;
+
+namespace Coppice.Agent.Tests.Link;
+
+public sealed class ReportQueueTests
+{
+    readonly LossyDisk disk = new(1);
+
+    static Report Report(long origin, ReportKind kind) => new(origin, DateTimeOffset.UnixEpoch, kind, Shop.Model, SemanticVersion.Parse("1.0.0"));
+
+    static ImmutableArray<Report> Many(int from, int count, ReportKind kind) => [.. Enumerable.Range(from, count).Select(origin => Report(origin, kind))];
+
+    [Fact]
+    public void A_repeated_outbox_is_taken_once_also_over_a_restart()
+    {
+        new ReportQueue(disk).Take(Shop.Model, [Report(1, ReportKind.Started), Report(2, ReportKind.Refused)]);
+        var again = new ReportQueue(disk);
+        again.Take(Shop.Model, [Report(1, ReportKind.Started), Report(2, ReportKind.Refused), Report(3, ReportKind.Started)]);
+
+        Assert.Equal([1, 2, 3], again.Next().Select(report => report.Sequence));
+    }
+
+    [Fact]
+    public void Reports_stay_until_they_are_confirmed_under_the_same_numbers()
+    {
+        var queue = new ReportQueue(disk);
+        queue.Take(Shop.Model, Many(1, 60, ReportKind.Started));
+        var first = queue.Next();
+        Assert.Equal(ReportBatch.MaxReports, first.Length);
+        Assert.Equal(first.Select(report => report.Sequence), new ReportQueue(disk).Next().Select(report => report.Sequence));
+
+        Assert.True(queue.Confirm(30));
+        Assert.False(queue.Confirm(30)); // once more changes nothing
+        Assert.Equal(31, queue.Next()[0].Sequence);
+        Assert.Equal(60, queue.Next()[^1].Sequence);
+    }
+
+    [Fact]
+    public void Past_its_bound_the_oldest_progress_goes_and_the_numbers_have_no_gap()
+    {
+        var queue = new ReportQueue(disk);
+        queue.Take(Shop.Model, [.. Many(1, ReportQueue.MaxWaiting, ReportKind.Started), Report(ReportQueue.MaxWaiting + 1, ReportKind.Settled), Report(ReportQueue.MaxWaiting + 2, ReportKind.Refused)]);
+
+        Assert.Equal(ReportQueue.MaxWaiting, queue.Waiting);
+        var kinds = new List<ReportKind>();
+        for (var next = 1L; queue.Waiting > 0;)
+        {
+            foreach (var report in queue.Next())
+            {
+                Assert.Equal(next++, report.Sequence);
+                kinds.Add(report.Kind);
+            }
+
+            queue.Confirm(next - 1);
+        }
+
+        Assert.Equal([ReportKind.Settled, ReportKind.Refused], kinds[^2..]);
+    }
+
+    [Fact]
+    public void A_queue_that_was_lost_goes_on_after_what_the_server_has()
+    {
+        var queue = new ReportQueue(disk);
+        queue.Confirm(41);
+        queue.Take(Shop.Model, [Report(1, ReportKind.Started)]);
+        Assert.Equal(42, queue.Next()[0].Sequence);
+    }
+}

@@ -1,0 +1,71 @@
+using System.Collections.Immutable;
+using Coppice.Client;
+
+namespace Coppice.Server.Tests.Fleet;
+
+public sealed class DevicesTests : IAsyncLifetime
+{
+    RunningServer server = null!;
+
+    public async Task InitializeAsync()
+    {
+        server = await RunningServer.StartAsync();
+        for (var i = 1; i <= 5; i++)
+            await server.EnrolAsync($"till-{i}", ("os", i % 2 == 0 ? "windows" : "linux"), ("ram", $"{i}000000000"));
+    }
+
+    public async Task DisposeAsync() => await server.DisposeAsync();
+
+    async Task<string[]> IdsAsync(string? selector) => [.. (await server.Client.ListDevicesAsync(selector)).Devices.Select(device => device.Id)];
+
+    [Fact]
+    public async Task A_selector_reads_facts_and_labels()
+    {
+        await server.Client.LabelDeviceAsync("till-3", ImmutableDictionary<string, string>.Empty.Add("site", "oslo"));
+
+        Assert.Equal(["till-2", "till-4"], await IdsAsync("os = windows"));
+        Assert.Equal(["till-4", "till-5"], await IdsAsync("ram >= 4GB"));
+        Assert.Equal(["till-3"], await IdsAsync("site = oslo"));
+        Assert.Equal(["till-3"], await IdsAsync("label.site = oslo"));
+        Assert.Equal("/problems/validation", (await Assert.ThrowsAsync<ControlException>(() => IdsAsync("os ="))).Type);
+    }
+
+    [Fact]
+    public async Task Pages_follow_each_other_without_loss()
+    {
+        var seen = new List<string>();
+        string? next = null;
+        do
+        {
+            var page = await server.Client.ListDevicesAsync(null, next, 2);
+            seen.AddRange(page.Devices.Select(device => device.Id));
+            next = page.Next;
+        }
+        while (next is not null);
+
+        Assert.Equal(["till-1", "till-2", "till-3", "till-4", "till-5"], seen);
+    }
+
+    [Fact]
+    public async Task Labels_are_replaced_whole_and_said_in_the_feed_once()
+    {
+        var labels = ImmutableDictionary<string, string>.Empty.Add("site", "oslo");
+        await server.Client.LabelDeviceAsync("till-1", labels);
+        await server.Client.LabelDeviceAsync("till-1", labels);
+
+        Assert.Equal(labels, (await server.Client.GetDeviceAsync("till-1")).Labels);
+        var said = Assert.Single((await server.Client.ListEventsAsync()).Events, e => e.Kind == Protocol.EventKind.DeviceLabelled);
+        Assert.Equal(("till-1", "site=oslo", "admin"), (said.Device, said.Why, said.By));
+        var refused = await Assert.ThrowsAsync<ControlException>(() => server.Client.LabelDeviceAsync("till-1", labels.Add("label.x", "y").Add("a b", "z")));
+        Assert.Equal(["labels.a b", "labels.label.x"], refused.Problem.Errors!.Keys.Order());
+    }
+
+    [Fact]
+    public async Task An_unknown_device_is_not_found_by_any_verb()
+    {
+        Assert.Equal("/problems/not-found", (await server.Operator.GetAsync("v1/devices/nobody").ProblemAsync(404)).Type);
+        await server.Operator.GetAsync("v1/devices/nobody/reports").ProblemAsync(404);
+        await server.Operator.DeleteAsync("v1/devices/nobody").ProblemAsync(404);
+        await server.Operator.PutAsync("v1/devices/nobody/labels", Answers.Json("""{"labels":{}}""")).ProblemAsync(404);
+    }
+}

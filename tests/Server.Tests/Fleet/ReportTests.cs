@@ -1,0 +1,155 @@
+using System.Collections.Immutable;
+using System.Net;
+using Coppice.Protocol;
+using static Coppice.Protocol.ReportKind;
+using static Coppice.Server.Tests.TestDevice;
+
+namespace Coppice.Server.Tests.Fleet;
+
+public sealed class ReportTests : IAsyncLifetime
+{
+    RunningServer server = null!;
+    TestDevice device = null!;
+
+    public async Task InitializeAsync()
+    {
+        server = await RunningServer.StartAsync();
+        device = await server.EnrolAsync("till-1", ("os", "linux"));
+    }
+
+    public async Task DisposeAsync() => await server.DisposeAsync();
+
+    async Task<IEnumerable<long>> KeptAsync() => (long[])[.. (await server.Client.ListReportsAsync("till-1")).Reports.Select(kept => kept.Report.Sequence)];
+
+    [Fact]
+    public async Task Reports_are_kept_and_tell_what_serves()
+    {
+        var answer = await device.SayAsync(Report(1, Started), Report(2, Switched));
+        Assert.Equal(2, answer.Through);
+        var model = Assert.Single((await server.Client.GetDeviceAsync("till-1")).Models);
+        Assert.Equal(("1.0.0", false), (model.Serving!.ToString(), model.Settled));
+
+        await device.SayAsync(Report(3, Settled));
+        Assert.True((await server.Client.GetDeviceAsync("till-1")).Models[0].Settled);
+        Assert.Equal([3, 2, 1], await KeptAsync());
+    }
+
+    [Fact]
+    public async Task A_release_taken_back_leaves_the_one_before_serving_and_a_stop_leaves_none()
+    {
+        await device.SayAsync(Report(1, Settled), Report(2, Switched, "1.1.0"), Report(3, TakenBack, "1.1.0", why: "crashed"));
+        var model = (await server.Client.GetDeviceAsync("till-1")).Models[0];
+        Assert.Equal(("1.0.0", true, TakenBack, "crashed"), (model.Serving!.ToString(), model.Settled, model.Last, model.Why));
+
+        await device.SayAsync(Report(4, Stopped));
+        Assert.Null((await server.Client.GetDeviceAsync("till-1")).Models[0].Serving);
+    }
+
+    [Fact]
+    public async Task A_batch_sent_again_changes_nothing()
+    {
+        await device.SayAsync(Report(1, Started), Report(2, Refused, why: "accuracy 70 %"));
+        var before = await server.Client.GetDeviceAsync("till-1");
+
+        var again = await device.SayAsync(Report(1, Settled), Report(2, Settled));
+
+        Assert.Equal(2, again.Through);
+        Assert.Equal([2, 1], await KeptAsync());
+        Assert.Equal(before.Models.AsEnumerable(), (await server.Client.GetDeviceAsync("till-1")).Models.AsEnumerable());
+    }
+
+    [Fact]
+    public async Task Batches_that_overtake_each_other_end_in_the_same_state()
+    {
+        await device.SayAsync(Report(3, Switched, "1.1.0"), Report(4, Settled, "1.1.0"));
+        var answer = await device.SayAsync(Report(1, Switched), Report(2, Settled));
+
+        Assert.Equal(4, answer.Through);
+        Assert.Equal("1.1.0", (await server.Client.GetDeviceAsync("till-1")).Models[0].Serving!.ToString());
+        Assert.Equal([4, 3, 2, 1], await KeptAsync());
+    }
+
+    [Fact]
+    public async Task What_a_device_no_longer_has_before_a_batch_is_not_waited_for_and_a_gap_within_is_answered_up_to_it()
+    {
+        Assert.Equal(6, (await device.SayAsync(Report(5, Started), Report(6, Switched), Report(8, Settled))).Through);
+        Assert.Equal(8, (await device.SayAsync(Report(8, Settled))).Through);
+        Assert.Equal([8, 6, 5], await KeptAsync());
+    }
+
+    [Fact]
+    public async Task The_same_batches_from_many_connections_at_once_are_kept_once()
+    {
+        var batches = Enumerable.Range(0, 12).Select(i => Enumerable.Range(1 + (i % 4 * 5), 5).Select(n => Report(n, Started)).ToArray());
+
+        await Task.WhenAll(batches.Select(batch => device.SayAsync(batch)));
+
+        Assert.Equal(Enumerable.Range(1, 20).Select(n => (long)n).Reverse(), await KeptAsync());
+        Assert.Equal(20, (await device.SayAsync(Report(20, Started))).Through);
+    }
+
+    [Fact]
+    public async Task An_empty_batch_says_that_the_device_is_there_and_brings_facts()
+    {
+        server.Time.Advance(TimeSpan.FromMinutes(5));
+        using var answer = await device.PostAsync(new([], ImmutableDictionary<string, string>.Empty.Add("os", "windows")));
+
+        var known = await server.Client.GetDeviceAsync("till-1");
+        Assert.Equal((server.Time.GetUtcNow(), "windows"), (known.LastSeen, known.Facts["os"]));
+    }
+
+    [Fact]
+    public async Task The_answer_brings_the_labels()
+    {
+        await server.Client.LabelDeviceAsync("till-1", ImmutableDictionary<string, string>.Empty.Add("ring", "canary"));
+
+        Assert.Equal("canary", (await device.SayAsync()).Labels["ring"]);
+    }
+
+    [Fact]
+    public async Task A_wrong_key_an_unknown_device_and_no_key_at_all_are_refused_alike()
+    {
+        Assert.Equal("/problems/unauthorised", (await device.PostAsync(new([]), NewKey()).ProblemAsync(401)).Type);
+        Assert.Equal("/problems/unauthorised", (await new TestDevice(server, "nobody").PostAsync(new([])).ProblemAsync(401)).Type);
+        Assert.Equal("/problems/unauthorised", (await server.Anyone.PostAsync("v1/reports", Answers.Json("""{"reports":[]}""")).ProblemAsync(401)).Type);
+        Assert.Equal("/problems/unauthorised", (await server.Operator.PostAsync("v1/reports", Answers.Json("""{"reports":[]}""")).ProblemAsync(401)).Type);
+    }
+
+    [Fact]
+    public async Task Too_many_reports_or_bytes_or_reports_out_of_order_are_refused()
+    {
+        Assert.Equal(["reports"], (await device.PostAsync(new([.. Enumerable.Range(1, 51).Select(n => Report(n, Started))])).ProblemAsync(400)).Errors!.Keys);
+        Assert.Equal(["reports[0].sequence", "reports[2].sequence"], (await device.PostAsync(new([Report(0, Started), Report(2, Started), Report(2, Started)])).ProblemAsync(400)).Errors!.Keys.Order());
+        Assert.Equal("/problems/too-large", (await device.PostAsync(new([Report(1, Refused, why: new('x', ReportBatch.MaxBytes))])).ProblemAsync(413)).Type);
+        Assert.Empty(await KeptAsync());
+    }
+
+    [Fact]
+    public async Task A_long_reason_is_cut_not_refused()
+    {
+        await device.SayAsync(Report(1, Refused, why: new('x', 5000)));
+
+        Assert.Equal(1000, (await server.Client.ListReportsAsync("till-1")).Reports[0].Report.Why!.Length);
+    }
+
+    [Fact]
+    public async Task A_retired_device_is_refused_and_cannot_enrol_again_under_its_id()
+    {
+        await server.Client.RetireDeviceAsync("till-1");
+        await server.Client.RetireDeviceAsync("till-1"); // twice is harmless
+
+        Assert.Equal("/problems/device-retired", (await device.PostAsync(new([])).ProblemAsync(403)).Type);
+        Assert.Equal("/problems/device-retired", (await device.EnrolAsync("any").ProblemAsync(409)).Type);
+        Assert.NotNull((await server.Client.GetDeviceAsync("till-1")).RetiredAt);
+    }
+
+    [Fact]
+    public async Task Malformed_reports_say_where()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "v1/reports") { Content = Answers.Json("""{"reports":[{"sequence":1,"at":"2026-11-22T12:00:00Z","kind":"exploded","model":"plant/bearing","release":"1.0.0"}]}""") };
+        request.Headers.Authorization = new("Bearer", $"till-1:{device.Key}");
+
+        Assert.Contains("$.reports[0].kind", (await server.Anyone.SendAsync(request).ProblemAsync(400)).Detail);
+        Assert.Equal(HttpStatusCode.OK, (await device.PostAsync(new([]))).StatusCode);
+    }
+}
