@@ -1,4 +1,5 @@
 using Coppice.Delta.Bytes;
+using Coppice.Formats;
 
 namespace Coppice.Tests.Delta.Bytes;
 
@@ -46,11 +47,11 @@ public sealed class RoundTripTests
     public void Frames_may_skip_bytes_that_are_made_by_other_means()
     {
         var (olds, made) = Make("edits", new Random(3));
-        var source = new Formats.MemorySource(made);
-        var encoder = new ByteEncoder([new Formats.MemorySource(olds[0])], source);
+        var source = new MemorySource(made);
+        var encoder = new ByteEncoder([new MemorySource(olds[0])], source);
         var first = encoder.Encode(100, 900);
         var later = encoder.Encode(20_000, 5_000);
-        var decoder = new ByteDecoder([new Formats.MemorySource(olds[0])], source);
+        var decoder = new ByteDecoder([new MemorySource(olds[0])], source);
         var output = new byte[5_000];
 
         decoder.Decode(later.Payload.AsSpan(), 20_000, output);
@@ -65,7 +66,7 @@ public sealed class RoundTripTests
         foreach (var shape in (string[])["edits", "noise", "moves", "text"])
         {
             var (olds, made) = Make(shape, new Random(5));
-            var frame = new ByteEncoder([new Formats.MemorySource(olds[0])], new Formats.MemorySource(made)).Encode(0, made.Length);
+            var frame = new ByteEncoder([new MemorySource(olds[0])], new MemorySource(made)).Encode(0, made.Length);
 
             var counted = frame.Statistics;
             Assert.Equal(made.Length, counted.Length);
