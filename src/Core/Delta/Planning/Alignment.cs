@@ -31,6 +31,7 @@ sealed class Alignment
     /// <summary>Smaller tensors are left to the byte matcher.</summary>
     const int LeastBytes = 256;
     const int SampleElements = 2048;
+    const int SampleRun = 64;
 
     /// <summary>Tensors of more elements are cut into bands of rows, so that memory stays bounded.</summary>
     public const int MostElements = 1 << 24;
@@ -150,13 +151,15 @@ sealed class Alignment
     /// <summary>Correlation of sampled elements, 0 to 1.</summary>
     double Likeness(TensorEntry entry, long oldOffset, Lattice lattice, bool transposed)
     {
+        // Runs rather than single elements where both lie in one order: a read costs more than the numbers in it.
         var units = entry.Length / lattice.UnitBytes;
-        var count = Math.Min(units, SampleElements / lattice.UnitElements);
-        var (a, b) = (new byte[lattice.UnitBytes], new byte[lattice.UnitBytes]);
+        var run = (int)Math.Min(units, transposed ? 1 : Math.Max(1, SampleRun / lattice.UnitElements));
+        var runs = Math.Clamp(SampleElements / lattice.UnitElements / run, 1, units / run);
+        var (a, b) = (new byte[run * lattice.UnitBytes], new byte[run * lattice.UnitBytes]);
         double ab = 0, aa = 0, bb = 0;
-        for (var i = 0L; i < count; i++)
+        for (var i = 0L; i < runs; i++)
         {
-            var at = i * units / count;
+            var at = i * (units - run) / Math.Max(1, runs - 1);
             var from = transposed ? at % entry.Shape[1] * entry.Shape[0] + at / entry.Shape[1] : at;
             made.Read(entry.Offset + at * lattice.UnitBytes, a);
             old.Read(oldOffset + from * lattice.UnitBytes, b);
