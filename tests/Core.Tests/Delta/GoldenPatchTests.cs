@@ -1,8 +1,9 @@
 using System.Security.Cryptography;
 using Coppice.Delta;
 using Coppice.Formats;
+using Coppice.Tests;
 
-namespace Coppice.Tests.Delta;
+namespace Coppice.Core.Tests.Delta;
 
 /// <summary>The published vector in <c>tests/Golden/delta</c>: what every decoder on every processor must make of this patch.</summary>
 public sealed class GoldenPatchTests

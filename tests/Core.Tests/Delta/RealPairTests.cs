@@ -1,7 +1,8 @@
 using Coppice.Delta;
 using Coppice.Formats;
+using Coppice.Tests;
 
-namespace Coppice.Tests.Delta;
+namespace Coppice.Core.Tests.Delta;
 
 public sealed class RealPairTests
 {

@@ -1,7 +1,7 @@
 using Coppice.Delta.Bytes;
 using Coppice.Formats;
 
-namespace Coppice.Tests.Delta.Bytes;
+namespace Coppice.Core.Tests.Delta.Bytes;
 
 /// <summary>Files beyond what is held whole: old blocks are found by sampled strings, and memory does not follow the files.</summary>
 public sealed class LargeFileTests

@@ -1,6 +1,6 @@
 using Coppice.Delta.Bytes;
 
-namespace Coppice.Tests.Delta.Bytes;
+namespace Coppice.Core.Tests.Delta.Bytes;
 
 /// <summary>Public model releases by the byte path alone. Bounds are 1 % above what was measured, and below the best peer's size.</summary>
 public sealed class RealPairTests

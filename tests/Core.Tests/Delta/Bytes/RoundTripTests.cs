@@ -1,7 +1,7 @@
 using Coppice.Delta.Bytes;
 using Coppice.Formats;
 
-namespace Coppice.Tests.Delta.Bytes;
+namespace Coppice.Core.Tests.Delta.Bytes;
 
 public sealed class RoundTripTests
 {
