@@ -86,6 +86,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
     /// <summary>Opens the agent: releases on this disk serve when this returns, without a network. Everything else goes on behind.</summary>
     /// <exception cref="ArgumentException">An option is wrong; says which and what is wanted.</exception>
     /// <exception cref="IOException">The data folder cannot be used, or another agent holds it.</exception>
+    /// <exception cref="InferenceException">The native library that a serving release needs is not here; with it back, the release serves again.</exception>
     public static async Task<CoppiceAgent> OpenAsync(AgentOptions options, CancellationToken cancel = default)
     {
         Directory.CreateDirectory(options.Data);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Coppice.Agent;
+using Coppice.Inference;
 
 namespace Coppice.Cli;
 
@@ -100,7 +101,7 @@ public static class AgentCommand
             await using var agent = await CoppiceAgent.OpenAsync(options, ending.Token);
             await Task.Delay(Timeout.Infinite, ending.Token).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or InferenceException)
         {
             await Console.Error.WriteLineAsync(e.Message);
             return e is ArgumentException ? ExitCode.Usage : ExitCode.Failed;
