@@ -101,9 +101,9 @@ public sealed class UpdateRunner
             state = state.With(state.ExposureOf(serving) with { Open = false });
             return new($"it does not load: {e.Message}", Refuse: true);
         }
-        catch (InferenceException)
+        catch (Exception e) when (e is InferenceException || (e is IOException and not (FileNotFoundException or DirectoryNotFoundException)))
         {
-            // Neither the release nor the disk is at fault but what this program was installed with: nothing is given up for it.
+            // What this program was installed with, or a disk that cannot be read just now, is at fault and not the release: nothing is given up for it.
             TrySave(state = state.With(state.ExposureOf(serving) with { Open = false }));
             throw;
         }
