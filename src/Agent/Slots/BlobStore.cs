@@ -44,7 +44,8 @@ public sealed class BlobStore(IDisk disk, long quota)
         disk.Rename(DataFolder.Part(digest), path);
         disk.SyncFolder(DiskExtensions.FolderOf(path));
         disk.SyncFolder(DataFolder.Fetching);
-        disk.Delete(DataFolder.Tag(digest));
+        foreach (var left in disk.Files(DataFolder.Fetching).Where(name => name.StartsWith($"{digest}.", StringComparison.Ordinal)))
+            disk.Delete($"{DataFolder.Fetching}/{left}"); // of whichever way did not come to its end
     }
 
     /// <summary>Drops a blob that is not what its name says.</summary>
