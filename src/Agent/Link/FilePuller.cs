@@ -20,6 +20,7 @@ public sealed class FilePuller(IDisk disk, BlobStore blobs, IReadOnlyList<IFileW
     {
         if (blobs.Has(file))
             return;
+        blobs.Drop(file.Digest); // under its name, but of another length: the disk is damaged
         var priced = new List<(IFileWay Way, long Cost)>();
         foreach (var way in ways)
         {

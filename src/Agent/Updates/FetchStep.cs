@@ -45,7 +45,7 @@ sealed class FetchStep(UpdateContext context) : IUpdateStep
             return new(Outcome.Later, Counted(), e.Message) { Wait = e.After };
         }
 
-        return new(Outcome.Done, Counted(), $"{ByteSize.Format(target.BytesTotal)} are here; {ByteSize.Format(target.BytesFetched + fetched)} came over the network");
+        return new(Outcome.Done, Counted(), $"{ByteSize.Format(target.BytesTotal)} are here");
     }
 
     /// <summary>Frees what nothing needs; under pressure also the release before, because the serving one has settled.</summary>

@@ -28,8 +28,8 @@ sealed class PatchNeeds(Database database)
             .Select(row => new { row.Release, row.State }).ToListAsync(cancel);
         var served = await db.DeviceModels.Where(row => row.Model == model && row.Serving != null).GroupBy(row => row.Serving)
             .Select(group => new { Release = group.Key!, Devices = group.Count() }).OrderByDescending(row => row.Devices).ToListAsync(cancel);
-        var newest = await db.Releases.Where(row => row.Model == model && row.RevokedAt == null).OrderByDescending(row => row.PublishedAt)
-            .Select(row => row.Version).FirstOrDefaultAsync(cancel);
+        var newest = (await db.Releases.Where(row => row.Model == model && row.RevokedAt == null).Select(row => new { row.Version, row.PublishedAt }).ToListAsync(cancel))
+            .OrderByDescending(row => row.PublishedAt).ThenByDescending(row => row.Version).FirstOrDefault()?.Version;
 
         var before = served.Select(row => row.Release).Concat(rollouts.Select(row => row.Release)).Distinct().ToList();
         var wanted = rollouts.Where(row => row.State == RolloutState.Running).Select(row => row.Release).Append(newest).OfType<SemanticVersion>().Distinct();
