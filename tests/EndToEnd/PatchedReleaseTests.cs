@@ -27,7 +27,7 @@ public sealed class PatchedReleaseTests
         Assert.InRange(done.BytesFetched, 1, (long)(0.6 * length));
     }
 
-    static async Task PublishAsync(Site site, string version, byte[] onnx)
+    static async Task PublishAsync(Site site, string version, ReadOnlyMemory<byte> onnx)
     {
         var file = site.PathOf($"bearing-{version}.onnx");
         await File.WriteAllBytesAsync(file, onnx);
