@@ -1,11 +1,13 @@
 using Coppice.Bench.Agent;
+using Coppice.Bench.Delta;
 using Coppice.Bench.Inference;
 
 if (args is ["inference", .. var rest])
     return InferenceBench.Run(rest);
-
+if (args is ["delta", .. var pairs])
+    return DeltaBench.Run(pairs);
 if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
 
-Console.Error.WriteLine("Say what to measure: inference [--json] | agent");
+Console.Error.WriteLine("Say what to measure: inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE");
 return 2;

@@ -18,9 +18,7 @@ public sealed record AgentStatus(string? Device, string? Server, bool Running, s
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     public static AgentStatus Read(string data)
     {
-        if (!Directory.Exists(data))
-            throw new DirectoryNotFoundException($"{data} is not there; give the data folder of an agent.");
-        var disk = new FolderDisk(data);
+        var disk = Open(data);
         var identity = disk.ReadSmall(DataFolder.Identity, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out DeviceIdentity? known) ? known : null;
         var live = disk.ReadSmall(DataFolder.Live, StateJson.MaxBytes) is { } seen && StateJson.TryRead(seen, out LiveView? view) ? view : null;
         var running = IsHeld(Path.Combine(data, DataFolder.Lock));
@@ -38,8 +36,13 @@ public sealed record AgentStatus(string? Device, string? Server, bool Running, s
         return new(identity?.Device, identity?.Server, running, running ? live?.Link : null, waiting, models.ToImmutable());
     }
 
-    /// <summary>What happened, oldest first.</summary>
-    public static IReadOnlyList<AgentEvent> History(string data) => HistoryLog.Read(new FolderDisk(data));
+    /// <summary>What happened, oldest first. Writes nothing.</summary>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    public static IReadOnlyList<AgentEvent> History(string data) => HistoryLog.Read(Open(data));
+
+    static FolderDisk Open(string data) => Directory.Exists(data)
+        ? new(data)
+        : throw new DirectoryNotFoundException($"{data} is not there; give the data folder of an agent.");
 
     static bool IsHeld(string path)
     {

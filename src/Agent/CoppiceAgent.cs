@@ -26,6 +26,9 @@ namespace Coppice.Agent;
 /// </code></example>
 public sealed class CoppiceAgent : IAsyncDisposable
 {
+    /// <summary>Neither a server's wish nor an option makes a loop wait longer; a timer takes 49 days at most.</summary>
+    static readonly TimeSpan LongestWait = TimeSpan.FromDays(7);
+
     readonly AgentOptions options;
     readonly IDisk disk;
     readonly FileStream hold;
@@ -39,9 +42,11 @@ public sealed class CoppiceAgent : IAsyncDisposable
     readonly FrozenDictionary<string, AgentModel> models;
     readonly CancellationTokenSource closing = new();
     readonly SemaphoreSlim send = new(0, 1);
+    readonly Lock telling = new();
     readonly Random random;
     DeviceIdentity identity;
     Task work = Task.CompletedTask;
+    int disposed;
 
     CoppiceAgent(AgentOptions options, FileStream hold)
     {
@@ -81,6 +86,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
     /// <summary>Opens the agent: releases on this disk serve when this returns, without a network. Everything else goes on behind.</summary>
     /// <exception cref="ArgumentException">An option is wrong; says which and what is wanted.</exception>
     /// <exception cref="IOException">The data folder cannot be used, or another agent holds it.</exception>
+    /// <exception cref="InferenceException">The native library that a serving release needs is not here; with it back, the release serves again.</exception>
     public static async Task<CoppiceAgent> OpenAsync(AgentOptions options, CancellationToken cancel = default)
     {
         Directory.CreateDirectory(options.Data);
@@ -182,10 +188,11 @@ public sealed class CoppiceAgent : IAsyncDisposable
             {
                 return;
             }
-            catch (Exception e) when (e is LinkException or IOException)
+            catch (Exception e)
             {
+                var passes = e is LinkException or IOException or UnauthorizedAccessException;
                 if (live.Link != e.Message)
-                    Tell(new(options.Time.GetUtcNow(), AgentEventKind.Trouble, e.Message));
+                    Tell(new(options.Time.GetUtcNow(), AgentEventKind.Trouble, passes ? e.Message : $"a fault in the agent's link, please report it: {e}"));
                 live.Link = e.Message;
                 if (e is LinkException { Unknown: true } && options.JoinToken is not null)
                     identity = identity with { Server = null }; // a server that lost its devices: the same id and key join again
@@ -202,7 +209,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
     async Task WaitAsync(SemaphoreSlim nudge, TimeSpan span, bool whole = false)
     {
         using var done = CancellationTokenSource.CreateLinkedTokenSource(closing.Token);
-        var pause = Task.Delay(span, options.Time, done.Token);
+        var pause = Task.Delay(span < LongestWait ? span : LongestWait, options.Time, done.Token);
         var asked = whole ? Task.Delay(Timeout.Infinite, done.Token) : nudge.WaitAsync(done.Token);
         await Task.WhenAny(pause, asked);
         await done.CancelAsync();
@@ -221,15 +228,31 @@ public sealed class CoppiceAgent : IAsyncDisposable
 
     void Tell(AgentEvent happened)
     {
+        Note(happened);
+        if (options.OnEvent is not { } onEvent)
+            return;
+        lock (telling) // models and link tell from their own threads
+        {
+            try
+            {
+                onEvent(happened);
+            }
+            catch (Exception e) // the app's fault must not end updates and reports
+            {
+                Note(new(options.Time.GetUtcNow(), AgentEventKind.Trouble, $"OnEvent failed at {happened.Kind}: {e.Message}"));
+            }
+        }
+    }
+
+    void Note(AgentEvent happened)
+    {
         try
         {
             history.Add(happened);
         }
-        catch (IOException) // a full disk must not stop what is told; the event is told all the same
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) // a full disk must not stop what is told; the event is told all the same
         {
         }
-
-        options.OnEvent?.Invoke(happened);
     }
 
     IEnumerable<AgentModel> Models(IReadOnlyList<IModelRuntime> runtimes, IBlobSource source, IPatchSource patches)
@@ -315,6 +338,8 @@ public sealed class CoppiceAgent : IAsyncDisposable
     /// <summary>Ends in order. Leases that are out stay good until they come back.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref disposed, 1) != 0)
+            return;
         await closing.CancelAsync();
         await work;
         foreach (var model in models.Values)

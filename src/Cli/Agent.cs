@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Coppice.Agent;
+using Coppice.Inference;
 
 namespace Coppice.Cli;
 
@@ -27,12 +28,11 @@ public static class AgentCommand
         var status = new Command("status", "What runs, what was refused and why, what happens next and when.");
         status.SetAction(parsed => Told(parsed, AgentView.Status, AgentJson.Status));
         var history = new Command("history", "What happened on this device, oldest first.");
-        history.SetAction(parsed =>
+        history.SetAction(parsed => Told(parsed, data =>
         {
-            foreach (var happened in AgentStatus.History(parsed.GetRequiredValue(Data).FullName))
+            foreach (var happened in AgentStatus.History(data))
                 Console.Out.WriteLine(parsed.GetValue(Json) ? AgentJson.Event(happened) : AgentView.Event(happened));
-            return 0;
-        });
+        }));
         var explain = new Command("explain", "Why each model runs what it runs: every rollout and variant that was looked at.");
         explain.SetAction(parsed => Told(parsed, AgentView.Explain, AgentJson.Status));
         command.Subcommands.Add(status);
@@ -41,28 +41,25 @@ public static class AgentCommand
         return command;
     }
 
-    static int Told(ParseResult parsed, Func<AgentStatus, DateTimeOffset, IEnumerable<string>> lines, Func<AgentStatus, string> json)
+    static int Told(ParseResult parsed, Func<AgentStatus, DateTimeOffset, IEnumerable<string>> lines, Func<AgentStatus, string> json) => Told(parsed, data =>
     {
-        AgentStatus status;
+        var status = AgentStatus.Read(data);
+        foreach (var line in parsed.GetValue(Json) ? [json(status)] : lines(status, DateTimeOffset.UtcNow))
+            Console.Out.WriteLine(line);
+    });
+
+    static int Told(ParseResult parsed, Action<string> tell)
+    {
         try
         {
-            status = AgentStatus.Read(parsed.GetRequiredValue(Data).FullName);
+            tell(parsed.GetRequiredValue(Data).FullName);
+            return ExitCode.Done;
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             Console.Error.WriteLine(e.Message);
-            return 1;
+            return ExitCode.Failed;
         }
-
-        if (parsed.GetValue(Json))
-            Console.Out.WriteLine(json(status));
-        else
-        {
-            foreach (var line in lines(status, DateTimeOffset.UtcNow))
-                Console.Out.WriteLine(line);
-        }
-
-        return 0;
     }
 
     static async Task<int> RunAsync(ParseResult parsed, AgentRunOptions run, CancellationToken cancel)
@@ -86,7 +83,7 @@ public static class AgentCommand
         catch (FormatException e)
         {
             Console.Error.WriteLine(e.Message);
-            return 2;
+            return ExitCode.Usage;
         }
 
         // The signals are taken here, so that the agent ends in order and no release is blamed for it.
@@ -104,16 +101,16 @@ public static class AgentCommand
             await using var agent = await CoppiceAgent.OpenAsync(options, ending.Token);
             await Task.Delay(Timeout.Infinite, ending.Token).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         }
-        catch (Exception e) when (e is IOException or ArgumentException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or InferenceException)
         {
             await Console.Error.WriteLineAsync(e.Message);
-            return 1;
+            return e is ArgumentException ? ExitCode.Usage : ExitCode.Failed;
         }
         catch (OperationCanceledException) when (ending.IsCancellationRequested) // told to end while it began
         {
         }
 
-        return 0;
+        return ExitCode.Done;
     }
 }
 
@@ -147,6 +144,8 @@ sealed class AgentRunOptions
         if (parsed.GetValue(models) is not { Length: > 0 } names)
             throw new FormatException("--model: give at least one, as --model plant/bearing.");
         var pace = Span(parsed, poll);
+        if (pace <= TimeSpan.Zero)
+            throw new FormatException($"{poll.Name}: give more than nothing, as 30s or 1h.");
         return new()
         {
             Data = data,

@@ -30,7 +30,8 @@ public static class Patch
 
     internal static Option<int> Threads() => new("--threads")
     {
-        Description = "Threads that work at once; all processors by default.", DefaultValueFactory = _ => Math.Min(64, Environment.ProcessorCount),
+        Description = "Threads that work at once; all processors by default.",
+        DefaultValueFactory = _ => Math.Min(64, Environment.ProcessorCount),
     };
 
     internal static ForEach OnThreads(int threads) =>

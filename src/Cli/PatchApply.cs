@@ -43,9 +43,18 @@ static class PatchApply
     static void ApplyInPlace(string path, string patchPath)
     {
         var journalPath = path + ".journal";
-        using (var target = new PatchedFile(path))
-        using (var journal = new PatchedFile(journalPath))
+        try
+        {
+            using var target = new PatchedFile(path, FileMode.Open);
+            using var journal = new PatchedFile(journalPath, FileMode.OpenOrCreate);
             InPlacePatch.Apply(() => OpenPatch(patchPath), target, journal);
+        }
+        catch when (new FileInfo(journalPath) is { Exists: true, Length: 0 })
+        {
+            File.Delete(journalPath); // nothing was begun
+            throw;
+        }
+
         File.Delete(journalPath);
     }
 }

@@ -80,9 +80,9 @@ sealed class ReplacingFile : IDisposable
 }
 
 /// <summary>A file that is patched in place, or the journal of that.</summary>
-sealed class PatchedFile(string path) : IPatchFile, IDisposable
+sealed class PatchedFile(string path, FileMode mode) : IPatchFile, IDisposable
 {
-    readonly FileStream stream = new(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 0);
+    readonly FileStream stream = new(path, mode, FileAccess.ReadWrite, FileShare.None, 0);
 
     public long Length => stream.Length;
 

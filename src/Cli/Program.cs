@@ -18,7 +18,9 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     Patch.Build(),
     Tuf.Build(),
 };
-var parsed = root.Parse(args);
+
+// '@' begins a token's file and may begin a reason or a note; it never means a file of more arguments.
+var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
 
 // Server and agent end themselves on SIGTERM, in their own time; System.CommandLine would cut them off.
 var code = await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });

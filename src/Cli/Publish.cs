@@ -46,7 +46,7 @@ static class Publish
     static readonly Option<bool> BreakingOption = new("--breaking") { Description = "Callers of the last release must change, and that is meant." };
     static readonly Option<string?> RepoOption = new("--repo") { Description = "Repository folder, or the server's URL. Default: COPPICE_SERVER." };
     static readonly Option<string?> KeysOption = new("--keys") { Description = "Folder of signing keys, or the release key's file. Default: COPPICE_KEYS." };
-    static readonly Option<string?> TokenOption = new("--token") { Description = "The operator's token for a server. Default: COPPICE_TOKEN." };
+    static readonly Option<string?> TokenOption = new("--token") { Description = "The operator's token for a server, or @FILE that holds it. Default: COPPICE_TOKEN." };
     static readonly Option<bool> DryRunOption = new("--dry-run") { Description = "Check everything, publish nothing." };
     static readonly Option<bool> JsonOption = new("--json") { Description = "One JSON document on standard output." };
 
@@ -91,21 +91,21 @@ static class Publish
             PublishOutput.Done(json, check, Sha256Digest.Of(bytes), publication);
             return ExitCode.Done;
         }
-        catch (PublicationException e)
+        catch (Exception e) when (e is UsageException or PublicationException or IOException or UnauthorizedAccessException)
         {
             PublishOutput.Problems(json, [new("", e.Message)], []);
-            return ExitCode.Failed;
+            return e is UsageException ? ExitCode.Usage : ExitCode.Failed;
         }
     }
 
     static IReleaseRepository? Open(ParseResult parsed)
     {
         if ((parsed.GetValue(RepoOption) ?? Environment.GetEnvironmentVariable("COPPICE_SERVER")) is not { Length: > 0 } repo)
-            return parsed.GetValue(DryRunOption) ? null : throw new PublicationException("Where to? Give --repo FOLDER or URL, or set COPPICE_SERVER; --dry-run only checks.");
+            return parsed.GetValue(DryRunOption) ? null : throw new UsageException("Where to? Give --repo FOLDER or URL, or set COPPICE_SERVER; --dry-run only checks.");
         if ((parsed.GetValue(KeysOption) ?? Environment.GetEnvironmentVariable("COPPICE_KEYS")) is not { Length: > 0 } keys)
-            throw new PublicationException("Signed by whom? Give the folder of keys with --keys, or set COPPICE_KEYS.");
+            throw new UsageException("Signed by whom? Give the folder of keys with --keys, or set COPPICE_KEYS.");
         return Uri.TryCreate(repo, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
-            ? ServerRepository.Open(url, parsed.GetValue(TokenOption), keys, TimeProvider.System)
+            ? ServerRepository.Open(url, ServerOptions.Token(parsed.GetValue(TokenOption)), keys, TimeProvider.System)
             : FolderRepository.Open(repo, keys, TimeProvider.System);
     }
 

@@ -38,9 +38,13 @@ public sealed class ServerOptions
             : throw new UsageException($"--server: '{text}' is not an address; write it as https://coppice.example.org.");
     }
 
-    string Token(ParseResult parsed)
+    string Token(ParseResult parsed) => Token(parsed.GetValue(token));
+
+    /// <summary>The operator's token: as given, else from <see cref="TokenVariable"/>; read from its file where it begins with '@'.</summary>
+    /// <exception cref="UsageException">There is none, or its file cannot be read.</exception>
+    public static string Token(string? given)
     {
-        var text = parsed.GetValue(token) ?? Environment.GetEnvironmentVariable(TokenVariable);
+        var text = given ?? Environment.GetEnvironmentVariable(TokenVariable);
         if (string.IsNullOrWhiteSpace(text))
             throw new UsageException($"--token is missing; give it, or set {TokenVariable}. The first token is in the file admin.token of the server's data folder: --token @DATA/admin.token");
         if (!text.StartsWith('@'))

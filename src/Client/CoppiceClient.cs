@@ -93,7 +93,9 @@ public sealed partial class CoppiceClient : IDisposable
             }
         }
 
-        return new(null, $"The server answered {(int)response.StatusCode} {response.ReasonPhrase}.", (int)response.StatusCode);
+        // The answer to a HEAD has no body that could say it.
+        var detail = response.StatusCode == HttpStatusCode.Unauthorized ? "It does not know the token; check --token or COPPICE_TOKEN." : null;
+        return new(null, $"The server answered {(int)response.StatusCode} {response.ReasonPhrase}.", (int)response.StatusCode, detail);
     }
 
     /// <summary>Text in a path or query.</summary>

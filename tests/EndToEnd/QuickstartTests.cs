@@ -13,7 +13,9 @@ public sealed class QuickstartTests
         {
             var start = new ProcessStartInfo(Site.Program, ["quickstart"])
             {
-                RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8,
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+                StandardOutputEncoding = Encoding.UTF8,
                 Environment = { ["HOME"] = home, ["TMPDIR"] = home, ["XDG_CONFIG_HOME"] = null },
             };
             using var process = Process.Start(start)!;

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using Coppice.Agent;
-using Coppice.Agent.Updates;
 using Coppice.Formats;
 using Coppice.Inference;
 using Coppice.Tests;
@@ -23,7 +22,10 @@ public sealed class RealSwitchTests
         await site.RollOutAsync(model, "1.0.0");
         await using var agent = await CoppiceAgent.OpenAsync(new()
         {
-            Data = site.PathOf("app"), Server = site.Url.ToString(), JoinToken = site.JoinToken, Models = [model],
+            Data = site.PathOf("app"),
+            Server = site.Url.ToString(),
+            JoinToken = site.JoinToken,
+            Models = [model],
             Policy = new() { Poll = TimeSpan.FromMilliseconds(100), Retry = TimeSpan.FromMilliseconds(100), Probation = new() { Time = TimeSpan.FromMilliseconds(300) } },
         });
         await agent.WaitForModelAsync(model);

@@ -32,6 +32,9 @@ public sealed class TrialRunner(TimeProvider time)
     /// <summary>Timed runs at least, repeating samples where there are fewer, so that a 95th percentile means something.</summary>
     const int MinTimedRuns = 40;
 
+    /// <summary>Most bytes of zeros for one input: a signature may say more than a device has.</summary>
+    const int MaxBlankBytes = 256 << 20;
+
     /// <summary>Loads and measures.</summary>
     /// <param name="load">Loads the candidate.</param>
     /// <param name="serving">The release that serves now, for comparison on the same samples; null when there is none.</param>
@@ -101,14 +104,14 @@ public sealed class TrialRunner(TimeProvider time)
         return set;
     }
 
-    /// <summary>Zeros for every input, free dimensions 1; null where an input has no plain element type.</summary>
+    /// <summary>Zeros for every input, free dimensions 1; null where an input has no plain element type, or takes more than <see cref="MaxBlankBytes"/>.</summary>
     public static Tensor[]? BlankInputs(ImmutableArray<TensorSpec> specs)
     {
         var inputs = new Tensor[specs.Length];
         for (var i = 0; i < specs.Length; i++)
         {
             var shape = specs[i].Shape.Select(dimension => Math.Max(1, dimension)).ToArray();
-            if (specs[i].Type.BitsPerElement() is not (> 0 and var bits))
+            if (specs[i].Type.BitsPerElement() is not (> 0 and var bits) || shape.Aggregate(bits / 8.0, (product, dimension) => product * dimension) > MaxBlankBytes)
                 return null;
             inputs[i] = Tensor.Of(specs[i].Type, shape, new byte[(shape.Aggregate(1L, (product, dimension) => product * dimension) * bits + 7) / 8]);
         }

@@ -30,7 +30,7 @@ public sealed class FolderDisk : IDisk
         new FileStream(FullPath(path), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1, FileOptions.SequentialScan);
 
     /// <inheritdoc/>
-    public IDiskFile Create(string path) => new WrittenFile(FullPath(path), FileMode.Create);
+    public IDiskFile Create(string path) => new WrittenFile(FullPath(path), FileMode.Create, secret: path is DataFolder.Identity + ".new");
 
     /// <inheritdoc/>
     public IDiskFile Append(string path) => new WrittenFile(FullPath(path), FileMode.Append);
@@ -99,9 +99,9 @@ public sealed class FolderDisk : IDisk
         return names;
     }
 
-    sealed class WrittenFile(string path, FileMode mode) : IDiskFile
+    sealed class WrittenFile(string path, FileMode mode, bool secret = false) : IDiskFile
     {
-        readonly FileStream stream = new(path, mode, FileAccess.Write, FileShare.Read, bufferSize: 0);
+        readonly FileStream stream = new(path, Options(mode, secret));
 
         public long Length => stream.Length;
 
@@ -110,5 +110,13 @@ public sealed class FolderDisk : IDisk
         public void Sync() => RandomAccess.FlushToDisk(stream.SafeFileHandle);
 
         public void Dispose() => stream.Dispose();
+
+        static FileStreamOptions Options(FileMode mode, bool secret)
+        {
+            var options = new FileStreamOptions { Mode = mode, Access = FileAccess.Write, Share = FileShare.Read, BufferSize = 0 };
+            if (secret && !OperatingSystem.IsWindows()) // the key by which the device proves itself; who else uses the machine may read models only
+                options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            return options;
+        }
     }
 }

@@ -58,7 +58,7 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
 
         var slot = new Slot(rollout.Release, rollout.Manifest, variant.Name, rollout.Id, rollout.Attempt);
         var lines = reasons.AddRange(choice.Misfits.Select(misfit => $"{misfit.Variant}: {string.Join(", and ", misfit.Reasons)}")).Add($"{variant.Name}: fits");
-        if (state.Target is { } known && known.Slot == slot)
+        if (state.Target is { } known && known.Slot with { TrialLatency = null } == slot)
             return new(Outcome.Done, state, lines); // goes on after a pause: told and reported before
 
         context.Slots.Keep(bytes.Span);

@@ -48,6 +48,7 @@ public sealed class UpdateRunner
     public UpdateState State => state;
 
     /// <summary>Reads what was saved, counts crashes, and loads the serving release, without the network.</summary>
+    /// <exception cref="InferenceException">The native library that the serving release needs cannot be loaded; what was saved stays.</exception>
     public async Task StartAsync(CancellationToken cancel)
     {
         state = Read();
@@ -100,7 +101,13 @@ public sealed class UpdateRunner
             state = state.With(state.ExposureOf(serving) with { Open = false });
             return new($"it does not load: {e.Message}", Refuse: true);
         }
-        catch (Exception e) when (e is DamagedSlotException or IOException or InferenceException)
+        catch (InferenceException)
+        {
+            // Neither the release nor the disk is at fault but what this program was installed with: nothing is given up for it.
+            TrySave(state = state.With(state.ExposureOf(serving) with { Open = false }));
+            throw;
+        }
+        catch (Exception e) when (e is DamagedSlotException or IOException)
         {
             state = state.With(state.ExposureOf(serving) with { Open = false });
             context.Happened(AgentEventKind.Damaged, e.Message, serving.Release);

@@ -17,7 +17,7 @@ sealed class ServerRepository : IReleaseRepository
     readonly SigningKey release;
     readonly TimeProvider time;
 
-    ServerRepository(Uri server, string? token, SigningKey release, TimeProvider time)
+    ServerRepository(Uri server, string token, SigningKey release, TimeProvider time)
     {
         http = new() { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan };
         control = new(http, token);
@@ -25,8 +25,8 @@ sealed class ServerRepository : IReleaseRepository
     }
 
     /// <exception cref="PublicationException">The release key cannot be read.</exception>
-    public static ServerRepository Open(Uri server, string? token, string keys, TimeProvider time) =>
-        new(server.AbsolutePath.EndsWith('/') ? server : new(server + "/"), token ?? Environment.GetEnvironmentVariable("COPPICE_TOKEN"), KeyFiles.Release(keys), time);
+    public static ServerRepository Open(Uri server, string token, string keys, TimeProvider time) =>
+        new(server.AbsolutePath.EndsWith('/') ? server : new(server + "/"), token, KeyFiles.Release(keys), time);
 
     public async Task<ReleaseManifest?> LatestAsync(ModelName model, CancellationToken cancel)
     {

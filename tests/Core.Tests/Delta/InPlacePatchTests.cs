@@ -1,6 +1,6 @@
 using Coppice.Delta;
 
-namespace Coppice.Tests.Delta;
+namespace Coppice.Core.Tests.Delta;
 
 public sealed class InPlacePatchTests
 {

@@ -4,7 +4,7 @@ using System.Numerics;
 using Coppice.Delta;
 using Coppice.Formats;
 
-namespace Coppice.Tests.Delta;
+namespace Coppice.Core.Tests.Delta;
 
 public sealed class PatchDamageTests
 {

@@ -1,7 +1,7 @@
 using Coppice.Delta;
 using Coppice.Formats;
 
-namespace Coppice.Tests.Delta;
+namespace Coppice.Core.Tests.Delta;
 
 public sealed class PatchRoundTripTests
 {

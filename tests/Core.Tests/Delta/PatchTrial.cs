@@ -1,7 +1,7 @@
 using Coppice.Delta;
 using Coppice.Formats;
 
-namespace Coppice.Tests.Delta;
+namespace Coppice.Core.Tests.Delta;
 
 /// <summary>Makes and applies patches in memory.</summary>
 static class PatchTrial

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.Immutable;
 using Coppice.Formats;
 
-namespace Coppice.Tests.Delta;
+namespace Coppice.Core.Tests.Delta;
 
 /// <summary>Tensors made from a seed, with the bytes that a model file would hold.</summary>
 /// <param name="Name">Its name in the file.</param>

@@ -6,7 +6,12 @@ public sealed class SelectorTests
 {
     static readonly FactSet Till = new(new Dictionary<string, string>
     {
-        ["os"] = "linux", ["ram"] = "4000000000", ["runtime.onnxruntime"] = "1.30.0", ["label.site"] = "oslo", ["label.ring"] = "2", ["label.frozen"] = "false",
+        ["os"] = "linux",
+        ["ram"] = "4000000000",
+        ["runtime.onnxruntime"] = "1.30.0",
+        ["label.site"] = "oslo",
+        ["label.ring"] = "2",
+        ["label.frozen"] = "false",
     });
 
     [Theory]

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>A table of a flatbuffer: its fields by number; scalars, texts, vectors of numbers, tables and vectors of tables.</summary>
 sealed record FlatNode(params (int Index, object Value)[] Fields);

@@ -1,6 +1,6 @@
 using Coppice.Formats;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 public sealed class GgufTests
 {

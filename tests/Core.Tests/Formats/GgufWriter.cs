@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Text;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>GGUF files, as wrong as a test wants them.</summary>
 sealed class GgufWriter

@@ -1,7 +1,7 @@
 using Coppice.Formats;
-using static Coppice.Tests.Formats.SmallModels;
+using static Coppice.Core.Tests.Formats.SmallModels;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>Files of many gigabytes, of which only the written parts exist: the rest reads as zeros.</summary>
 public sealed class LargeFileTests

@@ -1,6 +1,6 @@
 using Coppice.Formats;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>What <see cref="TensorMap"/> promises, whatever the format.</summary>
 static class MapChecks

@@ -1,9 +1,10 @@
 using Coppice.Formats;
 using Coppice.Formats.Comparison;
+using Coppice.Tests;
+using static Coppice.Core.Tests.Formats.SmallModels;
 using static Coppice.Formats.Comparison.TensorChange;
-using static Coppice.Tests.Formats.SmallModels;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 public sealed class ModelDiffTests
 {

@@ -1,7 +1,7 @@
 using Coppice.Formats;
-using static Coppice.Tests.Formats.SmallModels;
+using static Coppice.Core.Tests.Formats.SmallModels;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 public sealed class OnnxTests
 {

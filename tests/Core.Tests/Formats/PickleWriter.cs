@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>Pickles of protocol 2, opcode by opcode, and the tensors that PyTorch writes with them.</summary>
 sealed class PickleWriter

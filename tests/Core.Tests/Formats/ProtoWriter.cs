@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>Protobuf messages, field by field, as wrong as a test wants them.</summary>
 sealed class ProtoWriter

@@ -1,6 +1,7 @@
 using Coppice.Formats;
+using Coppice.Tests;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>Damaged files of every format: they are read, or refused as malformed, in memory that their size bounds.</summary>
 public sealed class ReaderFuzzTests

@@ -1,8 +1,9 @@
 using System.Security.Cryptography;
 using Coppice.Formats;
+using Coppice.Tests;
 using static Coppice.Formats.ModelFormat;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>Published models. Counts and digests were taken with onnx 1.12 and torch 1.13, which share no code with the readers.</summary>
 public sealed class RealModelTests

@@ -1,6 +1,6 @@
 using Coppice.Formats;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>The smallest useful file of each format, made by hand.</summary>
 static class SmallModels

@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using Coppice.Formats;
-using static Coppice.Tests.Formats.SmallModels;
+using static Coppice.Core.Tests.Formats.SmallModels;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 public sealed class TfliteTests
 {

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Text;
 
-namespace Coppice.Tests.Formats;
+namespace Coppice.Core.Tests.Formats;
 
 /// <summary>Zip archives with stored entries, as PyTorch and MediaPipe write them, or as wrong as a test wants them.</summary>
 sealed class ZipWriter

@@ -9,8 +9,14 @@ public sealed class VariantChoiceTests
 {
     static readonly FactSet Gateway = new(new Dictionary<string, string>
     {
-        ["os"] = "linux", ["arch"] = "arm64", ["app"] = "2.4.0", ["ram.free"] = "500000000", ["disk.free"] = "1000000", ["runtime.onnxruntime"] = "1.30.0",
-        ["accelerators"] = "npu, dsp", ["label.site"] = "oslo",
+        ["os"] = "linux",
+        ["arch"] = "arm64",
+        ["app"] = "2.4.0",
+        ["ram.free"] = "500000000",
+        ["disk.free"] = "1000000",
+        ["runtime.onnxruntime"] = "1.30.0",
+        ["accelerators"] = "npu, dsp",
+        ["label.site"] = "oslo",
     });
 
     static Variant Variant(string name, Requirements requirements, long bytes = 1000) =>

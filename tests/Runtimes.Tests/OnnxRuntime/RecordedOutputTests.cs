@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Coppice.Formats;
 using Coppice.Inference;
-using Coppice.Runtimes.Tests;
 using Coppice.Tests;
 
 namespace Coppice.Runtimes.OnnxRuntime.Tests;

@@ -18,8 +18,9 @@ public sealed class ByteDecoder
 
     readonly IByteSource _made;
     readonly SourceWindow _window;
-    readonly StrongFrame _strong;
-    readonly FastFrame _fast;
+    readonly int _olds;
+    StrongFrame? _strong;
+    FastFrame? _fast;
 
     /// <param name="olds">The old files, in the encoder's order.</param>
     /// <param name="made">The new file so far. Every byte before a frame can be read when the frame is decoded.</param>
@@ -30,8 +31,7 @@ public sealed class ByteDecoder
             throw new ArgumentException($"{olds.Count} old files are given, and {MostOlds} is the most.", nameof(olds));
         _made = made;
         _window = new SourceWindow(olds, made);
-        _strong = new StrongFrame(olds.Count, _window);
-        _fast = new FastFrame(olds.Count, _window);
+        _olds = olds.Count;
     }
 
     /// <summary>Makes the bytes of a frame.</summary>
@@ -58,11 +58,13 @@ public sealed class ByteDecoder
             case FrameKind.Strong:
                 var header = StrongHeader.Read(payload, out var length);
                 var coder = new ArithmeticReader(payload[length..], length);
+                _strong ??= new StrongFrame(_olds, _window);
                 _strong.Begin(header);
                 _strong.Decode(ref coder, output, start);
                 coder.Finish();
                 break;
             case FrameKind.Fast:
+                _fast ??= new FastFrame(_olds, _window);
                 _fast.Decode(payload, output, start);
                 break;
             default:

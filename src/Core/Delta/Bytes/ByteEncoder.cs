@@ -8,7 +8,8 @@ public sealed class ByteEncoder
 {
     // Shares of the guessed cost of a literal, found by trial: steps cost more than a plan can know.
     const double FirstShare = 0.6;
-    const double LaterShare = 0.55;
+    static readonly (double Share, bool Many)[] Trials = [(0.55, false), (0.55, true), (1, true)];
+    const int AllPlansTo = 1 << 20;
     const int ReplanFrom = 4096;
 
     readonly ByteEncoderOptions _options;
@@ -63,17 +64,34 @@ public sealed class ByteEncoder
     /// <summary>The strong coding, where it is worth its time; else what there is.</summary>
     ByteFrame Strong(Planner planner, int place, Span<byte> frame, long start, ByteFrame best)
     {
-        var plan = planner.Plan(place, frame.Length, PlanCosts.Strong(frame, FirstShare));
-        if (Coded(plan) > ReplanFrom)
-            plan = planner.Plan(place, frame.Length, PlanCosts.Strong(frame, LaterShare * _strong.LiteralShare(frame, start, PlanCosts.Strong(frame, 1))));
-        var coded = Coded(plan);
-        var (header, bitsPerByte) = _strong.Choose(plan, frame, start);
-        var many = _options.Effort == ByteEffort.Balanced && coded > _options.StrongBytes;
-        var most = many ? (int)(best.Payload.Length * (1 - _options.StrongGain)) : best.Payload.Length - 1;
-        if (many && bitsPerByte / 8 * coded > most * 1.03) // samples say too much: they know less than the whole frame
-            return best;
-        var payload = _strong.Encode(plan, frame, start, header, out var agreeing);
-        return payload.Length > most ? best : new(ImmutableCollectionsMarshal.AsImmutableArray(payload), Count(plan, frame.Length, payload.Length, agreeing));
+        var first = planner.Plan(place, frame.Length, PlanCosts.Strong(frame, FirstShare, true));
+        List<List<Command>> plans = [first];
+        if (Coded(first) > ReplanFrom)
+        {
+            // What literals cost is known better now. Which share of it makes the best plan is not, and samples do not tell: models learn.
+            var share = _strong.LiteralShare(frame, start, PlanCosts.Strong(frame, 1, true));
+            plans.Clear();
+            foreach (var (part, many) in Coded(first) > AllPlansTo ? Trials[..1] : Trials)
+                plans.Add(planner.Plan(place, frame.Length, PlanCosts.Strong(frame, part * share, many)));
+        }
+        var (header, estimate) = _strong.Choose(plans[0], frame, start);
+
+        var most = best.Payload.Length - 1;
+        if (_options.Effort == ByteEffort.Balanced && Coded(plans[0]) > _options.StrongBytes && best.Payload[0] == (byte)FrameKind.Fast)
+        {
+            most = (int)(best.Payload.Length * (1 - _options.StrongGain));
+            if (estimate > most * 1.03) // samples say too much: they know less than the whole frame
+                return best;
+        }
+        foreach (var plan in plans)
+        {
+            var payload = _strong.Encode(plan, frame, start, header, out var agreeing);
+            if (payload.Length > most)
+                continue;
+            best = new(ImmutableCollectionsMarshal.AsImmutableArray(payload), Count(plan, frame.Length, payload.Length, agreeing));
+            most = payload.Length - 1;
+        }
+        return best;
     }
 
     static long Coded(List<Command> plan) => plan.Sum(command => (long)command.Literals);

@@ -3,8 +3,9 @@ namespace Coppice.Delta.Bytes;
 /// <summary>Chooses what a fast frame's literals depend on, and joins contexts that are alike into few tables.</summary>
 static class FastModeChoice
 {
-    const double TableBits = 700; // what a table costs in the head, about
-    const double SlowerBy = 0.985; // a context must save this much, as it makes decoding slower
+    // Costs here are in 1/4096 bit, as Logistic gives them.
+    const long TableCost = 700 * 4096; // a table in the head, about
+    const int SlowerBy = 64; // a context must save one part of so many, as it makes decoding slower
 
     /// <summary>Sets the modes and their maps, and gives the tables.</summary>
     public static int[][] Choose(FastModes modes, List<FastLiteral> literals)
@@ -14,13 +15,13 @@ static class FastModeChoice
         var most = free.Count == 0 || aligned.Count == 0 ? FastFrame.LiteralTables : FastFrame.LiteralTables / 2;
 
         var freeChoice = Best(free, false, most, FastContext.None, FastContext.Phase, FastContext.Last);
-        var alignedChoice = new[] { false, true }
-            .Select(difference => (Difference: difference, Choice: Best(aligned, difference, most, FastContext.None, FastContext.Phase, FastContext.Last, FastContext.Old)))
-            .MinBy(choice => choice.Choice.Bits);
+        var plain = Best(aligned, false, most, FastContext.None, FastContext.Phase, FastContext.Last, FastContext.Old);
+        var difference = Best(aligned, true, most, FastContext.None, FastContext.Phase, FastContext.Last, FastContext.Old);
+        var alignedChoice = difference.Cost < plain.Cost ? difference : plain;
 
         modes.Free = freeChoice.Mode;
-        modes.Aligned = alignedChoice.Choice.Mode;
-        modes.Difference = alignedChoice.Difference;
+        modes.Aligned = alignedChoice.Mode;
+        modes.Difference = difference.Cost < plain.Cost;
         var tables = new List<int[]>();
         modes.Map(false).Clear();
         modes.Map(true).Clear();
@@ -31,9 +32,9 @@ static class FastModeChoice
         }
         if (aligned.Count > 0)
         {
-            for (var i = 0; i < alignedChoice.Choice.Map.Length; i++)
-                modes.Map(true)[i] = (byte)(alignedChoice.Choice.Map[i] + tables.Count);
-            tables.AddRange(alignedChoice.Choice.Tables);
+            for (var i = 0; i < alignedChoice.Map.Length; i++)
+                modes.Map(true)[i] = (byte)(alignedChoice.Map[i] + tables.Count);
+            tables.AddRange(alignedChoice.Tables);
         }
         if (tables.Count == 0)
             tables.Add(new int[256]);
@@ -41,9 +42,9 @@ static class FastModeChoice
         return [.. tables.Select(counts => FastTables.Normalise(counts))];
     }
 
-    static (FastContext Mode, byte[] Map, int[][] Tables, double Bits) Best(List<FastLiteral> literals, bool difference, int most, params ReadOnlySpan<FastContext> candidates)
+    static (FastContext Mode, byte[] Map, int[][] Tables, long Cost) Best(List<FastLiteral> literals, bool difference, int most, params ReadOnlySpan<FastContext> candidates)
     {
-        (FastContext Mode, byte[] Map, int[][] Tables, double Bits) best = (FastContext.None, new byte[1], [], double.PositiveInfinity);
+        (FastContext Mode, byte[] Map, int[][] Tables, long Cost) best = (FastContext.None, new byte[1], [], long.MaxValue);
         foreach (var mode in candidates)
         {
             var counts = new int[FastModes.Contexts(mode)][];
@@ -51,18 +52,18 @@ static class FastModeChoice
                 counts[i] = new int[256];
             foreach (var literal in literals)
                 counts[literal.Context(mode)][(byte)(difference ? literal.Value - literal.Old : literal.Value)]++;
-            var (map, tables, bits) = Join(counts, Math.Min(most, counts.Length));
-            if (bits < best.Bits * (mode == FastContext.None ? 1 : SlowerBy))
-                best = (mode, map, tables, bits);
+            var (map, tables, cost) = Join(counts, Math.Min(most, counts.Length));
+            if (cost < (mode == FastContext.None ? best.Cost : best.Cost - best.Cost / SlowerBy))
+                best = (mode, map, tables, cost);
         }
         return best;
     }
 
     /// <summary>Joins contexts into at most so many tables: each goes where it is cheapest, a few rounds long.</summary>
-    static (byte[] Map, int[][] Tables, double Bits) Join(int[][] counts, int most)
+    static (byte[] Map, int[][] Tables, long Cost) Join(int[][] counts, int most)
     {
-        var best = (Map: new byte[counts.Length], Tables: new[] { Sum(counts, null, 0) }, Bits: 0.0);
-        best.Bits = Bits(best.Tables[0]) + TableBits;
+        var best = (Map: new byte[counts.Length], Tables: new[] { Sum(counts, null, 0) }, Cost: 0L);
+        best.Cost = Own(best.Tables[0]) + TableCost;
         for (var tables = 2; tables <= most; tables *= 2)
         {
             // Seeds: contexts with the most bytes.
@@ -76,9 +77,9 @@ static class FastModeChoice
                     map[i] = (byte)Enumerable.Range(0, tables).MinBy(table => Cost(counts[i], costs[table]));
                 centres = [.. Enumerable.Range(0, tables).Select(table => Sum(counts, map, table))];
             }
-            var bits = centres.Sum(Bits) + TableBits * tables + counts.Length;
-            if (bits < best.Bits)
-                best = (map, centres, bits);
+            var cost = centres.Sum(Own) + TableCost * tables + counts.Length * 4096L;
+            if (cost < best.Cost)
+                best = (map, centres, cost);
         }
         return best;
     }
@@ -93,23 +94,26 @@ static class FastModeChoice
         return sum;
     }
 
-    static double[] Costs(int[] counts)
+    /// <summary>What each symbol costs in a table made of these counts.</summary>
+    static int[] Costs(int[] counts)
     {
-        var total = counts.Sum(count => (double)count) + 256 * 0.05;
-        return [.. counts.Select(count => -Math.Log2((count + 0.05) / total))];
+        // A twentieth of a byte more each, so that what did not occur has a cost.
+        var total = 20 * counts.Sum(count => (long)count) + 256;
+        return Array.ConvertAll(counts, count => Logistic.Cost((int)Math.Clamp((20L * count + 1) * 65536 / total, 1, 65535)));
     }
 
-    static double Cost(int[] counts, double[] costs)
+    static long Cost(int[] counts, int[] costs)
     {
-        var bits = 0.0;
+        var sum = 0L;
         for (var i = 0; i < 256; i++)
-            bits += counts[i] * costs[i];
-        return bits;
+            sum += (long)counts[i] * costs[i];
+        return sum;
     }
 
-    static double Bits(int[] counts)
+    /// <summary>What counts cost in the table that is made of them.</summary>
+    static long Own(int[] counts)
     {
         var total = counts.Sum(count => (long)count);
-        return total == 0 ? 0 : counts.Sum(count => count == 0 ? 0 : count * Math.Log2((double)total / count));
+        return total == 0 ? 0 : counts.Sum(count => (long)count * Logistic.Cost((int)Math.Clamp(count * 65536L / total, 1, 65535)));
     }
 }

@@ -29,13 +29,12 @@ static class FastTables
         {
             var step = left > 0 ? 1 : -1;
             var best = -1;
-            var bestGain = double.NegativeInfinity;
+            var bestGain = long.MinValue;
             for (var i = 0; i < counts.Length; i++)
             {
                 if (scaled[i] == 0 || scaled[i] + step <= 0)
                     continue;
-                // Only an encoder comes here; which symbol is chosen need not be the same everywhere.
-                var gain = counts[i] * Math.Log2((scaled[i] + step) / (double)scaled[i]);
+                var gain = counts[i] * (long)(Cost(scaled[i]) - Cost(scaled[i] + step));
                 if (gain > bestGain)
                     (best, bestGain) = (i, gain);
             }
@@ -45,6 +44,8 @@ static class FastTables
         }
         return scaled;
     }
+
+    static int Cost(int frequency) => Logistic.Cost(frequency << (16 - Bits));
 
     /// <summary>Writes or reads a table: for each symbol the length of its frequency in bits, given the last two lengths, then the bits.</summary>
     /// <exception cref="MalformedPatchException">The frequencies that were read do not add up to 2^11.</exception>

@@ -90,7 +90,7 @@ sealed class HashedContexts
             }
             var probability = (int)(_maps[state] >> 20);
             inputs[at++] = Math.Clamp(Logistic.Stretch(probability), -2047, 2047);
-            inputs[at++] = (probability - 2048) >> 1;
+            inputs[at++] = (probability - 2048) >> 2;
         }
     }
 
@@ -99,7 +99,7 @@ sealed class HashedContexts
     {
         for (var i = 0; i < _buckets.Length; i++)
         {
-            AdaptiveBits.Update(ref _maps[_states[i]], bit, 1023);
+            AdaptiveBits.Update(ref _maps[_states[i]], bit, 250);
             ref var slot = ref _slots[_buckets[i] + node];
             var count = slot & 15;
             var probability = slot >> 4;

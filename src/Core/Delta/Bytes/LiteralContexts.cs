@@ -44,7 +44,9 @@ readonly record struct LiteralShape(LiteralContexts Contexts, int Element, int R
     public const LiteralContexts Text = LiteralContexts.Phase | LiteralContexts.Order1 | LiteralContexts.Order2 | LiteralContexts.Order3
         | LiteralContexts.Order4 | LiteralContexts.Order6 | LiteralContexts.Word | LiteralContexts.Repeat | LiteralContexts.Old | LiteralContexts.OldPair;
 
-    public const LiteralContexts Weights = LiteralContexts.Phase | LiteralContexts.Order1 | LiteralContexts.Order2 | LiteralContexts.Element
+    public const LiteralContexts Mixed = Text | LiteralContexts.Element | LiteralContexts.Skip;
+
+    public const LiteralContexts Weights = LiteralContexts.Phase | LiteralContexts.Order1 | LiteralContexts.Order2 | LiteralContexts.Order3 | LiteralContexts.Element
         | LiteralContexts.Skip | LiteralContexts.Row | LiteralContexts.RowPair | LiteralContexts.Repeat;
 
     public const LiteralContexts Changes = LiteralContexts.Phase | LiteralContexts.Order1 | LiteralContexts.Order2 | LiteralContexts.Element

@@ -6,7 +6,6 @@ namespace Coppice.Delta.Bytes;
 /// <remarks>Memory is fixed by the shape: 256 KiB to 1 MiB per context, at most about 12 MiB.</remarks>
 sealed class LiteralModel
 {
-    const int RepeatBits = 16;
     const int RepeatOrder = 6;
 
     readonly LiteralShape _shape;
@@ -19,10 +18,14 @@ sealed class LiteralModel
     readonly Mixer _byTree;
     readonly Mixer _bySurroundings;
     readonly Correction _correction = new(1024);
+    readonly int _repeatBits;
     readonly int[]? _repeats;
-    readonly uint[] _repeatSlots = new uint[64];
+    readonly uint[] _repeatSlots = new uint[128];
     int _repeatAt;
     int _repeatLength;
+    int _missed = -1; // the byte that was not expected, directly after it
+    bool _skipped; // whether the repeat went past the byte it had expected
+    readonly sbyte[] _votes = new sbyte[256]; // by the byte that came: above zero when it replaced, below when it was put in
 
     // What the aligned old bytes have been worth lately.
     int _lastChange;
@@ -34,6 +37,7 @@ sealed class LiteralModel
     public LiteralModel(LiteralShape shape, int tableBits)
     {
         _shape = shape;
+        _repeatBits = tableBits + 5;
         var sizes = new List<int>();
         void Add(LiteralContexts context, int contexts)
         {
@@ -52,7 +56,7 @@ sealed class LiteralModel
         _dense = new uint[sizes.Sum()];
         _hashed = new HashedContexts(int.PopCount((int)(shape.Contexts & ~LiteralShape.Dense & ~LiteralContexts.Repeat)), tableBits);
         if (shape.Contexts.HasFlag(LiteralContexts.Repeat))
-            _repeats = new int[1 << RepeatBits];
+            _repeats = new int[1 << _repeatBits];
 
         var inputs = 2 * (_denseBases.Length + _hashed.Count) + (_repeats is null ? 0 : 2) + 1;
         _byTree = new Mixer(inputs, 256);
@@ -71,6 +75,8 @@ sealed class LiteralModel
         _bySurroundings.Reset();
         _correction.Reset();
         _inputs.AsSpan().Clear();
+        _votes.AsSpan().Clear();
+        _missed = -1;
         _repeatAt = _repeatLength = _lastChange = _changeBefore = _hits = 0;
     }
 
@@ -113,7 +119,7 @@ sealed class LiteralModel
                 _denseSlots[i] = slot;
                 var likely = (int)(_dense[slot] >> 20);
                 _inputs[at++] = Math.Clamp(Logistic.Stretch(likely), -2047, 2047);
-                _inputs[at++] = (likely - 2048) >> 1;
+                _inputs[at++] = (likely - 2048) >> 2;
             }
             _hashed.Predict(_inputs, at, node);
             at += 2 * _hashed.Count;
@@ -123,10 +129,10 @@ sealed class LiteralModel
                 if (_repeatLength > 0 && (expected | 256) >> (8 - bits) == tree)
                 {
                     var wanted = (expected >> (7 - bits)) & 1;
-                    repeatSlot = Math.Min(_repeatLength, 31) * 2 + wanted;
+                    repeatSlot = (Math.Min(_repeatLength, 31) | (_missed >= 0 ? 32 : 0)) * 2 + wanted;
                     var likely = (int)(_repeatSlots[repeatSlot] >> 20);
                     _inputs[at++] = Math.Clamp(Logistic.Stretch(likely), -2047, 2047);
-                    _inputs[at++] = (likely - 2048) >> 1;
+                    _inputs[at++] = (likely - 2048) >> 2;
                 }
                 else
                 {
@@ -155,8 +161,7 @@ sealed class LiteralModel
         }
 
         var value = tree & 255;
-        if (_repeatLength > 0)
-            _repeatLength = expected == value ? Math.Min(_repeatLength + 1, 65535) : 0;
+        Follow(frame, place, value);
         if (old >= 0)
         {
             var change = (value - old) & 255;
@@ -243,26 +248,62 @@ sealed class LiteralModel
     {
         if (_repeats is null || place < RepeatOrder)
             return 0;
-        if (_repeatLength > 0)
-            _repeatAt++;
         var hash = 0u;
         for (var i = place - RepeatOrder; i < place; i++)
             hash = (hash + frame[i] + 1) * 0x2F0B4C47;
-        ref var entry = ref _repeats[hash >> (32 - RepeatBits)];
-        if (_repeatLength == 0 || _repeatAt >= place)
+        ref var entry = ref _repeats[hash >> (32 - _repeatBits)];
+        if (_repeatLength == 0 && entry > 0)
         {
-            _repeatAt = entry;
-            _repeatLength = 0;
-            if (entry > 0)
-                while (_repeatLength < 32 && _repeatAt > _repeatLength && frame[_repeatAt - 1 - _repeatLength] == frame[place - 1 - _repeatLength])
-                    _repeatLength++;
+            while (_repeatLength < 32 && entry > _repeatLength && frame[entry - 1 - _repeatLength] == frame[place - 1 - _repeatLength])
+                _repeatLength++;
             if (_repeatLength < RepeatOrder - 1)
                 _repeatLength = 0;
+            _repeatAt = entry;
+            _missed = -1;
         }
         entry = place;
+        if (_repeatAt >= place)
+            _repeatLength = 0;
         return _repeatLength > 0 ? frame[_repeatAt] : 0;
     }
 
+    /// <summary>Moves the repeat past the byte that came; after one that was not expected it goes on where that has worked before.</summary>
+    void Follow(ReadOnlySpan<byte> frame, int place, int value)
+    {
+        if (_repeatLength == 0)
+            return;
+        var expected = frame[_repeatAt];
+        if (_missed >= 0)
+        {
+            // The byte before was not expected. Was it put in, or did it replace one?
+            var (inserted, replaced) = _skipped ? (frame[_repeatAt - 1], expected) : (expected, frame[_repeatAt + 1]);
+            ref var vote = ref _votes[_missed];
+            if (inserted != replaced)
+                vote = (sbyte)(replaced == value ? Math.Min(3, vote + 1) : inserted == value ? Math.Max(-4, vote - 1) : vote);
+            if (expected != value && (inserted == value || replaced == value))
+                _repeatAt += _skipped ? -1 : 1;
+            else if (expected != value)
+                _repeatLength = 0;
+            _missed = -1;
+            _repeatAt++;
+            return;
+        }
+        if (expected == value)
+        {
+            _repeatLength = Math.Min(_repeatLength + 1, 65535);
+            _repeatAt++;
+            return;
+        }
+        _missed = value;
+        _skipped = _votes[value] >= 0;
+        _repeatLength = _repeatLength < 3 || _repeatAt + 2 >= place ? 0 : Math.Min((_repeatLength + 1) / 2, 16);
+        _repeatAt += _skipped ? 1 : 0;
+    }
+
     /// <summary>Ends a running repeat: bytes were made without this model.</summary>
-    public void Skip() => _repeatLength = 0;
+    public void Skip()
+    {
+        _repeatLength = 0;
+        _missed = -1;
+    }
 }

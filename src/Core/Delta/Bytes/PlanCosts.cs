@@ -48,14 +48,17 @@ sealed class PlanCosts
     public required int NewBits { get; init; }
 
     /// <summary>Costs for the strong coder; literals are guessed from how often bytes occur around them.</summary>
-    public static PlanCosts Strong(ReadOnlySpan<byte> frame, double share = 7.0 / 8) => new(Guess(frame, (int)(share * 1024), 1024))
+    /// <param name="frame">The bytes.</param>
+    /// <param name="share">What literals cost of what is guessed.</param>
+    /// <param name="many">Whether steps are cheap, as they are where there are many that are alike.</param>
+    public static PlanCosts Strong(ReadOnlySpan<byte> frame, double share, bool many) => new(Guess(frame, (int)(share * 1024), 1024))
     {
-        CopyBits = 6,
-        NearBits = 8,
+        CopyBits = many ? 4 : 6,
+        NearBits = many ? 0 : 8,
         NewBits = 15,
         AlignedShare = 24,
         ShortestCopy = 5,
-        ShortestRecent = 12,
+        ShortestRecent = many ? 4 : 12,
         EqualCosts = [350, 250, 160, 110, 70, 60, 50, 40, 30, 25, 20, 16, 13, 10, 8, 6],
         DifferentCosts = [60, 120, 250, 400, 600, 700, 800, 900, 1000, 1100, 1150, 1200, 1250, 1300, 1400, 1500],
     };

@@ -262,6 +262,7 @@ sealed class Planner
                 pieces.Add(piece);
         }
 
+        List<int> olds = [shift];
         for (var i = 0; i < pieces.Count; i++)
         {
             var piece = pieces[i];
@@ -269,22 +270,63 @@ sealed class Planner
             var literals = next - piece.Place - piece.Copy;
             if (piece.Shift == 0)
             {
-                plan.Add(new(0, newPart.Offset + piece.Place - newPart.Start, 0, literals, false));
+                if (literals > 0)
+                    plan.Add(new(0, newPart.Offset + piece.Place - newPart.Start, 0, literals, false));
                 continue;
             }
-            var from = piece.Place + piece.Shift;
-            var part = _text.PartAt(Math.Max(0, from));
-            plan.Add(new(part.Source, part.Offset + (from - part.Start), piece.Copy, literals, literals > 0 && IsAligned(piece.Place + piece.Copy, piece.Shift, literals, alignedShare)));
+            var run = piece.Place + piece.Copy;
+            var better = Aside(run, literals, piece.Shift, olds);
+            if (piece.Copy > 0 || better == piece.Shift)
+                plan.Add(StepOf(piece.Place, piece.Shift, piece.Copy, better == piece.Shift ? literals : 0, alignedShare));
+            if (better != piece.Shift)
+                plan.Add(StepOf(run, better, 0, literals, alignedShare));
+            if (_text.PartAt(Math.Max(0, run + better)).Source != _own && !olds.Contains(better))
+            {
+                olds.Add(better);
+                if (olds.Count > 4)
+                    olds.RemoveAt(1); // the first is the same offset
+            }
         }
         return plan;
     }
 
+    Command StepOf(int place, int shift, int copy, int literals, int alignedShare)
+    {
+        var from = place + shift;
+        var part = _text.PartAt(Math.Max(0, from));
+        return new(part.Source, part.Offset + (from - part.Start), copy, literals, literals > 0 && IsAligned(place + copy, shift, literals, alignedShare));
+    }
+
+    /// <summary>The relation whose bytes agree best with a long run of literals: a short copy from elsewhere is no reason to leave an old file.</summary>
+    int Aside(int place, int literals, int shift, List<int> olds)
+    {
+        if (literals < 64)
+            return shift;
+        var best = shift;
+        var most = Agreeing(place, literals, shift) * 9 / 8 + 4;
+        foreach (var old in olds)
+            if (old != 0 && old != shift && Agreeing(place, literals, old) is var agreeing && agreeing > most)
+                (best, most) = (old, agreeing);
+        return best;
+    }
+
+    /// <summary>Which bytes of a run are looked at: some 2,000. Odd, so no byte of an element is left out.</summary>
+    static int Step(int literals) => literals <= 2048 ? 1 : literals / 2048 | 1;
+
+    /// <summary>How many of the bytes looked at agree.</summary>
+    int Agreeing(int place, int literals, int shift)
+    {
+        var agreeing = 0;
+        var step = Step(literals);
+        for (var i = place; i < place + literals; i += step)
+            if (i + shift >= 0 && _text.Bytes[i + shift] == _text.Bytes[i])
+                agreeing++;
+        return agreeing;
+    }
+
     bool IsAligned(int place, int shift, int literals, int alignedShare)
     {
-        var equal = 0;
-        for (var i = place; i < place + literals; i++)
-            if (i + shift >= 0 && _text.Bytes[i + shift] == _text.Bytes[i])
-                equal++;
-        return equal * alignedShare >= literals;
+        var step = Step(literals);
+        return Agreeing(place, literals, shift) * alignedShare >= (literals + step - 1) / step;
     }
 }

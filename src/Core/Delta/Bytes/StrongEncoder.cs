@@ -5,58 +5,77 @@ namespace Coppice.Delta.Bytes;
 /// <summary>Chooses how the literals of a frame are modelled, by coding samples, and writes the frame.</summary>
 sealed class StrongEncoder
 {
-    const int SampleLength = 12 << 10;
-    const int Samples = 3;
+    const int Samples = 2;
+    const int ShareSample = 16 << 10;
 
     static readonly LiteralShape[] Candidates =
     [
         new(LiteralShape.Text, 1, 1),
-        new(LiteralShape.Weights, 1, 1),
+        new(LiteralShape.Mixed, 4, 1),
+        new(LiteralShape.Weights, 4, 8),
+        new(LiteralShape.Weights, 4, 16),
         new(LiteralShape.Changes, 1, 1),
         new(LiteralShape.Changes, 2, 1),
         new(LiteralShape.Changes, 4, 1),
-        new(LiteralShape.Weights, 4, 16),
     ];
 
     readonly StrongFrame _frame;
 
     public StrongEncoder(StrongFrame frame) => _frame = frame;
 
-    /// <summary>The shape that codes samples of the frame best, and what a coded byte then costs in bits.</summary>
-    public (StrongHeader Header, double BitsPerByte) Choose(List<Command> plan, Span<byte> frame, long origin)
+    /// <summary>The shape that codes samples of the frame best, and what the frame then costs in bytes, about.</summary>
+    public (StrongHeader Header, double Bytes) Choose(List<Command> plan, Span<byte> frame, long origin)
     {
-        var coded = plan.Sum(command => (long)command.Literals);
-        var tableBits = Math.Clamp(Interval.Length((uint)(coded >> 2)), 10, 15);
-        if (coded == 0)
-            return (new(Candidates[0], tableBits), 0);
-        var best = Candidates[0];
-        var samples = Sample(plan, coded);
-        var least = long.MaxValue;
+        var tableBits = Math.Clamp(Interval.Length((uint)(Coded(plan) >> 2)), 10, 15);
+        var best = (Header: new StrongHeader(Candidates[0], tableBits), Bytes: double.PositiveInfinity);
         foreach (var shape in Candidates)
         {
-            var meter = new CostMeter();
-            _frame.Begin(new(shape, Math.Min(tableBits, 13)));
-            foreach (var (place, commands) in samples)
-                _frame.Encode(ref meter, CollectionsMarshal.AsSpan(commands), frame, origin, place);
-            if (meter.Cost < least)
-                (best, least) = (shape, meter.Cost);
+            var header = new StrongHeader(shape, tableBits);
+            var bytes = Estimate(plan, frame, origin, header);
+            if (bytes < best.Bytes)
+                best = (header, bytes);
         }
-        var sampled = samples.Sum(sample => sample.Commands.Sum(command => (long)command.Literals));
-        return (new(best, tableBits), least / 4096.0 / Math.Max(1, sampled));
+        return best;
+    }
+
+    /// <summary>What the frame costs in bytes, from samples.</summary>
+    public double Estimate(List<Command> plan, Span<byte> frame, long origin, StrongHeader header)
+    {
+        var coded = Coded(plan);
+        if (coded == 0)
+            return plan.Count * 4;
+        var samples = Sample(plan, coded, (int)Math.Clamp(coded / 12, 12 << 10, 80 << 10));
+        var meter = new CostMeter();
+        var sampled = 0L;
+        _frame.Begin(header);
+        foreach (var (place, commands) in samples)
+        {
+            _frame.Encode(ref meter, CollectionsMarshal.AsSpan(commands), frame, origin, place);
+            sampled += Coded(commands);
+        }
+        return meter.Cost / 4096.0 / 8 * coded / Math.Max(1, sampled);
+    }
+
+    static long Coded(List<Command> plan)
+    {
+        var coded = 0L;
+        foreach (var command in plan)
+            coded += command.Literals;
+        return coded;
     }
 
     /// <summary>What a byte of the frame costs without any copies, as a share of what <paramref name="costs"/> says.</summary>
     public double LiteralShare(Span<byte> frame, long origin, PlanCosts costs)
     {
         List<Command> plan = [new(0, origin, 0, frame.Length, false)];
-        var samples = Sample(plan, frame.Length);
+        var samples = Sample(plan, frame.Length, ShareSample);
         var guess = 0L;
         foreach (var (place, commands) in samples)
             foreach (var command in commands)
                 for (var i = 0; i < command.Literals; i++)
                     guess += costs.Free(place + i);
         var least = long.MaxValue;
-        foreach (var shape in (LiteralShape[])[Candidates[0], Candidates[1]])
+        foreach (var shape in (LiteralShape[])[Candidates[0], Candidates[2]])
         {
             var meter = new CostMeter();
             _frame.Begin(new(shape, 13));
@@ -83,11 +102,11 @@ sealed class StrongEncoder
     }
 
     /// <summary>Parts of the plan with some coded bytes each, spread over it.</summary>
-    static List<(int Place, List<Command> Commands)> Sample(List<Command> plan, long coded)
+    static List<(int Place, List<Command> Commands)> Sample(List<Command> plan, long coded, int sampleLength)
     {
         var samples = new List<(int, List<Command>)>();
-        var spacing = Math.Max(SampleLength, coded / Samples);
-        var next = Math.Max(0, (spacing - SampleLength) / 2);
+        var spacing = Math.Max(sampleLength, coded / Samples);
+        var next = Math.Max(0, (spacing - sampleLength) / 2);
         var seen = 0L;
         var place = 0;
         List<Command>? open = null;
@@ -102,7 +121,7 @@ sealed class StrongEncoder
                     seen = Math.Max(seen, next);
                     open = [];
                     samples.Add((place + (used > 0 ? command.Copy + used : 0), open));
-                    room = SampleLength;
+                    room = sampleLength;
                 }
                 if (open is null)
                 {

@@ -43,6 +43,7 @@ static class RansDecoder
     }
 
     /// <summary>Groups of eight symbols while at least eight words are left, so that no read needs its own check.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int DecodeGroups(
         ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols)
     {
@@ -87,6 +88,7 @@ static class RansDecoder
     }
 
     /// <summary>All eight states at once: table entries are gathered, and the lanes that run low take the next words in lane order.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int DecodeGathered(
         ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols)
     {
@@ -171,6 +173,7 @@ static class RansDecoder
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int FindLarge(ReadOnlySpan<byte> symbols, Span<ushort> large)
     {
         var count = 0;

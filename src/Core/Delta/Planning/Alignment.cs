@@ -12,6 +12,9 @@ namespace Coppice.Delta.Planning;
 /// <param name="Old">The old range, if any.</param>
 sealed record AlignedPart(string Name, long Offset, long Length, Lattice? Lattice, long[] Shape, OldPart? Old)
 {
+    /// <summary>Bytes of one record, where elements are no numbers of a <see cref="Lattice"/> but still have a length; 1 where nothing is known.</summary>
+    public int Stride { get; init; } = 1;
+
     public long End => Offset + Length;
 }
 
@@ -28,6 +31,7 @@ sealed class Alignment
     /// <summary>Smaller tensors are left to the byte matcher.</summary>
     const int LeastBytes = 256;
     const int SampleElements = 2048;
+    const int SampleRun = 64;
 
     /// <summary>Tensors of more elements are cut into bands of rows, so that memory stays bounded.</summary>
     public const int MostElements = 1 << 24;
@@ -99,6 +103,13 @@ sealed class Alignment
         return entry.Length % lattice.UnitBytes == 0 ? lattice : null;
     }
 
+    /// <summary>Bytes of a block or element whose inside is not looked at.</summary>
+    static int StrideOf(TensorEntry entry)
+    {
+        var stride = entry.Type.IsBlock() ? entry.Type.Block().Bytes : entry.Type.BitsPerElement() / 8;
+        return stride > 1 && entry.Length % stride == 0 ? stride : 1;
+    }
+
     /// <summary>Whether an old tensor may be the past of a new one: same type or a cast, same shape, turned, or with more rows now.</summary>
     static bool Fits(TensorEntry entry, TensorEntry past, out bool transposed)
     {
@@ -140,13 +151,15 @@ sealed class Alignment
     /// <summary>Correlation of sampled elements, 0 to 1.</summary>
     double Likeness(TensorEntry entry, long oldOffset, Lattice lattice, bool transposed)
     {
+        // Runs rather than single elements where both lie in one order: a read costs more than the numbers in it.
         var units = entry.Length / lattice.UnitBytes;
-        var count = Math.Min(units, SampleElements / lattice.UnitElements);
-        var (a, b) = (new byte[lattice.UnitBytes], new byte[lattice.UnitBytes]);
+        var run = (int)Math.Min(units, transposed ? 1 : Math.Max(1, SampleRun / lattice.UnitElements));
+        var runs = Math.Clamp(SampleElements / lattice.UnitElements / run, 1, units / run);
+        var (a, b) = (new byte[run * lattice.UnitBytes], new byte[run * lattice.UnitBytes]);
         double ab = 0, aa = 0, bb = 0;
-        for (var i = 0L; i < count; i++)
+        for (var i = 0L; i < runs; i++)
         {
-            var at = i * units / count;
+            var at = i * (units - run) / Math.Max(1, runs - 1);
             var from = transposed ? at % entry.Shape[1] * entry.Shape[0] + at / entry.Shape[1] : at;
             made.Read(entry.Offset + at * lattice.UnitBytes, a);
             old.Read(oldOffset + from * lattice.UnitBytes, b);
@@ -165,7 +178,7 @@ sealed class Alignment
     static void Split(TensorEntry entry, OldPart? past, List<AlignedPart> parts)
     {
         var lattice = LatticeOf(entry);
-        var unit = lattice?.UnitBytes ?? 1;
+        var unit = lattice?.UnitBytes ?? StrideOf(entry);
         var shape = entry.Shape.ToArray();
         var rowBytes = shape.Length > 0 && shape[0] > 0 && entry.Length % shape[0] == 0 && entry.Length / shape[0] % unit == 0 ? entry.Length / shape[0] : unit;
         var band = Math.Max(rowBytes, Math.Max(1, (lattice?.BytesOf(MostElements) ?? MostElements) / rowBytes) * rowBytes);
@@ -181,9 +194,10 @@ sealed class Alignment
                 shape = [(end - at) / rowBytes, .. shape.AsSpan(1)];
             var here = past is null || at >= oldLength ? null : past with
             {
-                Offset = past.Offset + OldBytes(at), Length = OldBytes(end - at),
+                Offset = past.Offset + OldBytes(at),
+                Length = OldBytes(end - at),
             };
-            parts.Add(new(entry.Name, entry.Offset + at, end - at, lattice, shape, here));
+            parts.Add(new(entry.Name, entry.Offset + at, end - at, lattice, shape, here) { Stride = unit });
             at = end;
         }
 

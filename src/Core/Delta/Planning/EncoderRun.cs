@@ -47,7 +47,7 @@ sealed class EncoderRun(
         return parts.ToImmutable();
     }
 
-    static long Count(AlignedPart part) => part.Length / part.Lattice!.Value.UnitBytes * part.Lattice.Value.UnitElements;
+    static long Count(AlignedPart part) => part.Lattice is { } lattice ? part.Length / lattice.UnitBytes * lattice.UnitElements : part.Length;
 
     void WriteSegment(int start, int end)
     {
@@ -80,7 +80,7 @@ sealed class EncoderRun(
                 StepKind.Pool => WritePool(part),
                 _ => WriteBytes(part),
             };
-            parts.Add(new(part.Name, technique, part.Offset, part.Length, writer.Position - before, plan[i].Kind == StepKind.Tensor ? Count(part) : 0));
+            parts.Add(new(part.Name, technique, part.Offset, part.Length, writer.Position - before, plan[i].Kind == StepKind.Tensor && part.Lattice is not null ? Count(part) : 0));
             options.Progress?.Invoke(part.End);
         }
     }
@@ -89,6 +89,13 @@ sealed class EncoderRun(
     {
         var bytes = new byte[part.Length];
         made.Read(part.Offset, bytes);
+        if (part.Lattice is not { } kind)
+        {
+            var before = new byte[part.Old is { } same && same.Length == part.Length ? part.Length : 0];
+            if (before.Length != 0)
+                old.Read(part.Old!.Offset, before);
+            return StridedWork.Code(bytes, before, part.Old?.Offset ?? 0, part.Stride);
+        }
         Elements? past = null;
         if (part.Old is { } from && from.Lattice is { } lattice)
         {
@@ -99,7 +106,7 @@ sealed class EncoderRun(
                 past = past.Transpose((int)part.Shape[1], (int)part.Shape[0]);
         }
         var planner = new TensorPlanner(Efforts.Of(options.Level), scratch);
-        var (work, _) = planner.Plan(Elements.Unpack(part.Lattice!.Value, bytes), past, part.Old?.Offset ?? 0, part.Shape, part.Old?.Transposed ?? false);
+        var (work, _) = planner.Plan(Elements.Unpack(kind, bytes), past, part.Old?.Offset ?? 0, part.Shape, part.Old?.Transposed ?? false);
         return CodedTensor.Of(work, bytes, scratch);
     }
 
@@ -138,7 +145,7 @@ sealed class EncoderRun(
         record.Clear();
         tensor.Record.WriteTo(record, words, raw);
         var typed = record.Length + frames.Sum(frame => (long)frame.Length);
-        if (typed > part.Length * WorthMatching && (options.Level == PatchLevel.Max || !part.Lattice!.Value.IsFloat) && part.Length <= Math.Min(matchingLeft, PatchLimits.MostBytes))
+        if (typed > part.Length * WorthMatching && (options.Level == PatchLevel.Max || part.Lattice is not { IsFloat: true }) && part.Length <= Math.Min(matchingLeft, PatchLimits.MostBytes))
         {
             matchingLeft -= part.Length;
             var payload = Match(part.Offset, (int)part.Length);

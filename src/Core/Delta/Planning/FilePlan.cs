@@ -40,7 +40,7 @@ static class FilePlan
             if (part.Old is { Transposed: false } past && past.Length == part.Length && Same(old, past.Offset, made.Bytes, part.Offset, part.Length))
                 AddCopy(steps, part, past.Offset);
             else
-                steps.Add(new(part.Lattice is null ? StepKind.Bytes : StepKind.Tensor, part));
+                steps.Add(new(part.Lattice is null && part.Stride == 1 ? StepKind.Bytes : StepKind.Tensor, part));
         }
         Gap(old, made.Bytes, at, made.Bytes.Length, steps);
         return steps;

@@ -18,8 +18,13 @@ static class StridedWork
         }
         var tensor = new TensorRecord
         {
-            Technique = Technique.Strided, Lattice = Lattice.Of(LatticeKind.UInt8), Elements = bytes.Length, Columns = stride,
-            Flags = useOld ? TensorFlags.Old : TensorFlags.None, OldOffset = useOld ? oldOffset : 0, OldLattice = Lattice.Of(LatticeKind.UInt8),
+            Technique = Technique.Strided,
+            Lattice = Lattice.Of(LatticeKind.UInt8),
+            Elements = bytes.Length,
+            Columns = stride,
+            Flags = useOld ? TensorFlags.Old : TensorFlags.None,
+            OldOffset = useOld ? oldOffset : 0,
+            OldLattice = Lattice.Of(LatticeKind.UInt8),
         };
         var frames = new List<CodedFrame>();
         for (var start = 0; start < bytes.Length; start += tensor.ElementsPerFrame)

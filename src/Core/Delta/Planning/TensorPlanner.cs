@@ -95,10 +95,16 @@ sealed class TensorPlanner(PlanEffort effort, FrameScratch scratch)
     {
         Record = new TensorRecord
         {
-            Technique = technique, Lattice = made.Lattice, Elements = made.Words.Length, Columns = columns,
-            Flags = flags | (old is null ? 0 : TensorFlags.Old), OldOffset = oldOffset, OldLattice = old?.Lattice ?? default,
+            Technique = technique,
+            Lattice = made.Lattice,
+            Elements = made.Words.Length,
+            Columns = columns,
+            Flags = flags | (old is null ? 0 : TensorFlags.Old),
+            OldOffset = oldOffset,
+            OldLattice = old?.Lattice ?? default,
         },
-        New = made, Old = old,
+        New = made,
+        Old = old,
     };
 
     static TensorWork Arithmetic(TensorWork work)
@@ -112,8 +118,13 @@ sealed class TensorPlanner(PlanEffort effort, FrameScratch scratch)
         var plain = New(Technique.Integer, made, old, oldOffset, columns, transposed ? TensorFlags.Transposed : TensorFlags.None);
         return new()
         {
-            Record = WithFactors(plain.Record, fit), New = made, Old = old, Ratios = made.Lattice.IsBlock ? [] : IntegerRules.Ratios(made, old, columns),
-            Left = fit?.Left ?? [], LeftScales = fit?.LeftScales ?? [], RightScales = fit?.RightScales ?? [],
+            Record = WithFactors(plain.Record, fit),
+            New = made,
+            Old = old,
+            Ratios = made.Lattice.IsBlock ? [] : IntegerRules.Ratios(made, old, columns),
+            Left = fit?.Left ?? [],
+            LeftScales = fit?.LeftScales ?? [],
+            RightScales = fit?.RightScales ?? [],
         };
     }
 
@@ -172,7 +183,12 @@ sealed class TensorPlanner(PlanEffort effort, FrameScratch scratch)
             var plain = New(Technique.FloatDifference, made, old, oldOffset, columns, transposed ? TensorFlags.Transposed : TensorFlags.None);
             work = new()
             {
-                Record = WithFactors(plain.Record, fit), New = made, Old = old, Left = fit.Left, LeftScales = fit.LeftScales, RightScales = fit.RightScales,
+                Record = WithFactors(plain.Record, fit),
+                New = made,
+                Old = old,
+                Left = fit.Left,
+                LeftScales = fit.LeftScales,
+                RightScales = fit.RightScales,
             };
         }
         else

@@ -44,6 +44,7 @@ static class FloatDifference
 
     /// <summary>Puts new elements together from predictions and symbols; large ones take their raw bits from <paramref name="raw"/>.</summary>
     /// <returns>False when a symbol or the raw bits break the rules.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static bool Rebuild(
         Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ReadOnlySpan<byte> raw,
         Span<uint> bits, bool vectors)
@@ -72,6 +73,7 @@ static class FloatDifference
         return numbers.Ended;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int RebuildVectors(Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, Span<uint> bits)
     {
         var mask = Vector256.Create(lattice.Mask);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Coppice.Delta.Entropy;
 
 namespace Coppice.Delta.Tensors;
@@ -15,6 +16,7 @@ static class FloatFields
     const int EscapeClass = 1;
     const int ClassOfScale = 24;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Contexts(TensorRecord tensor, FrameScratch scratch, int firstColumn, int count)
     {
         var lattice = tensor.Lattice;
@@ -75,6 +77,7 @@ static class FloatFields
             : (byte)(EscapeClass << 3);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static bool Rebuild(TensorRecord tensor, FrameScratch scratch, int count, ReadOnlySpan<byte> raw)
     {
         var lattice = tensor.Lattice;

@@ -101,6 +101,7 @@ static class FloatPrediction
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int PredictVectors(
         TensorRecord tensor, ReadOnlySpan<uint> old, ReadOnlySpan<int> products, int scale, ReadOnlySpan<int> columnScales,
         Span<uint> predicted, Span<byte> contexts)

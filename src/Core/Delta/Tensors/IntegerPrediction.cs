@@ -68,6 +68,7 @@ static class IntegerPrediction
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int SpanVectors(
         Lattice lattice, int ratio, ReadOnlySpan<int> products, float step, int scale, ReadOnlySpan<int> columnScales, int high,
         ReadOnlySpan<uint> old, Span<uint> predicted, Span<byte> contexts)
@@ -140,6 +141,7 @@ static class IntegerPrediction
         return numbers.Ended;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int RebuildVectors(Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, Span<uint> codes)
     {
         var shift = 32 - lattice.Bits;

@@ -14,6 +14,7 @@ static class LowRank
     /// <param name="first">The first column that is wanted.</param>
     /// <param name="products">One sum for each column from <paramref name="first"/> on.</param>
     /// <param name="vectors">Whether vector instructions may be used; the result is the same.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(ReadOnlySpan<short> left, ReadOnlySpan<short> right, int columns, int first, Span<int> products, bool vectors)
     {
         var done = 0;
@@ -32,6 +33,7 @@ static class LowRank
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Multiply16(ReadOnlySpan<short> left, ReadOnlySpan<short> right, int columns, int column, Span<int> products)
     {
         ref var b = ref Unsafe.As<short, int>(ref Unsafe.Add(ref MemoryMarshal.GetReference(right), 2 * column));

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 
@@ -10,6 +11,7 @@ static class Packing
     /// <param name="bytes">Whole units.</param>
     /// <param name="words">Float bits, or codes less their zero; as many as there are elements.</param>
     /// <param name="steps">The blocks' steps, for block kinds.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Unpack(Lattice lattice, ReadOnlySpan<byte> bytes, Span<uint> words, Span<ushort> steps)
     {
         switch (lattice.Kind)
@@ -69,6 +71,7 @@ static class Packing
     }
 
     /// <summary>The other way round; only the lattice's bits of each word count.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Pack(Lattice lattice, ReadOnlySpan<uint> words, ReadOnlySpan<ushort> steps, Span<byte> bytes)
     {
         switch (lattice.Kind)
@@ -120,6 +123,7 @@ static class Packing
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Widen(ReadOnlySpan<byte> bytes, Span<uint> words)
     {
         if (!BitConverter.IsLittleEndian)
@@ -139,6 +143,7 @@ static class Packing
             words[i] = halves[i];
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Narrow(ReadOnlySpan<uint> words, Span<byte> bytes)
     {
         if (!BitConverter.IsLittleEndian)

@@ -194,8 +194,15 @@ sealed class TensorRecord
         var columns = (int)record.Number(FrameElements);
         var tensor = new TensorRecord
         {
-            Name = name, Technique = technique, Lattice = lattice, Flags = flags, Elements = elements, Columns = columns,
-            Slot = slot, PlaceBits = placeBits, ScaleBase = record.Signed(1 << 12),
+            Name = name,
+            Technique = technique,
+            Lattice = lattice,
+            Flags = flags,
+            Elements = elements,
+            Columns = columns,
+            Slot = slot,
+            PlaceBits = placeBits,
+            ScaleBase = record.Signed(1 << 12),
         };
         if (tensor.HasOld)
         {

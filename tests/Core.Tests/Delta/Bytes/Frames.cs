@@ -1,7 +1,7 @@
 using Coppice.Delta.Bytes;
 using Coppice.Formats;
 
-namespace Coppice.Tests.Delta.Bytes;
+namespace Coppice.Core.Tests.Delta.Bytes;
 
 /// <summary>Whole files through the byte codec, frame by frame, as a patch does it.</summary>
 static class Frames

@@ -3,7 +3,7 @@ using Coppice.Delta;
 using Coppice.Delta.Bytes;
 using Coppice.Formats;
 
-namespace Coppice.Tests.Delta.Bytes;
+namespace Coppice.Core.Tests.Delta.Bytes;
 
 public sealed class HostilePayloadTests
 {

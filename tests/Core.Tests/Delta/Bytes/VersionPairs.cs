@@ -1,4 +1,4 @@
-namespace Coppice.Tests.Delta.Bytes;
+namespace Coppice.Core.Tests.Delta.Bytes;
 
 /// <summary>Two public versions of real models each, in <c>shared/models</c> beside the repository.</summary>
 static class VersionPairs
