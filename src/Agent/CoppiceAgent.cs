@@ -75,9 +75,9 @@ public sealed class CoppiceAgent : IAsyncDisposable
         link = server is null ? null : new(http, server, token, disk, reports);
         if (link is not null)
             link.Labelled += labels => facts.Labels = labels;
-        var (metadata, blobs) = Sources(options, server);
+        var (metadata, blobs, patches) = Sources(options, server);
         repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time);
-        models = Models(runtimes, blobs).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
+        models = Models(runtimes, blobs, patches).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
     }
 
     /// <summary>The device's id.</summary>
@@ -255,12 +255,12 @@ public sealed class CoppiceAgent : IAsyncDisposable
         }
     }
 
-    IEnumerable<AgentModel> Models(IReadOnlyList<IModelRuntime> runtimes, IBlobSource source)
+    IEnumerable<AgentModel> Models(IReadOnlyList<IModelRuntime> runtimes, IBlobSource source, IPatchSource patches)
     {
         var names = options.Models.Select(Name).Distinct().ToList();
         var blobs = new BlobStore(disk, options.Quota);
         var rate = new RateLimit(options.RatePerSecond, options.Time);
-        var puller = new FilePuller(disk, blobs, [new WholeBlob(disk, source, rate, options.Stall, options.Time)]);
+        var whole = new WholeBlob(disk, source, rate, options.Stall, options.Time);
         var needs = new BlobNeeds(names);
         var boot = MachineBoot.Current();
         foreach (var name in names)
@@ -268,6 +268,8 @@ public sealed class CoppiceAgent : IAsyncDisposable
             var slots = new SlotStore(disk, blobs, name);
             var host = new ModelHost(name);
             UpdateContext context = null!;
+            UpdateRunner runner = null!;
+            var patched = new PatchedBlob(disk, blobs, patches, () => slots.Files(((Slot?[])[runner.State.Serving, runner.State.Previous]).OfType<Slot>()), rate, options.Stall, options.Time);
             context = new()
             {
                 Model = name,
@@ -279,7 +281,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 Loader = new(disk, slots, runtimes, options.Limits, options.Time),
                 Host = host,
                 Repository = repository,
-                Puller = puller,
+                Puller = new(disk, blobs, [patched, whole], why => context.Happened(AgentEventKind.Trouble, why)),
                 Reports = reports,
                 Trial = new TrialRunner(options.Time).Run,
                 Facts = facts.Now,
@@ -292,7 +294,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 DeviceData = () => options.TrialData.TryGetValue(name.ToString(), out var path) && File.Exists(path) ? File.ReadAllBytes(path) : null,
                 Shown = () => live.Show(name, context.Live),
             };
-            yield return new(host, new(context));
+            yield return new(host, runner = new(context));
         }
     }
 
@@ -300,14 +302,19 @@ public sealed class CoppiceAgent : IAsyncDisposable
         ? name
         : throw new ArgumentException($"models: '{text}' is not a model name; write owner/name in lower case, as plant/bearing.");
 
-    (IMetadataSource Metadata, IBlobSource Blobs) Sources(AgentOptions given, Uri? server)
+    (IMetadataSource Metadata, IBlobSource Blobs, IPatchSource Patches) Sources(AgentOptions given, Uri? server)
     {
         var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString())
             ?? throw new ArgumentException("repository: give a server, or the folder or address of a repository.");
         if (!place.Contains("://", StringComparison.Ordinal))
-            return (new FolderSource(place), new FolderBlobs(place));
+        {
+            var folder = new FolderBlobs(place);
+            return (new FolderSource(place), folder, folder);
+        }
+
         var address = AsFolder(place, "repository");
-        return (new HttpSource(http, address), new HttpBlobs(http, address));
+        var files = new HttpBlobs(http, address);
+        return (new HttpSource(http, address), files, files);
     }
 
     static Uri AsFolder(string text, string option) =>

@@ -16,9 +16,10 @@ public static class ServeCommand
         var listen = new Option<string>("--listen") { Description = "Address to listen on; port 0 takes a free one.", DefaultValueFactory = _ => "http://127.0.0.1:8420" };
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
         var maxBlob = new Option<string>("--max-blob") { Description = "Largest file taken.", DefaultValueFactory = _ => "64GiB" };
+        var noPatches = new Option<bool>("--no-patches") { Description = "Make no patches; devices then fetch whole files." };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, log, json };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             var address = parsed.GetRequiredValue(listen);
@@ -35,6 +36,7 @@ public static class ServeCommand
                 Listen = address,
                 EnrolmentsPerMinute = parsed.GetValue(enrolments),
                 MaxBlobBytes = (long)most,
+                Patches = !parsed.GetValue(noPatches),
                 LogLevel = parsed.GetValue(log),
             }, cancel);
             if (parsed.GetValue(json))

@@ -8,6 +8,7 @@ using Coppice.Server.Access;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Health;
+using Coppice.Server.Patches;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
@@ -127,6 +128,8 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
+        services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>();
+        services.AddSingleton<PatchWorker>().AddHostedService(all => all.GetRequiredService<PatchWorker>());
         services.AddBearerTokens();
         services.AddProblems();
         services.AddApiDescription();

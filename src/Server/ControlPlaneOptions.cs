@@ -1,3 +1,4 @@
+using Coppice.Server.Patches;
 using Coppice.Server.Trust;
 
 namespace Coppice.Server;
@@ -16,6 +17,12 @@ public sealed record ControlPlaneOptions
 
     /// <summary>Largest blob taken, in bytes.</summary>
     public long MaxBlobBytes { get; init; } = 64L << 30;
+
+    /// <summary>Whether patches are made, so that devices fetch less.</summary>
+    public bool Patches { get; init; } = true;
+
+    /// <summary>Bytes of the largest file that a patch is made from or makes.</summary>
+    public long LargestPatched { get; init; } = PatchMaker.DefaultLargest;
 
     /// <summary>How long a stop waits for requests under way.</summary>
     public TimeSpan StopPatience { get; init; } = TimeSpan.FromSeconds(30);

@@ -1,4 +1,7 @@
+using Coppice.Delta;
+using Coppice.Formats;
 using Coppice.Inference;
+using Coppice.Trust;
 
 namespace Coppice.Agent.Tests;
 
@@ -88,6 +91,32 @@ public sealed class CoppiceAgentTests : IDisposable
         var (again, _) = await OpenAsync(Options with { Repository = Path.Combine(data, "no-stick"), Root = null });
         Assert.Equal(2, Ask(again)); // before any poll
         await again.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_patch_on_the_stick_is_used_unless_it_is_damaged(bool damaged)
+    {
+        var (first, second) = (TextRuntime.Model("1.0.0", "answer 1", 50_000), TextRuntime.Model("2.0.0", "answer 2", 50_000));
+        var from = shop.Roll("1.0.0", first);
+        var (agent, until) = await OpenAsync(Options);
+        await until(AgentEventKind.Settled, "1.0.0");
+        using var made = new MemoryStream();
+        PatchEncoder.Create(new MemorySource(first), new MemorySource(second), made);
+        var patch = made.ToArray();
+        if (damaged)
+            patch[^8] ^= 1;
+        shop.PutPatch(from, Sha256Digest.Of(second), patch);
+
+        shop.Roll("2.0.0", second);
+
+        if (damaged)
+            await until(AgentEventKind.Trouble, "of no use for model.bin");
+        await until(AgentEventKind.Fetched, $"{ByteSize.Format(damaged ? patch.Length + second.Length : patch.Length)} of {ByteSize.Format(second.Length)} came over the network");
+        await until(AgentEventKind.Settled, "2.0.0");
+        Assert.Equal(2, Ask(agent));
+        await agent.DisposeAsync();
     }
 
     [Fact]

@@ -34,7 +34,11 @@ public sealed class Device
             Loader = new(disk, slots, [Runtime], SessionLimits.None, time),
             Host = Host,
             Repository = shop,
-            Puller = new(disk, blobs, [new WholeBlob(disk, shop, new(0, time), TimeSpan.FromSeconds(30), time)]),
+            Puller = new(disk, blobs,
+            [
+                new PatchedBlob(disk, blobs, shop, () => slots.Files(((Slot?[])[Runner!.State.Serving, Runner.State.Previous]).OfType<Slot>()), new(0, time), TimeSpan.FromSeconds(30), time),
+                new WholeBlob(disk, shop, new(0, time), TimeSpan.FromSeconds(30), time),
+            ]),
             Reports = Queue,
             Trial = new TrialRunner(time).Run,
             Facts = () => Facts,

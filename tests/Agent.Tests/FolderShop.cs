@@ -59,6 +59,9 @@ public sealed class FolderShop : IDisposable
         return digest;
     }
 
+    /// <summary>Puts a patch between two blobs beside them.</summary>
+    public void PutPatch(Sha256Digest from, Sha256Digest to, byte[] patch) => Write(RepositoryLayout.PatchFile(from, to), patch);
+
     MetadataFile<Targets> Put(MetadataFile<Targets>? before, string role, string path, byte[] content)
     {
         var target = new TargetInfo(path, content);

@@ -1,4 +1,5 @@
 using Coppice.Agent.Link;
+using Coppice.Delta;
 using Coppice.Formats;
 using Coppice.Protocol;
 using Coppice.Registry;
@@ -8,7 +9,7 @@ using Coppice.Trust;
 namespace Coppice.Agent.Tests;
 
 /// <summary>A repository in memory: what is trusted, and blobs that may be had, late, torn or wrong.</summary>
-public sealed class Shop : ITrustedRepository, IBlobSource
+public sealed class Shop : ITrustedRepository, IBlobSource, IPatchSource
 {
     public static readonly ModelName Model = ModelName.Parse("plant/bearing");
 
@@ -23,6 +24,12 @@ public sealed class Shop : ITrustedRepository, IBlobSource
     public Func<byte[], byte[]> Spoil { get; set; } = bytes => bytes;
 
     public int Requests { get; private set; }
+
+    /// <summary>Whether it has a patch between any two of its blobs.</summary>
+    public bool HasPatches { get; set; }
+
+    /// <summary>Patches that were opened.</summary>
+    public int PatchesOpened { get; private set; }
 
     public RolloutPlan Plan
     {
@@ -80,6 +87,22 @@ public sealed class Shop : ITrustedRepository, IBlobSource
         Requests++;
         Trouble();
         return Task.FromResult(new BlobBody(new MemoryStream(Spoil(blobs[digest][(int)offset..])), offset, null));
+    }
+
+    public Task<long?> PatchLengthAsync(Sha256Digest from, Sha256Digest to, CancellationToken cancel) => Task.FromResult(HasPatches ? PatchOf(from, to).Length : (long?)null);
+
+    public Task<BlobBody> OpenPatchAsync(Sha256Digest from, Sha256Digest to, long length, long offset, CancellationToken cancel)
+    {
+        PatchesOpened++;
+        Trouble();
+        return Task.FromResult(new BlobBody(new MemoryStream(PatchOf(from, to)[(int)offset..]), offset, null));
+    }
+
+    byte[] PatchOf(Sha256Digest from, Sha256Digest to)
+    {
+        using var patch = new MemoryStream();
+        PatchEncoder.Create(new MemorySource(blobs[from]), new MemorySource(blobs[to]), patch);
+        return patch.ToArray();
     }
 
     /// <summary>Whether these bytes belong to a release that was published.</summary>

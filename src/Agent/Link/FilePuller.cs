@@ -8,7 +8,8 @@ namespace Coppice.Agent.Link;
 /// <param name="disk">The data folder.</param>
 /// <param name="blobs">Takes the files in.</param>
 /// <param name="ways">In no order; equal costs keep this one.</param>
-public sealed class FilePuller(IDisk disk, BlobStore blobs, IReadOnlyList<IFileWay> ways)
+/// <param name="tell">Told why a way did not work when there is another to try; null for nobody.</param>
+public sealed class FilePuller(IDisk disk, BlobStore blobs, IReadOnlyList<IFileWay> ways, Action<string>? tell = null)
 {
     /// <summary>Gets a file, unless it is here.</summary>
     /// <param name="file">What is wanted.</param>
@@ -19,6 +20,7 @@ public sealed class FilePuller(IDisk disk, BlobStore blobs, IReadOnlyList<IFileW
     {
         if (blobs.Has(file))
             return;
+        blobs.Drop(file.Digest); // under its name, but of another length: the disk is damaged
         var priced = new List<(IFileWay Way, long Cost)>();
         foreach (var way in ways)
         {
@@ -30,6 +32,8 @@ public sealed class FilePuller(IDisk disk, BlobStore blobs, IReadOnlyList<IFileW
         TimeSpan? after = null;
         foreach (var (way, _) in priced.OrderBy(option => option.Cost))
         {
+            if (reasons.Count > 0)
+                tell?.Invoke($"{reasons[^1]}; {file.Name} is fetched as {way.Name} instead");
             try
             {
                 var digest = await way.FetchAsync(file, arrived, cancel);

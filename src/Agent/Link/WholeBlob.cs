@@ -16,10 +16,9 @@ public sealed class WholeBlob(IDisk disk, IBlobSource source, RateLimit rate, Ti
 {
     const int BufferBytes = 1 << 16;
 
-    /// <summary>A power cut costs at most these bytes.</summary>
-    const long SyncEvery = 8L << 20;
-
     const int MaxTagBytes = 1024;
+
+    readonly Download download = new(disk, rate, stall, time);
 
     /// <inheritdoc/>
     public string Name => "whole blob";
@@ -58,62 +57,17 @@ public sealed class WholeBlob(IDisk disk, IBlobSource source, RateLimit rate, Ti
         return new(hash.GetHashAndReset());
     }
 
-    async Task DownloadAsync(ReleaseFile file, long here, IncrementalHash hash, byte[] buffer, Action<int> arrived, CancellationToken cancel)
-    {
-        var part = DataFolder.Part(file.Digest);
-        using var patience = new CancellationTokenSource(stall, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancel);
-        try
+    Task DownloadAsync(ReleaseFile file, long here, IncrementalHash hash, byte[] buffer, Action<int> arrived, CancellationToken cancel) => download.TakeAsync(
+        file.Name, DataFolder.Part(file.Digest), here, file.Length,
+        patient => source.OpenAsync(file.Digest, file.Length, here, ReadTag(file.Digest), patient),
+        (body, anew) =>
         {
-            await using var blob = await source.OpenAsync(file.Digest, file.Length, here, ReadTag(file.Digest), either.Token);
-            if (blob.Offset != here) // the blob changed, or the server gives no ranges: from the beginning
-            {
+            if (anew)
                 _ = hash.GetHashAndReset();
-                here = 0;
-                disk.Delete(part);
-            }
-
-            KeepTag(file.Digest, blob.Tag);
-            using var written = disk.Append(part);
-            for (var unsynced = 0L; ;)
-            {
-                patience.CancelAfter(stall);
-                // One byte more than is wanted tells a body that does not end from one that does.
-                var most = (int)Math.Min(rate.Chunk(buffer.Length), file.Length - here + 1);
-                var read = await blob.Body.ReadAsync(buffer.AsMemory(0, most), either.Token);
-                if (read == 0)
-                    break;
-                arrived(read);
-                if (here + read > file.Length)
-                    throw new LinkException($"the answer for {file.Name} goes on after {file.Length} bytes, which is all that the manifest signs.");
-                hash.AppendData(buffer, 0, read);
-                written.Write(buffer.AsSpan(0, read));
-                here += read;
-                unsynced += read;
-                if (unsynced >= SyncEvery)
-                {
-                    written.Sync();
-                    unsynced = 0;
-                }
-
-                patience.CancelAfter(Timeout.InfiniteTimeSpan); // waiting for the rate limit is not the server's stall
-                await rate.TakeAsync(read, cancel);
-            }
-
-            written.Sync();
-        }
-        catch (OperationCanceledException e) when (patience.IsCancellationRequested && !cancel.IsCancellationRequested)
-        {
-            throw new LinkException($"the answer for {file.Name} stood still for {stall.TotalSeconds:0.#} s after {here} of {file.Length} bytes; it goes on from there.", e);
-        }
-        catch (Exception e) when (e is HttpRequestException or HttpIOException)
-        {
-            throw new LinkException($"the answer for {file.Name} broke off after {here} of {file.Length} bytes: {e.Message}; it goes on from there.", e);
-        }
-
-        if (here < file.Length)
-            throw new LinkException($"the answer for {file.Name} ended after {here} of {file.Length} bytes; it goes on from there.");
-    }
+            KeepTag(file.Digest, body.Tag);
+        },
+        bytes => hash.AppendData(bytes.Span),
+        buffer, arrived, cancel);
 
     long Rehash(string part, IncrementalHash hash, byte[] buffer, CancellationToken cancel)
     {

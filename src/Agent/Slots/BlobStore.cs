@@ -44,7 +44,8 @@ public sealed class BlobStore(IDisk disk, long quota)
         disk.Rename(DataFolder.Part(digest), path);
         disk.SyncFolder(DiskExtensions.FolderOf(path));
         disk.SyncFolder(DataFolder.Fetching);
-        disk.Delete(DataFolder.Tag(digest));
+        foreach (var left in disk.Files(DataFolder.Fetching).Where(name => name.StartsWith($"{digest}.", StringComparison.Ordinal)))
+            disk.Delete($"{DataFolder.Fetching}/{left}"); // of whichever way did not come to its end
     }
 
     /// <summary>Drops a blob that is not what its name says.</summary>
@@ -59,13 +60,13 @@ public sealed class BlobStore(IDisk disk, long quota)
         return used;
     }
 
-    /// <summary>Deletes every blob and part that is not wanted.</summary>
+    /// <summary>Deletes every blob and part that is not wanted, and what a power cut left of fetching a blob that is here.</summary>
     /// <param name="wanted">Digests that stay.</param>
     public void Collect(IReadOnlySet<Sha256Digest> wanted)
     {
         foreach (var (path, digest) in All())
         {
-            if (!Sha256Digest.TryParse(digest, out var known) || !wanted.Contains(known))
+            if (!Sha256Digest.TryParse(digest, out var known) || !wanted.Contains(known) || (path != DataFolder.Blob(known) && disk.LengthOf(DataFolder.Blob(known)) is not null))
                 disk.Delete(path);
         }
     }

@@ -97,6 +97,24 @@ public sealed class SlotStore(IDisk disk, BlobStore blobs, ModelName model)
         return needed.ToImmutable();
     }
 
+    /// <summary>The files of slots, without those that cannot be read.</summary>
+    public ImmutableArray<ReleaseFile> Files(IEnumerable<Slot> kept)
+    {
+        var files = ImmutableArray.CreateBuilder<ReleaseFile>();
+        foreach (var slot in kept)
+        {
+            try
+            {
+                files.AddRange(Read(slot).Variant.Files);
+            }
+            catch (DamagedSlotException) // told when it is loaded
+            {
+            }
+        }
+
+        return files.ToImmutable();
+    }
+
     /// <summary>Deletes the slots and manifests that are not kept, and says which digests the kept ones need.</summary>
     public ImmutableHashSet<Sha256Digest> Collect(IReadOnlyCollection<Slot> kept)
     {

@@ -66,4 +66,13 @@ public static class DataFolder
 
     /// <summary>The tag under which a server gave the beginning of a blob.</summary>
     public static string Tag(Sha256Digest digest) => $"{Fetching}/{digest}.tag";
+
+    /// <summary>A patch that makes a blob, or its beginning.</summary>
+    public static string Patch(Sha256Digest from, Sha256Digest to) => $"{Fetching}/{to}.{from}.patch";
+
+    /// <summary>What a patch has made of a blob so far.</summary>
+    public static string Patched(Sha256Digest to) => $"{Fetching}/{to}.made";
+
+    /// <summary>How far a patch had come when the agent ended in order.</summary>
+    public static string PatchProgress(Sha256Digest to) => $"{Fetching}/{to}.at";
 }

@@ -27,6 +27,7 @@ sealed class VerifyStep(UpdateContext context) : IUpdateStep
             }
         }
 
-        return new(Outcome.Done, state, $"every file of {slot} has its digest") { Event = (AgentEventKind.Fetched, $"{slot}, every file has its digest") };
+        var fetched = $"{ByteSize.Format(state.Target?.BytesFetched ?? 0)} of {ByteSize.Format(state.Target?.BytesTotal ?? 0)} came over the network";
+        return new(Outcome.Done, state, $"every file of {slot} has its digest") { Event = (AgentEventKind.Fetched, $"{slot}, every file has its digest; {fetched}") };
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Coppice.Protocol;
 using Coppice.Registry;
+using Coppice.Server.Patches;
 using Coppice.Server.Trust;
 using Coppice.Trust;
 
@@ -55,6 +56,7 @@ sealed class FolderRepository : IReleaseRepository
             progress.Report(sent + there);
         }
 
+        var last = await LatestAsync(manifest.Model, cancel);
         try
         {
             var now = time.GetUtcNow();
@@ -66,7 +68,24 @@ sealed class FolderRepository : IReleaseRepository
             throw new PublicationException(e.Message, e);
         }
 
+        MakePatches(manifest, last, cancel);
         return new(sent, there);
+    }
+
+    void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, CancellationToken cancel)
+    {
+        if (last is null)
+            return;
+        try
+        {
+            var maker = new PatchMaker(tree);
+            foreach (var pair in PatchPairs.Of(manifest, last))
+                maker.Make(pair, cancel);
+        }
+        catch (IOException e)
+        {
+            throw new PublicationException($"{manifest.Model} {manifest.Version} is published, but a patch from {last.Version} could not be stored: {e.Message} Devices fetch whole files.", e);
+        }
     }
 
     public void Dispose()

@@ -111,8 +111,7 @@ sealed class QuickstartStory(string folder, Narrator narrator) : IAsyncDisposabl
             return view.Rows.All(row => row.Serves == release.Version);
         }, "1.1.0 serving everywhere", cancel);
         var detail = await Control.GetRolloutAsync(rollout!, cancel: cancel);
-        var saved = detail.Rollout.BytesTotal - detail.Rollout.BytesFetched;
-        Saw($"{release.Version} went to a canary phase and then to all {DeviceCount}; {ByteSize.Format(detail.Rollout.BytesFetched)} crossed the network, {ByteSize.Format(saved)} were there already.");
+        Saw($"{release.Version} went to a canary phase and then to all {DeviceCount}; {ByteSize.Format(detail.Rollout.BytesFetched)} crossed the network for {ByteSize.Format(detail.Rollout.BytesTotal)} of files, because patches brought the changes.");
     }
 
     async Task BadReleaseAsync(BearingRelease release, CancellationToken cancel)

@@ -37,6 +37,9 @@ public static class RepositoryLayout
         return $"blobs/sha256/{hex[..2]}/{hex}";
     }
 
+    /// <summary>The file of a patch from one blob to another: <c>patches/FROM/TO.cpp</c>. Not signed: what it makes has a digest that is.</summary>
+    public static string PatchFile(Sha256Digest from, Sha256Digest to) => $"patches/{from}/{to}.cpp";
+
     /// <summary>The file of a role's version below the repository; null for the timestamp, which has none in its name.</summary>
     public static string MetadataFileName(string role, long? version) =>
         version is { } number ? $"metadata/{number}.{role}.json" : $"metadata/{role}.json";

@@ -6,6 +6,8 @@ sealed partial class ExpiryWorker(Repository repository, TimeProvider time, ILog
     static readonly TimeSpan Pause = TimeSpan.FromHours(1);
     static readonly TimeSpan PauseAfterFailure = TimeSpan.FromMinutes(1);
 
+    TimeSpan firstPause;
+
     /// <summary>Signs what has less than half of its life left.</summary>
     public void Refresh()
     {
@@ -16,22 +18,31 @@ sealed partial class ExpiryWorker(Repository repository, TimeProvider time, ILog
             LogWarning(warning);
     }
 
+    /// <summary>Signs before the first device asks.</summary>
+    public override Task StartAsync(CancellationToken cancellationToken)
+    {
+        firstPause = Try(cancellationToken);
+        return base.StartAsync(cancellationToken);
+    }
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        while (true)
-        {
-            var pause = Pause;
-            try
-            {
-                Refresh();
-            }
-            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
-            {
-                LogFailed(e); // a full disk or the like; half a lifetime is left to mend it
-                pause = PauseAfterFailure;
-            }
-
+        for (var pause = firstPause; ; pause = Try(stoppingToken))
             await Task.Delay(pause, time, stoppingToken);
+    }
+
+    /// <returns>How long to wait for the next time.</returns>
+    TimeSpan Try(CancellationToken stopping)
+    {
+        try
+        {
+            Refresh();
+            return Pause;
+        }
+        catch (Exception e) when (!stopping.IsCancellationRequested)
+        {
+            LogFailed(e); // a full disk or the like; half a lifetime is left to mend it
+            return PauseAfterFailure;
         }
     }
 

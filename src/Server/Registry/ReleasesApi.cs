@@ -2,6 +2,7 @@ using System.Security.Claims;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
+using Coppice.Server.Patches;
 using Coppice.Trust;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -21,7 +22,7 @@ static class ReleasesApi
 
     /// <summary>Publishes a release whose blobs are here already. The same bytes again change nothing.</summary>
     internal static async Task<Results<Created<ReleaseView>, Ok<ReleaseView>, ProblemHttpResult>> Publish(
-        string owner, string name, PublishRelease request, ReleaseStore releases, Repository repository, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        string owner, string name, PublishRelease request, ReleaseStore releases, Repository repository, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         if (!DocumentJson.TryRead(request.Manifest, out ReleaseManifest? manifest, out var problems))
             return Problems.Validation(problems.Select(problem => problem with { Where = Within("manifest", problem.Where) }));
@@ -50,6 +51,7 @@ static class ReleasesApi
             if (Misnamed(request.ReleasesMetadata, manifest, digest) is { } problem)
                 return Problems.Validation([problem]);
             var release = await releases.PublishAsync(manifest, request.Manifest, request.ReleasesMetadata, caller.Name(), time.GetUtcNow(), cancel);
+            patches.Raise(); // so that they are there before a rollout is
             return TypedResults.Created($"/v1/models/{release.Model}/releases/{release.Version}", release);
         }
         catch (RepositoryConflictException stale)

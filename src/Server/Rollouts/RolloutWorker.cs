@@ -1,9 +1,10 @@
 using Coppice.Protocol;
+using Coppice.Server.Patches;
 
 namespace Coppice.Server.Rollouts;
 
 /// <summary>Judges running rollouts: at once after a report that may decide one, and every few seconds, because soaking ends by itself.</summary>
-sealed partial class RolloutWorker(RolloutStore rollouts, PlanPublisher plans, RolloutSignal signal, TimeProvider time, ILogger<RolloutWorker> log) : BackgroundService
+sealed partial class RolloutWorker(RolloutStore rollouts, PlanPublisher plans, RolloutSignal signal, PatchSignal patches, TimeProvider time, ILogger<RolloutWorker> log) : BackgroundService
 {
     static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
 
@@ -14,8 +15,10 @@ sealed partial class RolloutWorker(RolloutStore rollouts, PlanPublisher plans, R
             await plans.ReconcileAsync(cancel);
         foreach (var number in await rollouts.RunningAsync(cancel))
         {
-            if (await rollouts.JudgeAsync(number, time.GetUtcNow(), cancel) is { } happened)
-                LogMoved(number, happened);
+            if (await rollouts.JudgeAsync(number, time.GetUtcNow(), cancel) is not { } happened)
+                continue;
+            LogMoved(number, happened);
+            patches.Raise(); // devices may serve something new
         }
     }
 

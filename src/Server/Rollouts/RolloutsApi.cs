@@ -4,6 +4,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Access;
+using Coppice.Server.Patches;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace Coppice.Server.Rollouts;
@@ -28,13 +29,16 @@ static class RolloutsApi
 
     /// <summary>Starts a rollout. A model has one running rollout; an older one that is held, complete or reverted stays below it.</summary>
     internal static async Task<Results<Created<RolloutView>, ProblemHttpResult>> Start(
-        StartRollout request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        StartRollout request, RolloutStore rollouts, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         var problems = Check(request).ToList();
         if (problems.Count > 0)
             return Problems.Validation(problems);
         var (started, refused) = await rollouts.StartAsync(request, caller.Name(), time.GetUtcNow(), cancel);
-        return refused is not null ? Conflict(refused) : TypedResults.Created($"/v1/rollouts/{started!.Id}", started);
+        if (refused is not null)
+            return Conflict(refused);
+        patches.Raise();
+        return TypedResults.Created($"/v1/rollouts/{started!.Id}", started);
     }
 
     /// <summary>Rollouts, newest first.</summary>

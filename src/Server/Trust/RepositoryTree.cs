@@ -263,6 +263,25 @@ public sealed class RepositoryTree(ITreeFiles files, SigningKey online, Reposito
     /// <summary>Bytes in a blob; null when it is not here.</summary>
     public long? BlobLength(Sha256Digest digest) => files.Length(RepositoryLayout.BlobFile(digest));
 
+    /// <summary>Bytes in the patch from one blob to another; null when there is none.</summary>
+    public long? PatchLength(Sha256Digest from, Sha256Digest to) => files.Length(RepositoryLayout.PatchFile(from, to));
+
+    /// <summary>Stores a patch, if it turns out small enough. It is not signed: devices compare what it makes with the signed digest.</summary>
+    /// <param name="from">The blob it is applied to.</param>
+    /// <param name="to">The blob it makes.</param>
+    /// <param name="below">Nothing is stored when it has this many bytes or more.</param>
+    /// <param name="make">Writes it.</param>
+    /// <returns>Whether it was stored.</returns>
+    public bool PutPatch(Sha256Digest from, Sha256Digest to, long below, Action<Stream> make)
+    {
+        using var file = files.Create(RepositoryLayout.PatchFile(from, to));
+        make(file.Content);
+        if (file.Content.Length >= below)
+            return false;
+        file.Commit();
+        return true;
+    }
+
     /// <summary>A published target: a manifest or a plan, as <see cref="AddReleases"/> or <see cref="SetPlans"/> put it; null when there is none.</summary>
     public ReadOnlyMemory<byte>? ReadTarget(string targetPath)
     {

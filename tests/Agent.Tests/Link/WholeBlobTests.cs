@@ -40,7 +40,7 @@ public sealed class WholeBlobTests : IDisposable
     [InlineData("500 Oops", "text", "the server has trouble of its own")]
     [InlineData("404 Not Found", "", "there is no such file")]
     [InlineData("302 Found\r\nLocation: http://elsewhere.example/x", "", "elsewhere.example")]
-    [InlineData("200 OK\r\nContent-Type: text/html\r\nContent-Length: 20", "<html>Log in</html> ", "text/html; the manifest says 100000")]
+    [InlineData("200 OK\r\nContent-Type: text/html\r\nContent-Length: 20", "<html>Log in</html> ", "text/html; 100000 are wanted")]
     [InlineData("200 OK\r\nContent-Encoding: gzip", "x", "gzip-encoded")]
     [InlineData("206 Partial Content\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5", "12345", "bytes from 0 of 100000 were asked for")]
     [InlineData("416 Range Not Satisfiable", "", "has no bytes from 0 on")]

@@ -9,15 +9,16 @@ namespace Coppice.Agent.Tests.Updates;
 public sealed class PowerLossTests
 {
     /// <summary>Serves 1.0.0, and 2.0.0 is rolled out. Returns the disk's changes so far.</summary>
-    static async Task<(LossyDisk Disk, Shop Shop, int Changes)> ServingAsync(int seed, string behaviour)
+    static async Task<(LossyDisk Disk, Shop Shop, int Changes)> ServingAsync(int seed, string behaviour, bool patches = false)
     {
-        var (disk, shop) = (new LossyDisk(seed), new Shop());
-        shop.Roll("1.0.0");
+        var (disk, shop) = (new LossyDisk(seed), new Shop { HasPatches = patches });
+        var padding = patches ? 6_000 : 200;
+        shop.Roll("1.0.0", padding: padding);
         var device = new Device(disk, shop, new());
         await device.StartAsync();
         await device.PollAsync();
         device.Runner.Stop();
-        shop.Roll("2.0.0", behaviour);
+        shop.Roll("2.0.0", behaviour, padding);
         return (disk, shop, disk.Changes);
     }
 
@@ -70,18 +71,21 @@ public sealed class PowerLossTests
     }
 
     [Theory]
-    [InlineData("answer 2", "2.0.0", ReportKind.Settled)]
-    [InlineData("refuse", "1.0.0", ReportKind.Refused)]
-    [InlineData("fail 2", "1.0.0", ReportKind.TakenBack)]
-    public async Task At_every_change_of_an_update(string behaviour, string serving, ReportKind end)
+    [InlineData("answer 2", "2.0.0", ReportKind.Settled, false)]
+    [InlineData("refuse", "1.0.0", ReportKind.Refused, false)]
+    [InlineData("fail 2", "1.0.0", ReportKind.TakenBack, false)]
+    [InlineData("answer 2", "2.0.0", ReportKind.Settled, true)]
+    [InlineData("refuse", "1.0.0", ReportKind.Refused, true)]
+    public async Task At_every_change_of_an_update(string behaviour, string serving, ReportKind end, bool patches)
     {
-        var (whole, shopOnce, before) = await ServingAsync(0, behaviour);
+        var (whole, shopOnce, before) = await ServingAsync(0, behaviour, patches);
         await LiveAsync(whole, shopOnce, 0, true);
+        Assert.Equal(patches ? 1 : 0, shopOnce.PatchesOpened);
         Assert.True(whole.Changes - before > 40, "an update with so few changes is not one");
 
         for (var cut = before + 1; cut <= whole.Changes; cut++)
         {
-            var (disk, shop, _) = await ServingAsync(cut, behaviour);
+            var (disk, shop, _) = await ServingAsync(cut, behaviour, patches);
             disk.CutAt = cut;
             await Assert.ThrowsAsync<PowerCutException>(() => LiveAsync(disk, shop, 1, true));
             disk.PowerOn();

@@ -123,6 +123,7 @@ public sealed class RolloutWorkerTests : IAsyncLifetime
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         while ((await server.Client.GetRolloutAsync("r-1", cancel: patience.Token)).Rollout.State != RolloutState.Held)
             await Task.Yield();
+        await server.Get<Coppice.Server.Rollouts.PlanPublisher>().ReconcileAsync(patience.Token); // the worker may still be publishing
         Assert.Equal(RolloutState.Held, (await server.PlanAsDeviceAsync())!.Rollouts[0].State);
     }
 
