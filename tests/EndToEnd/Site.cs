@@ -100,6 +100,11 @@ sealed class Site : IAsyncDisposable
         }, $"{rollout} complete");
     }
 
+    /// <summary>Waits until every device serves a version of its only model, past probation. A rollout may be complete before: late devices still take it.</summary>
+    public Task EverywhereAsync(string version) => UntilAsync(
+        async () => (await Control.ListDevicesAsync()).Devices.All(device => device.Models.Single() is { Settled: true } model && model.Serving?.ToString() == version),
+        $"{version} settled everywhere");
+
     /// <summary>Waits, looking again and again.</summary>
     public static async Task UntilAsync(Func<Task<bool>> holds, string what)
     {
