@@ -35,6 +35,7 @@ public sealed class SmallDeviceTests
         }, "a gigabyte fetched, verified and settled");
         peak = Math.Max(peak, Peak(agent.Id));
 
+        Console.WriteLine($"{idle / Mega} MB idle, {(peak - idle) / Mega} MB more at the peak");
         Assert.True(peak - idle <= 32 * Mega, $"fetching and verifying took {(peak - idle) / Mega} MB above idle; 32 are allowed");
     }
 

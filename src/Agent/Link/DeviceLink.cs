@@ -50,6 +50,8 @@ public sealed class DeviceLink(HttpClient http, Uri server, JoinToken? token, ID
             var reports = queue.Next();
             var changed = sentFacts is null || !SameFacts(sentFacts, facts);
             var batch = new ReportBatch(reports, changed ? facts : null);
+            while (reports.Length > 1 && JsonSerializer.SerializeToUtf8Bytes(batch, DeviceMessagesContext.Default.ReportBatch).Length > ReportBatch.MaxBytes)
+                batch = batch with { Reports = reports = reports[..(reports.Length / 2)] }; // many long reasons: in several batches
             var bearer = new AuthenticationHeaderValue("Bearer", $"{identity.Device}:{identity.Key}");
             var answer = await PostAsync("v1/reports", batch, DeviceMessagesContext.Default.ReportBatch, DeviceMessagesContext.Default.ReportAnswer, bearer, cancel);
             sentFacts = facts;
@@ -81,6 +83,22 @@ public sealed class DeviceLink(HttpClient http, Uri server, JoinToken? token, ID
         content.Headers.ContentType = new("application/json");
         using var request = new HttpRequestMessage(HttpMethod.Post, address) { Content = content };
         request.Headers.Authorization = bearer;
+
+        // The client's own time-out ends with the headers; a server may stop after them.
+        using var late = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        late.CancelAfter(http.Timeout);
+        try
+        {
+            return await AnswerAsync(request, address, answerType, late.Token);
+        }
+        catch (OperationCanceledException e) when (!cancel.IsCancellationRequested)
+        {
+            throw new LinkException($"{address} did not answer within {http.Timeout.TotalSeconds:0} s.", e);
+        }
+    }
+
+    async Task<TAnswer> AnswerAsync<TAnswer>(HttpRequestMessage request, Uri address, JsonTypeInfo<TAnswer> answerType, CancellationToken cancel)
+    {
         using var response = await HttpTrouble.SendAsync(http, request, cancel);
         if (!response.IsSuccessStatusCode)
         {

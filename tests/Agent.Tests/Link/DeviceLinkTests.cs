@@ -69,4 +69,40 @@ public sealed class DeviceLinkTests : IDisposable
         Assert.Equal(0, queue.Waiting);
         Assert.All(server.Requests, head => Assert.Contains($"Authorization: Bearer {identity.Device}:{identity.Key}", head, StringComparison.Ordinal));
     }
+
+    [Fact]
+    public async Task A_server_that_stops_after_its_headers_is_given_up()
+    {
+        http.Timeout = TimeSpan.FromMilliseconds(300);
+        await using var server = new HostileServer(async (_, stream, closing) =>
+        {
+            await HostileServer.SayAsync(stream, "200 OK\r\nContent-Type: application/json\r\nContent-Length: 100", "{"u8.ToArray());
+            await Task.Delay(Timeout.Infinite, closing);
+        });
+
+        var gaveUp = await Assert.ThrowsAsync<LinkException>(() => Link(server.Address).ReportAsync(DeviceIdentity.OpenOrMake(disk, null), Facts, default));
+
+        Assert.Contains("did not answer within", gaveUp.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Reports_with_long_reasons_go_in_batches_that_the_server_takes()
+    {
+        var why = string.Concat(Enumerable.Repeat("\"é", 1000)); // each character takes six bytes in JSON
+        queue.Take(Shop.Model, [.. Enumerable.Range(1, 40).Select(i => new Report(i, DateTimeOffset.UnixEpoch, ReportKind.Refused, Shop.Model, SemanticVersion.Parse("1.0.0")) { Why = why })]);
+        var through = 0L;
+        await using var server = new HostileServer((head, stream, _) =>
+        {
+            var length = int.Parse(head.Split('\n').Single(line => line.StartsWith("Content-Length:", StringComparison.OrdinalIgnoreCase)).Split(':')[1], System.Globalization.CultureInfo.InvariantCulture);
+            through = Math.Min(40, through + Math.Max(1, length / 13_000)); // takes no more than came
+            return length > ReportBatch.MaxBytes
+                ? HostileServer.SayAsync(stream, "413 Too Large\r\nContent-Length: 0", [])
+                : JsonAsync(stream, $$$"""{"through":{{{through}}},"labels":{}}""");
+        });
+
+        await Link(server.Address).ReportAsync(DeviceIdentity.OpenOrMake(disk, null), Facts, default);
+
+        Assert.Equal(0, queue.Waiting);
+        Assert.True(server.Requests.Count > 1);
+    }
 }

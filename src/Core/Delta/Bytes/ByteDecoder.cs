@@ -4,7 +4,7 @@ namespace Coppice.Delta.Bytes;
 
 /// <summary>Makes ranges of a new file from old files, the new file's earlier bytes and frames.</summary>
 /// <remarks>
-/// Memory is fixed whatever a payload says: tables of at most 12 MiB, kept from frame to frame, and buffers of under 1 MiB.
+/// Memory is fixed whatever a payload says: tables of at most 19 MiB, kept from frame to frame, and buffers of under 1 MiB.
 /// A frame depends on the old files and on new bytes before it, on no other frame's state; so decoding can stop and go on at any frame.
 /// Not for use by two threads at once.
 /// </remarks>

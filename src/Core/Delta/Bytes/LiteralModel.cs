@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Coppice.Delta.Bytes;
 
 /// <summary>Predicts bytes, bit by bit, from several contexts at once; encoder and decoder run the same code.</summary>
-/// <remarks>Memory is fixed by the shape: 256 KiB to 1 MiB per context, at most about 12 MiB.</remarks>
+/// <remarks>Memory is fixed by the shape: 256 KiB to 1 MiB per context, at most about 19 MiB.</remarks>
 sealed class LiteralModel
 {
     const int RepeatOrder = 6;
