@@ -8,7 +8,7 @@ namespace Coppice.EndToEnd;
 /// <summary>Devices with little memory and little disk.</summary>
 public sealed class SmallDeviceTests
 {
-    const long Mega = 1_000_000;
+    const long Mega = 1 << 20;
 
     [Fact]
     public async Task An_agent_stays_within_its_memory_also_while_it_takes_a_file_of_a_gigabyte()

@@ -44,8 +44,12 @@ public sealed class SuddenDeathTests
             }
 
             await site.CompleteAsync(rollout.Id);
-            await site.EverywhereAsync(Versions[cycle % 2]);
         }
+
+        // A device killed on probation after its rollout was complete has refused the release, as it should, and serves the other one.
+        await Site.UntilAsync(
+            async () => (await site.Control.ListDevicesAsync()).Devices.All(device => device.Models.Single().Serving is { } serving && Versions.Contains(serving.ToString())),
+            "every device serving one of the two releases");
     }
 
     /// <summary>Kills an agent after a time, starts it again, and sees it serve one whole release.</summary>
