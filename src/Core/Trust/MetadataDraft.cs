@@ -257,6 +257,20 @@ public static class MetadataSigning
         return Envelope(signed, signatures);
     }
 
+    /// <summary>One file with the signatures of both, which say the same.</summary>
+    internal static byte[] Union(ReadOnlyMemory<byte> file, ReadOnlyMemory<byte> other)
+    {
+        var reader = new MetadataReader("metadata to sign");
+        var (first, second) = (reader.Parse(file.Span), reader.Parse(other.Span));
+        var signatures = new Dictionary<string, byte[]>(StringComparer.Ordinal);
+        foreach (var (id, signature) in MetadataFile.ReadSignatures(reader, first).Concat(MetadataFile.ReadSignatures(reader, second)))
+        {
+            if (!signature.IsEmpty)
+                signatures.TryAdd(id, signature.ToArray());
+        }
+        return Envelope(reader.Object(first, "signed"), signatures.Select(pair => (pair.Key, pair.Value)));
+    }
+
     internal static byte[] Bytes(JsonNode node)
     {
         var buffer = new ArrayBufferWriter<byte>();

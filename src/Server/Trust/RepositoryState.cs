@@ -24,35 +24,15 @@ sealed record RepositoryState(
     public IEnumerable<string> RoleNames => Targets.Signed.Delegations?.Roles.Select(role => role.Name) ?? [];
 
     /// <summary>The role that is delegated to for a path: the one a publisher signs; null when none is.</summary>
-    public string? RoleFor(string path) => Targets.Signed.Delegations?.For(path).FirstOrDefault().Role;
+    public string? RoleFor(string path) => ReleaseIndex.RoleFor(Targets.Signed, path);
 
     /// <summary>What a client finds under a path; null when no role speaks of it.</summary>
-    public TargetInfo? Find(string path)
-    {
-        foreach (var (role, terminating) in Targets.Signed.Delegations?.For(path) ?? [])
-        {
-            if (Roles[role].Signed.Files.TryGetValue(path, out var found))
-                return found;
-            if (terminating)
-                return null;
-        }
-        return null;
-    }
+    public TargetInfo? Find(string path) => ReleaseIndex.Find(Targets.Signed, SignedRole, path);
 
     /// <summary>All releases that clients find, by target path.</summary>
-    public Dictionary<string, TargetInfo> Releases()
-    {
-        var releases = new Dictionary<string, TargetInfo>(StringComparer.Ordinal);
-        foreach (var role in RoleNames.Where(RepositoryLayout.IsReleaseRole))
-        {
-            foreach (var path in Roles[role].Signed.Files.Keys)
-            {
-                if (Find(path) is { } found)
-                    releases[path] = found;
-            }
-        }
-        return releases;
-    }
+    public Dictionary<string, TargetInfo> Releases() => ReleaseIndex.All(Targets.Signed, SignedRole);
+
+    Targets? SignedRole(string role) => Roles.GetValueOrDefault(role)?.Signed;
 
     /// <summary>Reads the state from its timestamp down; null when there is no repository yet.</summary>
     /// <exception cref="UntrustedMetadataException">A file is damaged or missing.</exception>
