@@ -20,8 +20,8 @@ public sealed record RepositoryStatus(ImmutableArray<RoleStatus> Roles, Immutabl
         foreach (var role in state.RoleNames)
         {
             var online = role == RepositoryLayout.RolloutsRole;
-            roles.Add(Of(role, state.Roles[role].Signed, targets, online ? lifetimes.Rollouts : lifetimes.Releases, online)
-                with { Paths = [.. targets.Delegations!.Roles.Single(delegated => delegated.Name == role).Paths] });
+            var status = Of(role, state.Roles[role].Signed, targets, online ? lifetimes.Rollouts : lifetimes.Releases, online);
+            roles.Add(status with { Paths = targets.Delegations!.Roles.Single(delegated => delegated.Name == role).Paths });
         }
         roles.Add(Of(TopLevelRole.Snapshot, state.Snapshot.Signed, root, lifetimes.Snapshot, online: true));
         roles.Add(Of(TopLevelRole.Timestamp, state.Timestamp.Signed, root, lifetimes.Timestamp, online: true));
