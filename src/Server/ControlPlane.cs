@@ -12,6 +12,7 @@ using Coppice.Server.Patches;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
+using Coppice.Server.Trust;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
@@ -159,6 +160,7 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapBlobs();
         operators.MapModels();
         operators.MapReleases();
+        operators.MapSigning();
         operators.MapRollouts();
         operators.MapDevices();
         operators.MapJoinTokens();

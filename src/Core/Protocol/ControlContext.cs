@@ -57,4 +57,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(CreatedJoinToken))]
 [JsonSerializable(typeof(EventPage))]
 [JsonSerializable(typeof(Readiness))]
+[JsonSerializable(typeof(RepositoryView))]
+[JsonSerializable(typeof(ApplyMetadata))]
+[JsonSerializable(typeof(AppliedMetadata))]
 public sealed partial class ControlContext : JsonSerializerContext;

@@ -292,7 +292,7 @@ public readonly record struct NamedKey(string Id, string? Name)
     /// <summary>Name and the first digits of the id; enough to compare by voice.</summary>
     public override string ToString()
     {
-        var id = Id.Length > ShownDigits && Id.All(char.IsAsciiHexDigit) ? Id[..ShownDigits] : UntrustedMetadataException.Shown(Id, ShownDigits);
+        var id = Id.Length > ShownDigits && Id.All(char.IsAsciiHexDigit) ? Id[..ShownDigits] : SigningSummary.Printable(Id);
         return Name is null ? id : string.Create(CultureInfo.InvariantCulture, $"'{Name}' ({id})");
     }
 }
