@@ -1,7 +1,6 @@
 using System.Security.Claims;
 using Coppice.Protocol;
 using Coppice.Server.Access;
-using Coppice.Server.Events;
 using Coppice.Server.Registry;
 using Coppice.Server.Storage;
 using Coppice.Trust;
