@@ -83,8 +83,9 @@ static class TrustBench
         for (var team = 0; team < Teams; team++)
         {
             using var key = SigningKey.Create();
-            TeamPattern.TryParse($"team{team}/*", out var pattern);
-            tree.Apply(Signed(KeyCeremony.Delegate($"t{team}", [pattern!], Of(1, key), tree.CurrentOffline(), null, now), [rootKeys[0], rootKeys[2], key]), [], now);
+            if (!TeamPattern.TryParse($"team{team}/*", out var pattern))
+                throw new FormatException($"team{team}/*");
+            tree.Apply(Signed(KeyCeremony.Delegate($"t{team}", [pattern], Of(1, key), tree.CurrentOffline(), null, now), [rootKeys[0], rootKeys[2], key]), [], now);
             var manifests = Enumerable.Range(0, Releases).Select(release => (Path: PathOf(team, release), Bytes: System.Text.Encoding.UTF8.GetBytes($"{team} {release}"))).ToArray();
             var role = tree.CurrentRole($"team-t{team}");
             tree.AddReleases([.. manifests.Select(manifest => (ReadOnlyMemory<byte>)manifest.Bytes)], ReleaseSigning.Prepare(role, [.. manifests.Select(manifest => new TargetInfo(manifest.Path, manifest.Bytes))], now, null, key), now, role.Role);

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Coppice.Cli.Publishing;
 using Coppice.Protocol;
 using Coppice.Trust;
 

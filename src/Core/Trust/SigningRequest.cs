@@ -237,8 +237,10 @@ public sealed class SigningRequest
             var inner = new MetadataReader(role);
             if (member.Value.ValueKind != JsonValueKind.Object)
                 throw reader.Malformed($"'{UntrustedMetadataException.Shown(role)}' is no object", "give 'signatures' and 'signed'");
+            var signed = inner.Object(member.Value, "signed");
+            _ = inner.Canonical(signed); // what has no canonical form cannot be written either
             var signatures = MetadataFile.ReadSignatures(inner, member.Value).Select(signature => (signature.KeyId, signature.Signature.ToArray()));
-            files.Add(role, MetadataSigning.Envelope(inner.Object(member.Value, "signed"), signatures)); // without the white space of this file
+            files.Add(role, MetadataSigning.Envelope(signed, signatures)); // without the white space of this file
         }
         return files.ToImmutable();
     }

@@ -103,6 +103,18 @@ public sealed class KeyCeremonyTests : IDisposable
     }
 
     [Fact]
+    public void A_half_surrogate_anywhere_in_what_is_signed_is_refused()
+    {
+        var text = System.Text.Encoding.UTF8.GetString(Create().Write());
+        foreach (var (found, odd) in new[] { ("\"threshold\": 2", "\"threshold\": \"\\ud800\""), ("\"name\": \"releases\"", "\"x\": \"\\udc00\", \"name\": \"releases\"") })
+        {
+            Assert.Contains(found, text, StringComparison.Ordinal);
+            Assert.Equal(Distrust.Malformed, Assert.Throws<UntrustedMetadataException>(
+                () => SigningRequest.Read(System.Text.Encoding.UTF8.GetBytes(text.Replace(found, odd, StringComparison.Ordinal)))).Reason);
+        }
+    }
+
+    [Fact]
     public void Who_loses_a_key_goes_on_with_the_others_and_what_the_lost_key_signed_is_signed_anew()
     {
         using var dora = SigningKey.Create("dora");
@@ -177,8 +189,8 @@ public sealed class KeyCeremonyTests : IDisposable
         using var fresh = SigningKey.Create("online 2");
         var request = KeyCeremony.RotateOnline(Present(), new[] { "snapshot", "timestamp", "rollouts" }.ToDictionary(role => role, _ => fresh.Public), Now);
         Assert.Equal(["root", "targets"], request.Metadata.Select(file => file.Key));
-        Assert.Equal([fresh.KeyId], request.NextRoot!.Signed.Roles["timestamp"].KeyIds);
-        Assert.Equal([fresh.KeyId], request.Next["targets"].Signed.KeysOf("rollouts")!.KeyIds);
+        Assert.Equal(fresh.KeyId, request.NextRoot!.Signed.Roles["timestamp"].KeyIds.Single());
+        Assert.Equal(fresh.KeyId, request.Next["targets"].Signed.KeysOf("rollouts")!.KeyIds.Single());
         Assert.Equal(3, request.NextRoot.Signed.Roles["root"].KeyIds.Length);
         Assert.True(Signed(request, _root[0], _root[1]).IsComplete);
     }

@@ -83,7 +83,7 @@ public sealed class MetadataFuzzTests : IDisposable
             }
             catch (Exception problem) when (problem is not Xunit.Sdk.XunitException)
             {
-                Assert.Fail($"case {i}: {problem.GetType().Name}: {problem.Message}\n{Convert.ToHexString(bytes)}");
+                Assert.Fail($"case {i}: {problem.GetType().Name}: {problem.Message}\n{System.Text.Encoding.UTF8.GetString(bytes)}");
             }
             var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
             Assert.True(allocated < 400_000 + (300 * bytes.Length), $"case {i}: {allocated} bytes for a file of {bytes.Length}");

@@ -47,8 +47,8 @@ public sealed class TufJsTests : IDisposable
             ["root"] = Of(2, root), ["targets"] = Of(2, root), ["releases"] = Of(2, release), ["snapshot"] = Of(1, online), ["timestamp"] = Of(1, online), ["rollouts"] = Of(1, online),
         }, now), root[0], root[1], release[0], release[1]), now);
         var first = tree.CurrentRoot().ToArray();
-        TeamPattern.TryParse("vision/*", out var vision);
-        tree.Apply(Signed(KeyCeremony.Delegate("vision", [vision!], Of(1, team), tree.CurrentOffline(), null, now), root[0], root[2], team), [], now);
+        Assert.True(TeamPattern.TryParse("vision/*", out var vision));
+        tree.Apply(Signed(KeyCeremony.Delegate("vision", [vision], Of(1, team), tree.CurrentOffline(), null, now), root[0], root[2], team), [], now);
         foreach (var (path, signers) in new[] { ("releases/plant/bearing/1.0.0.json", release), ("releases/vision/ocr/2.0.0-rc.1+build.7.json", [team]) })
         {
             var manifest = System.Text.Encoding.UTF8.GetBytes(path);

@@ -20,8 +20,9 @@ sealed class Fleet : IDisposable
 
     readonly List<TufRepository> devices = [];
 
-    public Fleet()
+    public Fleet(TimeProvider? clock = null)
     {
+        Clock = clock ?? Time;
         var tree = new TreeFolder(Repository);
         Tree = new RepositoryTree(tree, Online);
         var roles = new Dictionary<string, RoleOfKeys>(StringComparer.Ordinal)
@@ -30,8 +31,8 @@ sealed class Fleet : IDisposable
             ["snapshot"] = Of(1, Online), ["timestamp"] = Of(1, Online), ["rollouts"] = Of(1, Online),
         };
         Tree.Initialise(Signed(KeyCeremony.Create(roles, Now), RootKeys[0], RootKeys[2], ReleaseKeys[0], ReleaseKeys[1]), Now);
-        TeamPattern.TryParse("vision/*", out var vision);
-        Apply(KeyCeremony.Delegate("vision", [vision!], Of(1, TeamKey), Tree.CurrentOffline(), null, Now), RootKeys[0], RootKeys[1], TeamKey);
+        Assert.True(TeamPattern.TryParse("vision/*", out var vision));
+        Apply(KeyCeremony.Delegate("vision", [vision], Of(1, TeamKey), Tree.CurrentOffline(), null, Now), RootKeys[0], RootKeys[1], TeamKey);
         Root = Sha256Digest.Of(File.ReadAllBytes(Path.Combine(Repository, "metadata/1.root.json")));
         Release("plant/bearing", "1.0.0");
         Plan("plant/bearing", "1.0.0");
@@ -39,7 +40,9 @@ sealed class Fleet : IDisposable
 
     public ManualTime Time { get; } = new();
 
-    public DateTimeOffset Now => Time.GetUtcNow();
+    public TimeProvider Clock { get; }
+
+    public DateTimeOffset Now => Clock.GetUtcNow();
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("coppice-attack-").FullName;
 
@@ -95,7 +98,7 @@ sealed class Fleet : IDisposable
     /// <summary>A device with a disk of its own that follows a folder: the repository's, or one that an attacker made of it.</summary>
     public TufRepository Device(string name = "device", string? repository = null)
     {
-        var device = new TufRepository(new FolderSource(repository ?? Repository), new FolderDisk(Path.Combine(Folder, name)), Root, Patience, Time);
+        var device = new TufRepository(new FolderSource(repository ?? Repository), new FolderDisk(Path.Combine(Folder, name)), Root, Patience, Clock);
         devices.Add(device);
         return device;
     }
