@@ -57,4 +57,8 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(CreatedJoinToken))]
 [JsonSerializable(typeof(EventPage))]
 [JsonSerializable(typeof(Readiness))]
+[JsonSerializable(typeof(ServerSealing))]
+[JsonSerializable(typeof(SealModel))]
+[JsonSerializable(typeof(SealedModel))]
+[JsonSerializable(typeof(SealedGrants))]
 public sealed partial class ControlContext : JsonSerializerContext;
