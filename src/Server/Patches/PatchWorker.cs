@@ -1,4 +1,3 @@
-using Coppice.Registry;
 using Coppice.Server.Registry;
 using Coppice.Server.Sealing;
 using Coppice.Trust;

@@ -3,7 +3,6 @@ using System.Collections.Immutable;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Events;
-using Coppice.Server.Fleet;
 using Coppice.Server.Storage;
 using Coppice.Trust;
 using Coppice.Trust.Sealing;
