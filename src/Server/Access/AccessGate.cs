@@ -1,4 +1,3 @@
-using System.Security.Claims;
 using Coppice.Access;
 using Microsoft.AspNetCore.Http.HttpResults;
 
