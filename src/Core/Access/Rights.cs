@@ -19,7 +19,7 @@ public sealed class Rights
     }
 
     /// <summary>The right to nothing.</summary>
-    public static Rights None { get; } = new([]);
+    public static Rights None { get; } = new([ImmutableArray<Grant>.Empty]);
 
     /// <summary>The layers, the operator's own first.</summary>
     public ImmutableArray<ImmutableArray<Grant>> Layers => layers;

@@ -2,9 +2,7 @@ using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Server.Access;
 using Microsoft.AspNetCore.Authorization;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Coppice.Server.Tests.Access;
 

@@ -1,4 +1,3 @@
-using System.Net;
 using Coppice.Access;
 using Coppice.Client;
 using Coppice.Protocol;
