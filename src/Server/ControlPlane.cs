@@ -100,7 +100,7 @@ public sealed class ControlPlane : IAsyncDisposable
 
     static async Task<FirstStart?> PrepareAsync(IServiceProvider services, DataFolder data, DateTimeOffset now, CancellationToken cancel)
     {
-        var isNew = await services.GetRequiredService<OperatorStore>().EnsureAdminAsync(token => DataFolder.WritePrivate(data.AdminTokenFile, token + "\n"), now, cancel) is not null;
+        var isNew = await services.GetRequiredService<OperatorStore>().EnsureAdminAsync(token => DataFolder.WritePrivate(data.AdminTokenFile, token + "\n"), now, cancel);
         await services.GetRequiredService<ReleaseStore>().ReconcileAsync(now, cancel);
         await services.GetRequiredService<PlanPublisher>().ReconcileAsync(cancel);
         await services.GetRequiredService<ContentKeyStore>().RenewAsync(cancel);
@@ -127,9 +127,10 @@ public sealed class ControlPlane : IAsyncDisposable
         var services = builder.Services;
         services.AddSingleton(options).AddSingleton(options.Time);
         services.AddSingleton(_ => database).AddSingleton(_ => repository).AddSingleton(_ => sealing); // made by a delegate, so that the container disposes of them
-        services.AddSingleton<OperatorStore>().AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
+        services.AddSingleton<OperatorStore>().AddSingleton<TokenStore>().AddSingleton<RefusedActs>();
+        services.AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
-        services.AddSingleton<ContentKeyStore>().AddSingleton<SealedModelStore>();
+        services.AddSingleton<ContentKeyStore>().AddSingleton<SealedModelStore>().AddSingleton<GrantStore>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
         services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>();
@@ -154,6 +155,7 @@ public sealed class ControlPlane : IAsyncDisposable
         app.UseStatusCodePages();
         app.UseAuthentication();
         app.UseAuthorization();
+        app.UseAccessGate();
         app.UseRateLimiter();
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
         app.MapHealth();
@@ -161,7 +163,7 @@ public sealed class ControlPlane : IAsyncDisposable
         app.MapEnrol();
         app.MapReports();
         app.MapKeys();
-        var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).ProducesProblem(StatusCodes.Status401Unauthorized);
+        var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).AddAccessGate().ProducesProblem(StatusCodes.Status401Unauthorized);
         operators.MapBlobs();
         operators.MapModels();
         operators.MapReleases();
@@ -170,6 +172,8 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapDevices();
         operators.MapJoinTokens();
         operators.MapEvents();
+        operators.MapOperators();
+        operators.MapTokens();
         return app;
     }
 

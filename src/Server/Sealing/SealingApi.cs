@@ -1,10 +1,10 @@
 using System.Security.Claims;
+using Coppice.Access;
 using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
 using Coppice.Server.Patches;
-using Coppice.Server.Registry;
 using Coppice.Trust;
 using Coppice.Trust.Sealing;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -23,14 +23,14 @@ static class SealingApi
     /// <summary>For publishers and operators.</summary>
     public static void MapSealing(this IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/v1/sealing", Get).WithTags("Sealing");
-        routes.MapPut("/v1/grants", PutGrants).WithTags("Sealing").WithMetadata(new RequestSizeLimitAttribute(SealedGrants.MaxBytes)).ProducesProblem(400).ProducesProblem(413);
-        routes.MapDelete("/v1/grants/{recipient}", Withdraw).WithTags("Sealing").ProducesProblem(400);
+        routes.MapGet("/v1/sealing", Get).Needs(Permission.ModelRead).WithTags("Sealing");
+        routes.MapPut("/v1/grants", PutGrants).Needs(Permission.BlobWrite).WithTags("Sealing").WithMetadata(new RequestSizeLimitAttribute(SealedGrants.MaxBytes)).ProducesProblem(400).ProducesProblem(413);
+        routes.MapDelete("/v1/grants/{recipient}", Withdraw).Needs(Permission.ServerManage).WithTags("Sealing").ProducesProblem(400);
         var models = routes.MapGroup("/v1/models/{owner}/{name}").WithTags("Sealing").ProducesProblem(400).ProducesProblem(404);
-        models.MapGet("/sealing", Find);
-        models.MapPut("/sealing", Seal);
-        models.MapDelete("/sealing", Unseal);
-        models.MapPut("/keys", Keep).WithMetadata(new RequestSizeLimitAttribute(SealedGrants.MaxBytes)).ProducesProblem(409).ProducesProblem(413);
+        models.MapGet("/sealing", Find).Needs(Permission.ModelRead, Abouts.ModelInRoute);
+        models.MapPut("/sealing", Seal).Needs(Permission.PolicyWrite, Abouts.ModelInRoute);
+        models.MapDelete("/sealing", Unseal).Needs(Permission.PolicyWrite, Abouts.ModelInRoute);
+        models.MapPut("/keys", Keep).Needs(Permission.ReleasePublish, Abouts.ModelInRoute).WithMetadata(new RequestSizeLimitAttribute(SealedGrants.MaxBytes)).ProducesProblem(409).ProducesProblem(413);
     }
 
     /// <summary>Seals to the device the content keys that it is entitled to.</summary>
@@ -87,13 +87,13 @@ static class SealingApi
     }
 
     /// <summary>Puts grants that a publisher made offline into the repository, beside those that are there.</summary>
-    internal static Results<NoContent, ProblemHttpResult> PutGrants(SealedGrants request, Repository repository)
+    internal static async Task<Results<NoContent, ProblemHttpResult>> PutGrants(SealedGrants request, GrantStore store, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         if (!TryRead(request, out var grants, out var problem))
             return problem!;
         try
         {
-            repository.Tree.Grants.Add(grants!);
+            await store.AddAsync(grants!, caller.Name(), time.GetUtcNow(), cancel);
             return TypedResults.NoContent();
         }
         catch (ArgumentException tooMany)
@@ -103,11 +103,11 @@ static class SealingApi
     }
 
     /// <summary>Leaves a public key no grants in the repository.</summary>
-    internal static Results<NoContent, ProblemHttpResult> Withdraw(string recipient, Repository repository)
+    internal static async Task<Results<NoContent, ProblemHttpResult>> Withdraw(string recipient, GrantStore store, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         if (!Sha256Digest.TryParse(recipient, out var digest))
             return Problems.Validation([new("recipient", $"is not a SHA-256; give the {Sha256Digest.HexLength} hexadecimal digits of the public key's digest.")]);
-        repository.Tree.Grants.Withdraw(digest);
+        await store.WithdrawAsync(digest, caller.Name(), time.GetUtcNow(), cancel);
         return TypedResults.NoContent();
     }
 
