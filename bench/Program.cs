@@ -1,6 +1,7 @@
 using Coppice.Bench.Agent;
 using Coppice.Bench.Delta;
 using Coppice.Bench.Inference;
+using Coppice.Bench.Sealing;
 using Coppice.Bench.Trust;
 
 if (args is ["inference", .. var rest])
@@ -11,6 +12,8 @@ if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
 if (args is ["trust"])
     return await TrustBench.RunAsync();
+if (args is ["sealing", .. var sealing])
+    return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | trust");
+Console.Error.WriteLine("Say what to measure: sealing | trust | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE");
 return 2;

@@ -4,6 +4,7 @@ using Coppice.Client;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Cli.Publishing;
 
@@ -47,6 +48,40 @@ sealed class ServerRepository : IReleaseRepository
         return latest;
     }
 
+    public async Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel)
+    {
+        var client = (await PublishedAsync(cancel)).Client;
+        if (await client.GetTargetAsync(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString()), cancel) is not { } target)
+            return null;
+        var bytes = await client.DownloadTargetAsync(target, ReleaseManifest.MaxBytes, cancel);
+        return DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) ? new(manifest, Sha256Digest.Of(bytes.Span)) : null;
+    }
+
+    public Task<bool> MustSealAsync(ModelName model, CancellationToken cancel) => RefusingAsync(async () => await control.FindSealedModelAsync(model, cancel) is not null);
+
+    public Task<SealingPublicKey?> KeeperAsync(CancellationToken cancel) => RefusingAsync(async () =>
+        (await control.GetSealingAsync(cancel)).PublicKey is { } text
+            ? SealingPublicKey.TryParse(text, out var key) ? key : throw new PublicationException($"{http.BaseAddress} gives a sealing key that cannot be read; it is of another version, or not a Coppice server.")
+            : null);
+
+    public Task KeepAsync(ModelName model, GrantFile keys, CancellationToken cancel) => RefusingAsync(async () =>
+    {
+        await control.PutKeysAsync(model, keys, cancel);
+        return true;
+    });
+
+    public Task GrantAsync(GrantFile grants, CancellationToken cancel) => RefusingAsync(async () =>
+    {
+        await control.PutGrantsAsync(grants, cancel);
+        return true;
+    });
+
+    public Task WithdrawAsync(Sha256Digest recipient, CancellationToken cancel) => RefusingAsync(async () =>
+    {
+        await control.WithdrawGrantsAsync(recipient, cancel);
+        return true;
+    });
+
     static async Task<ReleaseManifest?> ManifestAsync(TufClient client, string path, CancellationToken cancel)
     {
         var target = await client.GetTargetAsync(path, cancel);
@@ -56,7 +91,7 @@ sealed class ServerRepository : IReleaseRepository
     }
 
     public Task<Publication> PublishAsync(
-        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel) => RefusingAsync(async () =>
+        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel) => RefusingAsync(async () =>
     {
         var publication = await PutFilesAsync(manifest, files, progress, cancel);
         return publication with { Warnings = await HandInAsync(manifest, bytes, cancel) };
@@ -73,7 +108,7 @@ sealed class ServerRepository : IReleaseRepository
     public Task<Publication> PublishSignedAsync(ReleaseManifest manifest, byte[] bytes, string role, ReadOnlyMemory<byte> metadata, CancellationToken cancel) => RefusingAsync(async () =>
     {
         await control.PublishAsync(manifest.Model, new(bytes, metadata.ToArray()), cancel);
-        return new Publication(0, manifest.Files.Sum(file => file.Length));
+        return new Publication(0, manifest.Files.Sum(file => file.StoredLength));
     });
 
     async Task<Publication> PutFilesAsync(ReleaseManifest manifest, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
@@ -81,15 +116,15 @@ sealed class ServerRepository : IReleaseRepository
         var (sent, there) = (0L, 0L);
         foreach (var file in manifest.Files)
         {
-            if (await control.HasBlobAsync(file.Digest, cancel))
+            if (await control.HasBlobAsync(file.StoredDigest, cancel))
             {
-                there += file.Length;
+                there += file.StoredLength;
             }
             else
             {
-                await using var content = files[file.Digest].Open();
-                await control.PutBlobAsync(file.Digest, content, file.Length, cancel);
-                sent += file.Length;
+                await using var content = files[file.StoredDigest].Open();
+                await control.PutBlobAsync(file.StoredDigest, content, file.StoredLength, cancel);
+                sent += file.StoredLength;
             }
 
             progress.Report(sent + there);

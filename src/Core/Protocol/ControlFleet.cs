@@ -128,6 +128,36 @@ public enum EventKind
 
     /// <summary>A join token was made.</summary>
     JoinTokenCreated,
+
+    /// <summary>A model's releases must be sealed, and some devices are given its keys.</summary>
+    ModelSealed,
+
+    /// <summary>A model's releases need not be sealed any more, and no device is given its keys.</summary>
+    ModelUnsealed,
+
+    /// <summary>A publisher handed in content keys.</summary>
+    KeysKept,
+
+    /// <summary>A device was given content keys for the first time.</summary>
+    KeysGranted,
+
+    /// <summary>Grants to a public key were taken out of the repository.</summary>
+    KeysWithdrawn,
+
+    /// <summary>An operator was made known, or may do something else than before.</summary>
+    OperatorChanged,
+
+    /// <summary>An operator may do nothing any more.</summary>
+    OperatorRemoved,
+
+    /// <summary>An API token was made.</summary>
+    TokenCreated,
+
+    /// <summary>An API token opens nothing any more.</summary>
+    TokenRevoked,
+
+    /// <summary>Somebody who is known asked for something that they may not do, or that could not be done.</summary>
+    ActRefused,
 }
 
 /// <summary>Events, oldest first.</summary>

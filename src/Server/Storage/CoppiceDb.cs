@@ -4,6 +4,7 @@ using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
+using Coppice.Server.Sealing;
 using Coppice.Trust;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
@@ -14,6 +15,7 @@ namespace Coppice.Server.Storage;
 sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
 {
     public DbSet<OperatorRow> Operators => Set<OperatorRow>();
+    public DbSet<ApiTokenRow> ApiTokens => Set<ApiTokenRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
     public DbSet<DeviceModelRow> DeviceModels => Set<DeviceModelRow>();
@@ -22,11 +24,15 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ReleaseRow> Releases => Set<ReleaseRow>();
     public DbSet<RolloutRow> Rollouts => Set<RolloutRow>();
     public DbSet<RolloutDeviceRow> RolloutDevices => Set<RolloutDeviceRow>();
+    public DbSet<SealedModelRow> SealedModels => Set<SealedModelRow>();
+    public DbSet<ContentKeyRow> ContentKeys => Set<ContentKeyRow>();
+    public DbSet<KeyGrantRow> KeyGrants => Set<KeyGrantRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
 
     protected override void OnModelCreating(ModelBuilder model)
     {
         model.Entity<OperatorRow>().HasKey(row => row.Name);
+        model.Entity<ApiTokenRow>().HasKey(row => row.Id);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
         model.Entity<DeviceModelRow>().HasKey(row => new { row.Device, row.Model });
@@ -35,6 +41,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ReleaseRow>().HasKey(row => new { row.Model, row.Version });
         model.Entity<RolloutRow>().HasKey(row => row.Number);
         model.Entity<RolloutDeviceRow>().HasKey(row => new { row.Rollout, row.Device });
+        model.Entity<SealedModelRow>().HasKey(row => row.Model);
+        model.Entity<ContentKeyRow>().HasKey(row => row.Key);
+        model.Entity<KeyGrantRow>().HasKey(row => new { row.Device, row.Key });
         model.Entity<EventRow>().HasKey(row => row.Id);
     }
 

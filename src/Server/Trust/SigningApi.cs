@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Server.Access;
 using Coppice.Server.Registry;
@@ -14,8 +15,8 @@ static class SigningApi
     public static void MapSigning(this IEndpointRouteBuilder routes)
     {
         var repository = routes.MapGroup("/v1/repository").WithTags("Repository");
-        repository.MapGet("/", Get);
-        repository.MapPost("/metadata", Apply).WithMetadata(new RequestSizeLimitAttribute(ApplyMetadata.MaxBytes)).ProducesProblem(400).ProducesProblem(409).ProducesProblem(413);
+        repository.MapGet("/", Get).Needs(Permission.ModelRead);
+        repository.MapPost("/metadata", Apply).Needs(Permission.ServerManage).WithMetadata(new RequestSizeLimitAttribute(ApplyMetadata.MaxBytes)).ProducesProblem(400).ProducesProblem(409).ProducesProblem(413);
     }
 
     /// <summary>Who signs what, until when, and what somebody should do.</summary>
