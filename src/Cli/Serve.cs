@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Coppice.Server;
+using Coppice.Server.Access;
 using Coppice.Server.Storage;
 using Microsoft.Extensions.Logging;
 
@@ -17,9 +18,10 @@ public static class ServeCommand
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
         var maxBlob = new Option<string>("--max-blob") { Description = "Largest file taken.", DefaultValueFactory = _ => "64GiB" };
         var noPatches = new Option<bool>("--no-patches") { Description = "Make no patches; devices then fetch whole files." };
+        var oidc = new Option<string?>("--oidc") { Description = "File that says whose sign-ins are taken beside API tokens, and what groups may do." };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, oidc, log, json };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             var address = parsed.GetRequiredValue(listen);
@@ -37,6 +39,7 @@ public static class ServeCommand
                 EnrolmentsPerMinute = parsed.GetValue(enrolments),
                 MaxBlobBytes = (long)most,
                 Patches = !parsed.GetValue(noPatches),
+                Oidc = parsed.GetValue(oidc) is { } file ? ReadOidc(file) : null,
                 LogLevel = parsed.GetValue(log),
             }, cancel);
             if (parsed.GetValue(json))
@@ -46,6 +49,18 @@ public static class ServeCommand
             await server.WaitForShutdownAsync(cancel);
         }));
         return command;
+    }
+
+    static OidcSettings ReadOidc(string file)
+    {
+        try
+        {
+            return OidcSettings.Read(file);
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"--oidc: {e.Message}");
+        }
     }
 
     static async Task<ControlPlane> StartAsync(ControlPlaneOptions options, CancellationToken cancel)

@@ -5,6 +5,8 @@ using System.Text.Json.Serialization;
 using System.Threading.RateLimiting;
 using Coppice.Protocol;
 using Coppice.Server.Access;
+using Coppice.Server.Approvals;
+using Coppice.Server.Audit;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Health;
@@ -98,6 +100,7 @@ public sealed class ControlPlane : IAsyncDisposable
 
     static async Task<FirstStart?> PrepareAsync(IServiceProvider services, DataFolder data, DateTimeOffset now, CancellationToken cancel)
     {
+        await services.GetRequiredService<AuditStore>().LinkOlderAsync(cancel);
         var isNew = await services.GetRequiredService<OperatorStore>().EnsureAdminAsync(token => DataFolder.WritePrivate(data.AdminTokenFile, token + "\n"), now, cancel);
         await services.GetRequiredService<ReleaseStore>().ReconcileAsync(now, cancel);
         await services.GetRequiredService<PlanPublisher>().ReconcileAsync(cancel);
@@ -125,6 +128,10 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton(options).AddSingleton(options.Time);
         services.AddSingleton(_ => database).AddSingleton(_ => repository); // made by a delegate, so that the container disposes of them
         services.AddSingleton<OperatorStore>().AddSingleton<TokenStore>().AddSingleton<RefusedActs>();
+        if (options.Oidc is { } oidc)
+            services.AddSingleton(oidc).AddSingleton<OidcTokens>();
+        services.AddSingleton(_ => AuditKey.Open(data)).AddSingleton<AuditStore>().AddSingleton<ApprovalStore>();
+        services.AddSingleton<AuditWorker>().AddHostedService(all => all.GetRequiredService<AuditWorker>());
         services.AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
@@ -155,6 +162,7 @@ public sealed class ControlPlane : IAsyncDisposable
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
         app.MapHealth();
         app.MapRepository();
+        app.MapSignIn();
         app.MapEnrol();
         app.MapReports();
         var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).AddAccessGate().ProducesProblem(StatusCodes.Status401Unauthorized);
@@ -167,6 +175,8 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapEvents();
         operators.MapOperators();
         operators.MapTokens();
+        operators.MapAudit();
+        operators.MapApprovals();
         return app;
     }
 

@@ -1,3 +1,4 @@
+using Coppice.Server.Access;
 using Coppice.Server.Patches;
 using Coppice.Server.Trust;
 
@@ -23,6 +24,9 @@ public sealed record ControlPlaneOptions
 
     /// <summary>Bytes of the largest file that a patch is made from or makes.</summary>
     public long LargestPatched { get; init; } = PatchMaker.DefaultLargest;
+
+    /// <summary>Whose sign-ins are taken beside API tokens; null for nobody's.</summary>
+    public OidcSettings? Oidc { get; init; }
 
     /// <summary>How long a stop waits for requests under way.</summary>
     public TimeSpan StopPatience { get; init; } = TimeSpan.FromSeconds(30);

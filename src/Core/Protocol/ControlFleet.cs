@@ -138,6 +138,18 @@ public enum EventKind
     /// <summary>An API token opens nothing any more.</summary>
     TokenRevoked,
 
+    /// <summary>An act waits for another person.</summary>
+    ApprovalAsked,
+
+    /// <summary>Another person approved an act.</summary>
+    ApprovalGiven,
+
+    /// <summary>An act that waited is not done.</summary>
+    ApprovalRejected,
+
+    /// <summary>Acts on some models need more or fewer approvals than before.</summary>
+    PolicyChanged,
+
     /// <summary>Somebody who is known asked for something that they may not do, or that could not be done.</summary>
     ActRefused,
 }

@@ -1,5 +1,7 @@
 using Coppice.Registry;
 using Coppice.Server.Access;
+using Coppice.Server.Approvals;
+using Coppice.Server.Audit;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
@@ -15,6 +17,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
 {
     public DbSet<OperatorRow> Operators => Set<OperatorRow>();
     public DbSet<ApiTokenRow> ApiTokens => Set<ApiTokenRow>();
+    public DbSet<ApprovalRow> Approvals => Set<ApprovalRow>();
+    public DbSet<ApprovalVoteRow> ApprovalVotes => Set<ApprovalVoteRow>();
+    public DbSet<ApprovalPolicyRow> ApprovalPolicies => Set<ApprovalPolicyRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
     public DbSet<DeviceModelRow> DeviceModels => Set<DeviceModelRow>();
@@ -24,11 +29,22 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<RolloutRow> Rollouts => Set<RolloutRow>();
     public DbSet<RolloutDeviceRow> RolloutDevices => Set<RolloutDeviceRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
+    public DbSet<AuditCheckpointRow> AuditCheckpoints => Set<AuditCheckpointRow>();
+
+    /// <summary>Links new events into the audit log, in the same transaction.</summary>
+    public override async Task<int> SaveChangesAsync(bool acceptAllChangesOnSuccess, CancellationToken cancellationToken = default)
+    {
+        await AuditTrail.LinkAsync(this, cancellationToken);
+        return await base.SaveChangesAsync(acceptAllChangesOnSuccess, cancellationToken);
+    }
 
     protected override void OnModelCreating(ModelBuilder model)
     {
         model.Entity<OperatorRow>().HasKey(row => row.Name);
         model.Entity<ApiTokenRow>().HasKey(row => row.Id);
+        model.Entity<ApprovalRow>().HasKey(row => row.Number);
+        model.Entity<ApprovalVoteRow>().HasKey(row => new { row.Approval, row.Subject });
+        model.Entity<ApprovalPolicyRow>().HasKey(row => row.Models);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
         model.Entity<DeviceModelRow>().HasKey(row => new { row.Device, row.Model });
@@ -38,6 +54,8 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<RolloutRow>().HasKey(row => row.Number);
         model.Entity<RolloutDeviceRow>().HasKey(row => new { row.Rollout, row.Device });
         model.Entity<EventRow>().HasKey(row => row.Id);
+        model.Entity<AuditCheckpointRow>().HasKey(row => row.Entry);
+        model.Entity<AuditCheckpointRow>().Property(row => row.Entry).ValueGeneratedNever();
     }
 
     protected override void ConfigureConventions(ModelConfigurationBuilder conventions)
