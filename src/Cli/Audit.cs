@@ -1,9 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using Coppice.Audit;
-using Coppice.Client;
 using Coppice.Protocol;
-using Coppice.Trust;
 
 namespace Coppice.Cli;
 

@@ -134,6 +134,8 @@ public sealed class ControlPlane : IAsyncDisposable
         if (options.Oidc is { } oidc)
             services.AddSingleton(oidc).AddSingleton<OidcTokens>();
         services.AddSingleton(_ => AuditKey.Open(data)).AddSingleton<AuditStore>().AddSingleton<ApprovalStore>();
+        services.AddSingleton(database.Bell).AddSingleton(_ => WebhookSecrets.Open(data)).AddSingleton<EventSender>().AddSingleton<WebhookStore>();
+        services.AddSingleton<WebhookWorker>().AddHostedService(all => all.GetRequiredService<WebhookWorker>());
         services.AddSingleton<AuditWorker>().AddHostedService(all => all.GetRequiredService<AuditWorker>());
         services.AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
@@ -180,6 +182,7 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapDevices();
         operators.MapJoinTokens();
         operators.MapEvents();
+        operators.MapWebhooks();
         operators.MapOperators();
         operators.MapTokens();
         operators.MapAudit();

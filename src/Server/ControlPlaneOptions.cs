@@ -1,4 +1,5 @@
 using Coppice.Server.Access;
+using Coppice.Server.Events;
 using Coppice.Server.Patches;
 using Coppice.Server.Trust;
 
@@ -24,6 +25,9 @@ public sealed record ControlPlaneOptions
 
     /// <summary>Bytes of the largest file that a patch is made from or makes.</summary>
     public long LargestPatched { get; init; } = PatchMaker.DefaultLargest;
+
+    /// <summary>How mail is sent; null for not at all.</summary>
+    public MailSettings? Mail { get; init; }
 
     /// <summary>Whose sign-ins are taken beside API tokens; null for nobody's.</summary>
     public OidcSettings? Oidc { get; init; }

@@ -21,7 +21,7 @@ sealed partial class WebPerson(string login) : IDisposable
                 return text;
             var fields = Input().Matches(form).Select(input => input.Value).Where(input => Name().IsMatch(input))
                 .ToDictionary(input => Name().Match(input).Groups[1].Value, input => WebUtility.HtmlDecode(Value().Match(input).Groups[1].Value), StringComparer.Ordinal);
-            if (fields.ContainsKey("login"))
+            if (fields.Remove("login"))
                 (fields["login"], fields["password"]) = (login, "x");
             var action = new Uri(page.RequestMessage!.RequestUri!, WebUtility.HtmlDecode(Action().Match(form).Groups[1].Value));
             page.Dispose();

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Registry;

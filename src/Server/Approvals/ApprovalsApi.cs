@@ -4,7 +4,6 @@ using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Server.Access;
 using Coppice.Server.Patches;
-using Coppice.Server.Rollouts;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace Coppice.Server.Approvals;

@@ -26,12 +26,13 @@ static class AuditTrail
     /// <summary>Gives the events that are about to be saved their numbers, what is known of who acts, what changed, and their hashes.</summary>
     /// <param name="db">In a transaction that keeps other writers out: the last entry is read, and the next follows it.</param>
     /// <param name="cancel">Ends the call.</param>
-    public static async Task LinkAsync(CoppiceDb db, CancellationToken cancel)
+    /// <returns>Whether there were any.</returns>
+    public static async Task<bool> LinkAsync(CoppiceDb db, CancellationToken cancel)
     {
         // The numbers that they have until they are saved grow in the order in which they were added.
         var added = db.ChangeTracker.Entries<EventRow>().Where(entry => entry.State == EntityState.Added).OrderBy(entry => entry.Entity.Id).ToList();
         if (added.Count == 0)
-            return;
+            return false;
         var last = await db.Events.AsNoTracking().OrderByDescending(row => row.Id).Select(row => new { row.Id, row.Hash }).FirstOrDefaultAsync(cancel);
         var (id, hash) = (last?.Id ?? 0, last is null ? AuditChain.Start : Sha256Digest.Parse(last.Hash));
         var caller = Caller.Current;
@@ -49,6 +50,8 @@ static class AuditTrail
             hash = row.Entry().HashAfter(hash);
             row.Hash = hash.ToString();
         }
+
+        return true;
     }
 
     static ImmutableArray<AuditChange> Changes(ChangeTracker tracker)

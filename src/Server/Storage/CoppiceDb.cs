@@ -33,12 +33,17 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ContentKeyRow> ContentKeys => Set<ContentKeyRow>();
     public DbSet<KeyGrantRow> KeyGrants => Set<KeyGrantRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
+    public DbSet<WebhookRow> Webhooks => Set<WebhookRow>();
+    public DbSet<DeliveryRow> Deliveries => Set<DeliveryRow>();
     public DbSet<AuditCheckpointRow> AuditCheckpoints => Set<AuditCheckpointRow>();
+
+    /// <summary>Whether events were added since this was last made false.</summary>
+    public bool HasNewEvents { get; set; }
 
     /// <summary>Links new events into the audit log, in the same transaction.</summary>
     public override async Task<int> SaveChangesAsync(bool acceptAllChangesOnSuccess, CancellationToken cancellationToken = default)
     {
-        await AuditTrail.LinkAsync(this, cancellationToken);
+        HasNewEvents |= await AuditTrail.LinkAsync(this, cancellationToken);
         return await base.SaveChangesAsync(acceptAllChangesOnSuccess, cancellationToken);
     }
 
@@ -61,6 +66,8 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ContentKeyRow>().HasKey(row => row.Key);
         model.Entity<KeyGrantRow>().HasKey(row => new { row.Device, row.Key });
         model.Entity<EventRow>().HasKey(row => row.Id);
+        model.Entity<WebhookRow>().HasKey(row => row.Number);
+        model.Entity<DeliveryRow>().HasKey(row => new { row.Webhook, row.Event });
         model.Entity<AuditCheckpointRow>().HasKey(row => row.Entry);
         model.Entity<AuditCheckpointRow>().Property(row => row.Entry).ValueGeneratedNever();
     }

@@ -1,0 +1,46 @@
+using System.Security.Cryptography;
+using Coppice.Server.Storage;
+
+namespace Coppice.Server.Events;
+
+/// <summary>Seals secrets that the server must have as they are: AES-256-GCM under <c>keys/online/outbox.key</c>, so that a copy of the database alone holds none.</summary>
+sealed class WebhookSecrets : IDisposable
+{
+    /// <summary>Bytes of a webhook's secret.</summary>
+    public const int SecretBytes = 32;
+
+    const int NonceBytes = 12;
+    const int TagBytes = 16;
+
+    readonly AesGcm key;
+
+    WebhookSecrets(byte[] key) => this.key = new(key, TagBytes);
+
+    public static WebhookSecrets Open(DataFolder data)
+    {
+        var file = Path.Combine(data.OnlineKeys, "outbox.key");
+        if (!File.Exists(file))
+            DataFolder.WritePrivate(file, Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)) + "\n");
+        return new(Convert.FromBase64String(File.ReadAllText(file).Trim()));
+    }
+
+    public byte[] Seal(ReadOnlySpan<byte> secret)
+    {
+        var whole = new byte[NonceBytes + secret.Length + TagBytes];
+        RandomNumberGenerator.Fill(whole.AsSpan(0, NonceBytes));
+        lock (key)
+            key.Encrypt(whole.AsSpan(0, NonceBytes), secret, whole.AsSpan(NonceBytes, secret.Length), whole.AsSpan(NonceBytes + secret.Length));
+        return whole;
+    }
+
+    /// <exception cref="CryptographicException">It was sealed with another key, or changed.</exception>
+    public byte[] Open(ReadOnlySpan<byte> whole)
+    {
+        var secret = new byte[whole.Length - NonceBytes - TagBytes];
+        lock (key)
+            key.Decrypt(whole[..NonceBytes], whole.Slice(NonceBytes, secret.Length), whole[(NonceBytes + secret.Length)..], secret);
+        return secret;
+    }
+
+    public void Dispose() => key.Dispose();
+}
