@@ -10,6 +10,7 @@ using Coppice.Server.Audit;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Health;
+using Coppice.Server.Idempotency;
 using Coppice.Server.Patches;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
@@ -134,7 +135,7 @@ public sealed class ControlPlane : IAsyncDisposable
         if (options.Oidc is { } oidc)
             services.AddSingleton(oidc).AddSingleton<OidcTokens>();
         services.AddSingleton(_ => AuditKey.Open(data)).AddSingleton<AuditStore>().AddSingleton<ApprovalStore>();
-        services.AddSingleton(database.Bell).AddSingleton(_ => WebhookSecrets.Open(data)).AddSingleton<EventSender>().AddSingleton<WebhookStore>();
+        services.AddSingleton(database.Bell).AddSingleton(_ => SecretBox.Open(data)).AddSingleton<EventSender>().AddSingleton<WebhookStore>().AddSingleton<IdempotencyStore>();
         services.AddSingleton<WebhookWorker>().AddHostedService(all => all.GetRequiredService<WebhookWorker>());
         services.AddSingleton<AuditWorker>().AddHostedService(all => all.GetRequiredService<AuditWorker>());
         services.AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
@@ -165,6 +166,7 @@ public sealed class ControlPlane : IAsyncDisposable
         app.UseAuthentication();
         app.UseAuthorization();
         app.UseAccessGate();
+        app.UseIdempotencyKeys();
         app.UseRateLimiter();
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
         app.MapHealth();

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Coppice.Protocol;
+using Coppice.Server.Storage;
 using MailKit;
 using MailKit.Net.Smtp;
 using MailKit.Security;
@@ -24,7 +25,7 @@ public sealed record MailSettings(Uri Server, string From);
 sealed record Sent(bool Taken, int? Status = null, string? Error = null, TimeSpan? Wait = null);
 
 /// <summary>Sends one event to one place, once: an HTTP request signed as Standard Webhooks says, or a mail.</summary>
-sealed class EventSender(WebhookSecrets secrets, ControlPlaneOptions options) : IDisposable
+sealed class EventSender(SecretBox secrets, ControlPlaneOptions options) : IDisposable
 {
     const int MaxError = 300;
 

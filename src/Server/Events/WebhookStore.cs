@@ -7,13 +7,14 @@ using Microsoft.EntityFrameworkCore;
 
 namespace Coppice.Server.Events;
 
-sealed class WebhookStore(Database database, WebhookSecrets secrets)
+sealed class WebhookStore(Database database, SecretBox secrets)
 {
     const int Scanned = 500;
+    const int SecretBytes = 32;
 
     public Task<CreatedWebhook> CreateAsync(CreateWebhook wanted, bool seesAll, string by, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync(async db =>
     {
-        var secret = RandomNumberGenerator.GetBytes(WebhookSecrets.SecretBytes);
+        var secret = RandomNumberGenerator.GetBytes(SecretBytes);
         var end = await db.Events.AsNoTracking().MaxAsync(row => (long?)row.Id, cancel) ?? 0;
         var row = new WebhookRow
         {

@@ -4,6 +4,7 @@ using Coppice.Server.Approvals;
 using Coppice.Server.Audit;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
+using Coppice.Server.Idempotency;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Sealing;
@@ -33,6 +34,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ContentKeyRow> ContentKeys => Set<ContentKeyRow>();
     public DbSet<KeyGrantRow> KeyGrants => Set<KeyGrantRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
+    public DbSet<IdempotencyRow> IdempotencyKeys => Set<IdempotencyRow>();
     public DbSet<WebhookRow> Webhooks => Set<WebhookRow>();
     public DbSet<DeliveryRow> Deliveries => Set<DeliveryRow>();
     public DbSet<AuditCheckpointRow> AuditCheckpoints => Set<AuditCheckpointRow>();
@@ -66,6 +68,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ContentKeyRow>().HasKey(row => row.Key);
         model.Entity<KeyGrantRow>().HasKey(row => new { row.Device, row.Key });
         model.Entity<EventRow>().HasKey(row => row.Id);
+        model.Entity<IdempotencyRow>().HasKey(row => new { row.Subject, row.Key });
         model.Entity<WebhookRow>().HasKey(row => row.Number);
         model.Entity<DeliveryRow>().HasKey(row => new { row.Webhook, row.Event });
         model.Entity<AuditCheckpointRow>().HasKey(row => row.Entry);

@@ -204,9 +204,9 @@ public sealed class WebhookTests : IAsyncLifetime
         var secret = Convert.FromBase64String(hook.Secret["whsec_".Length..]);
         var row = await server.Get<Database>().ReadAsync(db => db.Webhooks.SingleAsync(), CancellationToken.None);
         Assert.Equal(-1, row.Secret.AsSpan().IndexOf(secret.AsSpan(0, 8)));
-        Assert.Equal(secret, server.Get<WebhookSecrets>().Open(row.Secret));
+        Assert.Equal(secret, server.Get<SecretBox>().Open(row.Secret));
         row.Secret[20] ^= 1;
-        Assert.ThrowsAny<System.Security.Cryptography.CryptographicException>(() => server.Get<WebhookSecrets>().Open(row.Secret));
+        Assert.ThrowsAny<System.Security.Cryptography.CryptographicException>(() => server.Get<SecretBox>().Open(row.Secret));
     }
 
     [Fact]

@@ -27,3 +27,16 @@ CREATE TABLE Deliveries (
   PRIMARY KEY (Webhook, Event)
 ) WITHOUT ROWID;
 CREATE INDEX DeliveriesByState ON Deliveries (Webhook, State, Event);
+
+-- Requests that were sent under a key, for a day. Body is sealed.
+CREATE TABLE IdempotencyKeys (
+  Subject TEXT NOT NULL,
+  Key TEXT NOT NULL,
+  Request TEXT NOT NULL,
+  At INTEGER NOT NULL,
+  Status INTEGER NULL,
+  ContentType TEXT NULL,
+  Location TEXT NULL,
+  Body BLOB NULL,
+  PRIMARY KEY (Subject, Key)
+) WITHOUT ROWID;

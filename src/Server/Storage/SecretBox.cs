@@ -1,22 +1,18 @@
 using System.Security.Cryptography;
-using Coppice.Server.Storage;
 
-namespace Coppice.Server.Events;
+namespace Coppice.Server.Storage;
 
 /// <summary>Seals secrets that the server must have as they are: AES-256-GCM under <c>keys/online/outbox.key</c>, so that a copy of the database alone holds none.</summary>
-sealed class WebhookSecrets : IDisposable
+sealed class SecretBox : IDisposable
 {
-    /// <summary>Bytes of a webhook's secret.</summary>
-    public const int SecretBytes = 32;
-
     const int NonceBytes = 12;
     const int TagBytes = 16;
 
     readonly AesGcm key;
 
-    WebhookSecrets(byte[] key) => this.key = new(key, TagBytes);
+    SecretBox(byte[] key) => this.key = new(key, TagBytes);
 
-    public static WebhookSecrets Open(DataFolder data)
+    public static SecretBox Open(DataFolder data)
     {
         var file = Path.Combine(data.OnlineKeys, "outbox.key");
         if (!File.Exists(file))
