@@ -95,7 +95,9 @@ public sealed partial class OperatorsGuideTests : IAsyncLifetime
         Assert.Contains("vouches for all of them", await RunAsync("coppice audit verify audit.jsonl --key audit.pub", 0, Admin()));
         await TamperedAsync();
         await VerifiedByTheFormatsOwnProgramAsync();
-        Assert.Contains("Policy changed", (await UntilMailAsync("Policy changed")));
+        Assert.Contains("by admin", await UntilMailAsync("Policy changed"));
+        Assert.Contains("rollout", await RunAsync("coppice '[suggest:11]' 'coppice rol'", 0, Admin()));
+        await RunAsync("coppice completion bash | bash -n", 0, Admin());
     }
 
     /// <summary>What a person does: runs the command, opens the address that it shows, logs in there.</summary>
