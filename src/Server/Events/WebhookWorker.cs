@@ -40,7 +40,7 @@ sealed partial class WebhookWorker(WebhookStore webhooks, EventSender sender, Ev
                 break;
             }
 
-            await Task.WhenAny(ring, Task.Delay(Pause, time, stoppingToken)).WaitAsync(stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.WhenAny(ring, Task.Delay(Pause, time, stoppingToken)); // also when it stops: the delay is cancelled then
         }
 
         await Task.WhenAll(underWay.Values); // what was cut short is sent again at the next start
