@@ -1,7 +1,8 @@
 using System.CommandLine;
 using Coppice.Cli;
 
-var root = new RootCommand("Coppice keeps the AI models on devices current: ship, try, switch, watch, take back.")
+// Patches are applied on the smallest devices: there, the other verbs would take memory and time for nothing.
+var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootCommand("Coppice keeps the AI models on devices current: ship, try, switch, watch, take back.")
 {
     QuickstartCommand.Build(),
     Publish.Build(),
@@ -20,6 +21,13 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     SealCommand.Build(),
     OperatorCommand.Build(),
     TokenCommand.Build(),
+    PolicyCommand.Build(),
+    LoginCommand.Build(),
+    LoginCommand.BuildLogout(),
+    AuditCommand.Build(),
+    EventCommand.Build(),
+    WebhookCommand.Build(),
+    CompletionCommand.Build(),
     Inspect.Build(),
     Compare.Build(),
     Patch.Build(),
