@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Delivery;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Patches;
@@ -46,7 +47,7 @@ sealed class FolderRepository : IReleaseRepository
         ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
     {
         var (sent, there) = (0L, 0L);
-        foreach (var file in manifest.Files)
+        foreach (var file in manifest.Blobs)
         {
             await using var content = files[file.Digest].Open();
             if (await tree.PutBlobAsync(content, file.Digest, file.Length, cancel))
@@ -74,17 +75,21 @@ sealed class FolderRepository : IReleaseRepository
 
     void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, CancellationToken cancel)
     {
-        if (last is null)
-            return;
+        var demands = PatchPairs.Demands(manifest, 1).Concat(last is null ? [] : PatchPairs.Demands(manifest, last, 1)).ToList();
+        var tried = ImmutableHashSet<string>.Empty;
         try
         {
             var maker = new PatchMaker(tree);
-            foreach (var pair in PatchPairs.Of(manifest, last))
-                maker.Make(pair, cancel);
+            while (PatchChoice.Wishes(demands, tree.PatchesTo, tried) is [var wish, ..])
+            {
+                cancel.ThrowIfCancellationRequested();
+                maker.Make(wish, cancel);
+                tried = tried.Add(wish.File);
+            }
         }
         catch (IOException e)
         {
-            throw new PublicationException($"{manifest.Model} {manifest.Version} is published, but a patch from {last.Version} could not be stored: {e.Message} Devices fetch whole files.", e);
+            throw new PublicationException($"{manifest.Model} {manifest.Version} is published, but its patches could not be stored: {e.Message} Devices fetch whole files.", e);
         }
     }
 

@@ -58,7 +58,7 @@ sealed class ServerRepository : IReleaseRepository
         try
         {
             var (sent, there) = (0L, 0L);
-            foreach (var file in manifest.Files)
+            foreach (var file in manifest.Blobs)
             {
                 if (await control.HasBlobAsync(file.Digest, cancel))
                 {

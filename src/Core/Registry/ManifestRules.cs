@@ -15,6 +15,9 @@ public static class ManifestRules
     /// <summary>Longest file name, in characters.</summary>
     public const int MaxFileName = 255;
 
+    /// <summary>Largest tensor map, in bytes: 65,536 ranges.</summary>
+    public const int MaxTensorMap = 2_359_352;
+
     /// <summary>Everything that is wrong.</summary>
     public static ImmutableArray<Problem> Check(ReleaseManifest manifest)
     {
@@ -74,6 +77,8 @@ public static class ManifestRules
             found.Add(new($"{where}.length", $"{file.Length} bytes are negative; give the file's length."));
         if (file.Digest.IsDefault)
             found.Add(new($"{where}.digest", "is missing; give the file's SHA-256."));
+        if (file.TensorMap is { } map && (map.Digest.IsDefault || map.Length is <= 0 or > MaxTensorMap))
+            found.Add(new($"{where}.tensorMap", $"has {map.Length} bytes; give the SHA-256 and the length of a map of at most {MaxTensorMap} bytes."));
     }
 
     static void CheckTrial(Trial trial, ImmutableArray<Problem>.Builder found)

@@ -36,6 +36,9 @@ public sealed record ReleaseManifest(int Schema, ModelName Model, SemanticVersio
     /// <summary>Every file of every variant and of the trial, each digest once.</summary>
     public IEnumerable<ReleaseFile> Files =>
         Variants.SelectMany(variant => variant.Files).Concat(Trial?.Files ?? []).DistinctBy(file => file.Digest);
+
+    /// <summary>Every blob that the repository holds for the release: its files and what belongs to them, each digest once.</summary>
+    public IEnumerable<BlobName> Blobs => Files.SelectMany(file => (BlobName?[])[file.Blob, file.TensorMap]).OfType<BlobName>().DistinctBy(blob => blob.Digest);
 }
 
 /// <summary>One build of a release with its own requirements.</summary>
@@ -63,7 +66,15 @@ public sealed record Variant(string Name, ImmutableArray<ReleaseFile> Files, Mod
 /// <param name="Name">Relative path with '/', no '..', unique in its variant.</param>
 /// <param name="Digest">SHA-256 of the bytes.</param>
 /// <param name="Length">Bytes.</param>
-public sealed record ReleaseFile(string Name, Sha256Digest Digest, long Length);
+public sealed record ReleaseFile(string Name, Sha256Digest Digest, long Length)
+{
+    /// <summary>The blob that names the file's ranges by their digests, so that a device fetches only those that it lacks; null when there is none.
+    /// Specified in docs/formats/tensor-map.md.</summary>
+    public BlobName? TensorMap { get; init; }
+
+    /// <summary>The file's bytes.</summary>
+    public BlobName Blob => new(Digest, Length);
+}
 
 /// <summary>What a model takes and gives.</summary>
 public sealed record TensorSignature(ImmutableArray<TensorSpec> Inputs, ImmutableArray<TensorSpec> Outputs);

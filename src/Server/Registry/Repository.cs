@@ -61,8 +61,8 @@ sealed class Repository : IDisposable
         }
     }
 
-    /// <summary>Files of a manifest that are not here, each digest once.</summary>
-    public ImmutableArray<ReleaseFile> Missing(ReleaseManifest manifest) => [.. manifest.Files.Where(file => Tree.BlobLength(file.Digest) is null)];
+    /// <summary>Blobs of a manifest that are not here, each digest once.</summary>
+    public ImmutableArray<BlobName> Missing(ReleaseManifest manifest) => [.. manifest.Blobs.Where(blob => Tree.BlobLength(blob.Digest) is null)];
 
     public void Dispose() => online.Dispose();
 }

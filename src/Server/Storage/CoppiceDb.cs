@@ -22,6 +22,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ReleaseRow> Releases => Set<ReleaseRow>();
     public DbSet<RolloutRow> Rollouts => Set<RolloutRow>();
     public DbSet<RolloutDeviceRow> RolloutDevices => Set<RolloutDeviceRow>();
+    public DbSet<RolloutBytesRow> RolloutBytes => Set<RolloutBytesRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
 
     protected override void OnModelCreating(ModelBuilder model)
@@ -35,6 +36,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ReleaseRow>().HasKey(row => new { row.Model, row.Version });
         model.Entity<RolloutRow>().HasKey(row => row.Number);
         model.Entity<RolloutDeviceRow>().HasKey(row => new { row.Rollout, row.Device });
+        model.Entity<RolloutBytesRow>().HasKey(row => new { row.Rollout, row.Device, row.Way });
         model.Entity<EventRow>().HasKey(row => row.Id);
     }
 
