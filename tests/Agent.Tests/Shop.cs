@@ -95,7 +95,7 @@ public sealed class Shop : ITrustedRepository, IRepositoryFiles
         {
             PatchesOpened++;
             var parts = file.Path.Split('/');
-            return Task.FromResult(new FileBody(new MemoryStream(PatchOf(Sha256Digest.Parse(parts[1]), Sha256Digest.Parse(parts[2][..Sha256Digest.HexLength]))[(int)offset..]), offset, null));
+            return Task.FromResult(new FileBody(new MemoryStream(PatchOf(Sha256Digest.Parse(parts[1]), Sha256Digest.Parse(parts[2].AsSpan(0, Sha256Digest.HexLength)))[(int)offset..]), offset, null));
         }
 
         return Task.FromResult(new FileBody(new MemoryStream(Spoil(BlobOf(file.Path)[(int)offset..])), offset, null));
@@ -123,7 +123,7 @@ public sealed class Shop : ITrustedRepository, IRepositoryFiles
         return Task.FromResult<byte[]?>(DocumentJson.Write(new PatchIndex(1, new(to, blobs[to].Length), [.. from.Select(digest => new PatchEntry([new(digest, blobs[digest].Length)], PatchOf(digest, to).Length))])));
     }
 
-    byte[] BlobOf(string path) => blobs[Sha256Digest.Parse(path[(path.LastIndexOf('/') + 1)..])];
+    byte[] BlobOf(string path) => blobs[Sha256Digest.Parse(path.AsSpan(path.LastIndexOf('/') + 1))];
 
     byte[] PatchOf(Sha256Digest from, Sha256Digest to)
     {

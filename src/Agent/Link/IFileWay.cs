@@ -1,5 +1,4 @@
 using Coppice.Delivery;
-using Coppice.Registry;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Link;

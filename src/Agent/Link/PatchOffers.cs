@@ -1,4 +1,3 @@
-using Coppice.Agent.Storage;
 using Coppice.Delivery;
 using Coppice.Protocol;
 using Coppice.Registry;

@@ -4,7 +4,6 @@ using Coppice.Agent.Storage;
 using Coppice.Delivery;
 using Coppice.Delta;
 using Coppice.Formats;
-using Coppice.Registry;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Link;

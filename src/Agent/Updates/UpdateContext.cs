@@ -129,14 +129,14 @@ public sealed class UpdateContext
     /// <summary>Bytes of blobs that would be deleted by <see cref="Collect"/> with another state.</summary>
     public long FreedBy(UpdateState state)
     {
-        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, Host.Serving?.Slot];
+        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
         return Needs.AllWith(Model, Slots.Needed(kept.OfType<Slot>())) is { } wanted ? Blobs.Unwanted(wanted) : 0;
     }
 
-    /// <summary>Deletes what neither this model's slots nor other models need.</summary>
+    /// <summary>Deletes what neither this model's slots, nor leases that are out, nor other models need.</summary>
     public void Collect(UpdateState state)
     {
-        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, Host.Serving?.Slot];
+        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
         Needs.Set(Model, Slots.Collect([.. kept.OfType<Slot>()]));
         if (Needs.All() is { } wanted)
             Blobs.Collect(wanted);

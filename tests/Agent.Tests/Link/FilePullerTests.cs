@@ -1,6 +1,5 @@
 using Coppice.Agent.Link;
 using Coppice.Agent.Slots;
-using Coppice.Agent.Storage;
 using Coppice.Agent.Tests.Storage;
 using Coppice.Delivery;
 using Coppice.Registry;

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text;
 using Coppice.Agent.Link;
-using Coppice.Registry;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Tests.Link;
