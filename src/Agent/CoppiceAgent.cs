@@ -64,6 +64,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
             AllowAutoRedirect = false, // an answer from elsewhere is no answer
             AutomaticDecompression = DecompressionMethods.None,
             ConnectTimeout = TimeSpan.FromSeconds(15),
+            MaxResponseDrainSize = 16 << 10, // an answer that is not wanted, as the whole file in place of ranges, is not read to its end
             PooledConnectionLifetime = TimeSpan.FromMinutes(5), // follows DNS
             UseCookies = false,
         })
@@ -75,9 +76,9 @@ public sealed class CoppiceAgent : IAsyncDisposable
         link = server is null ? null : new(http, server, token, disk, reports);
         if (link is not null)
             link.Labelled += labels => facts.Labels = labels;
-        var (metadata, blobs, patches) = Sources(options, server);
+        var (metadata, files) = Sources(options, server);
         repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time);
-        models = Models(runtimes, blobs, patches).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
+        models = Models(runtimes, files).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
     }
 
     /// <summary>The device's id.</summary>
@@ -257,12 +258,11 @@ public sealed class CoppiceAgent : IAsyncDisposable
         }
     }
 
-    IEnumerable<AgentModel> Models(IReadOnlyList<IModelRuntime> runtimes, IBlobSource source, IPatchSource patches)
+    IEnumerable<AgentModel> Models(IReadOnlyList<IModelRuntime> runtimes, IRepositoryFiles files)
     {
         var names = options.Models.Select(Name).Distinct().ToList();
         var blobs = new BlobStore(disk, options.Quota);
         var rate = new RateLimit(options.RatePerSecond, options.Time);
-        var whole = new WholeBlob(disk, source, rate, options.Stall, options.Time);
         var needs = new BlobNeeds(names);
         var boot = MachineBoot.Current();
         foreach (var name in names)
@@ -271,7 +271,6 @@ public sealed class CoppiceAgent : IAsyncDisposable
             var host = new ModelHost(name);
             UpdateContext context = null!;
             UpdateRunner runner = null!;
-            var patched = new PatchedBlob(disk, blobs, patches, () => slots.Files(((Slot?[])[runner.State.Serving, runner.State.Previous]).OfType<Slot>()), rate, options.Stall, options.Time);
             context = new()
             {
                 Model = name,
@@ -283,7 +282,14 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 Loader = new(disk, slots, runtimes, options.Limits, options.Time),
                 Host = host,
                 Repository = repository,
-                Puller = new(disk, blobs, [patched, whole], why => context.Happened(AgentEventKind.Trouble, why)),
+                Puller = new(
+                    disk, blobs,
+                    [
+                        new WholeBlob(disk, files, rate, options.Stall, options.Time),
+                        new PatchedBlob(disk, files, rate, options.Stall, options.Time),
+                        new RangedBlob(disk, blobs, files, () => slots.Files(((Slot?[])[runner.State.Serving, runner.State.Previous]).OfType<Slot>()), rate, options.Stall, options.Time),
+                    ],
+                    (kind, why) => context.Happened(kind, why)),
                 Reports = reports,
                 Trial = new TrialRunner(options.Time).Run,
                 Facts = facts.Now,
@@ -304,19 +310,14 @@ public sealed class CoppiceAgent : IAsyncDisposable
         ? name
         : throw new ArgumentException($"models: '{text}' is not a model name; write owner/name in lower case, as plant/bearing.");
 
-    (IMetadataSource Metadata, IBlobSource Blobs, IPatchSource Patches) Sources(AgentOptions given, Uri? server)
+    (IMetadataSource Metadata, IRepositoryFiles Files) Sources(AgentOptions given, Uri? server)
     {
         var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString())
             ?? throw new ArgumentException("repository: give a server, or the folder or address of a repository.");
         if (!place.Contains("://", StringComparison.Ordinal))
-        {
-            var folder = new FolderBlobs(place);
-            return (new FolderSource(place), folder, folder);
-        }
-
+            return (new FolderSource(place), new FolderFiles(place));
         var address = AsFolder(place, "repository");
-        var files = new HttpBlobs(http, address);
-        return (new HttpSource(http, address), files, files);
+        return (new HttpSource(http, address), new HttpFiles(http, address));
     }
 
     static Uri AsFolder(string text, string option) =>

@@ -17,13 +17,15 @@ public static class ServeCommand
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
         var maxBlob = new Option<string>("--max-blob") { Description = "Largest file taken.", DefaultValueFactory = _ => "64GiB" };
         var noPatches = new Option<bool>("--no-patches") { Description = "Make no patches; devices then fetch whole files." };
+        var patchThreads = new Option<int>("--patch-threads") { Description = "Patches made at once, each with one thread.", DefaultValueFactory = _ => 1 };
+        var largestPatched = new Option<string>("--largest-patched") { Description = "Largest file that a patch is made from or makes; a patch takes memory by its largest tensor.", DefaultValueFactory = _ => "512MB" };
         var sealingKeys = new Option<string[]>("--sealing-key")
         {
             Description = "File of the server's sealing key, outside the data folder, made with 'coppice seal key'; repeat for older ones. Without it the server keeps no content keys. A password comes from COPPICE_KEY_PASSWORD.",
         };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, sealingKeys, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, log, json };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             var address = parsed.GetRequiredValue(listen);
@@ -31,6 +33,10 @@ public static class ServeCommand
                 throw new UsageException($"--listen: '{address}' is not an address to listen on; write http://127.0.0.1:8420, or http://0.0.0.0:8420 behind a proxy that speaks TLS.");
             if (!ByteSize.TryParse(parsed.GetValue(maxBlob), out var most) || most < 1)
                 throw new UsageException($"--max-blob: '{parsed.GetValue(maxBlob)}' is not a size; write it as 64GiB.");
+            if (!ByteSize.TryParse(parsed.GetValue(largestPatched), out var largest) || largest < 1)
+                throw new UsageException($"--largest-patched: '{parsed.GetValue(largestPatched)}' is not a size; write it as 512MB.");
+            if (parsed.GetValue(patchThreads) is < 1 or > 64)
+                throw new UsageException("--patch-threads: give 1 to 64.");
             if (parsed.GetValue(enrolments) < 1)
                 throw new UsageException("--enrolments-per-minute: give 1 or more.");
 
@@ -43,6 +49,8 @@ public static class ServeCommand
                 Patches = !parsed.GetValue(noPatches),
                 SealingKeys = parsed.GetValue(sealingKeys) ?? [],
                 SealingKeyPassword = Environment.GetEnvironmentVariable(Publishing.KeyFiles.PasswordVariable),
+                PatchThreads = parsed.GetValue(patchThreads),
+                LargestPatched = (long)largest,
                 LogLevel = parsed.GetValue(log),
             }, cancel);
             if (parsed.GetValue(json))

@@ -24,6 +24,12 @@ public sealed record ControlPlaneOptions
     /// <summary>Bytes of the largest file that a patch is made from or makes.</summary>
     public long LargestPatched { get; init; } = PatchMaker.DefaultLargest;
 
+    /// <summary>Patches that are made at once, each with one thread.</summary>
+    public int PatchThreads { get; init; } = 1;
+
+    /// <summary>How long a patch stays that no device needs.</summary>
+    public TimeSpan KeepPatches { get; init; } = TimeSpan.FromDays(7);
+
     /// <summary>Files of the server's sealing keys, outside the data folder: the present one first, then older ones that still open what is kept. Without one the server keeps no content keys.</summary>
     public IReadOnlyList<string> SealingKeys { get; init; } = [];
 

@@ -16,7 +16,13 @@ sealed class Site : IAsyncDisposable
     string listen = "http://127.0.0.1:0";
     ChildProcess? server;
 
-    Site() => Folder = Directory.CreateTempSubdirectory("coppice-site-").FullName;
+    readonly string[] serve;
+
+    Site(string[] serve)
+    {
+        this.serve = serve;
+        Folder = Directory.CreateTempSubdirectory("coppice-site-").FullName;
+    }
 
     /// <summary>The program under test, beside the tests.</summary>
     public static string Program { get; } = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "coppice.exe" : "coppice");
@@ -29,9 +35,10 @@ sealed class Site : IAsyncDisposable
 
     public string JoinToken { get; private set; } = "";
 
-    public static async Task<Site> StartAsync()
+    /// <param name="serve">Further options of <c>coppice serve</c>.</param>
+    public static async Task<Site> StartAsync(params string[] serve)
     {
-        var site = new Site();
+        var site = new Site(serve);
         await site.StartServerAsync();
         return site;
     }
@@ -41,7 +48,7 @@ sealed class Site : IAsyncDisposable
     /// <summary>Starts the server, again at the same address if it ran before.</summary>
     public async Task StartServerAsync()
     {
-        server = ChildProcess.Start(Program, Environment(), "serve", "--data", PathOf("server"), "--listen", listen, "--log", "Warning", "--json");
+        server = ChildProcess.Start(Program, Environment(), ["serve", "--data", PathOf("server"), "--listen", listen, "--log", "Warning", "--json", .. serve]);
         var ready = await server.EventAsync(told => told.TryGetProperty("url", out _), "serve", Patience, CancellationToken.None);
         if (JoinToken.Length > 0)
             return;

@@ -36,6 +36,13 @@ public sealed class FolderDisk : IDisk
     public IDiskFile Append(string path) => new WrittenFile(FullPath(path), FileMode.Append);
 
     /// <inheritdoc/>
+    public void Cut(string path, long length)
+    {
+        using var stream = new FileStream(FullPath(path), FileMode.Open, FileAccess.Write, FileShare.Read, bufferSize: 0);
+        stream.SetLength(length);
+    }
+
+    /// <inheritdoc/>
     public void Rename(string from, string to) => File.Move(FullPath(from), FullPath(to), overwrite: true);
 
     /// <inheritdoc/>

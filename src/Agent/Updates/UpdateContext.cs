@@ -126,6 +126,13 @@ public sealed class UpdateContext
         (saved, SavedInStep) = (bytes, state);
     }
 
+    /// <summary>Bytes of blobs that would be deleted by <see cref="Collect"/> with another state.</summary>
+    public long FreedBy(UpdateState state)
+    {
+        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
+        return Needs.AllWith(Model, Slots.Needed(kept.OfType<Slot>())) is { } wanted ? Blobs.Unwanted(wanted) : 0;
+    }
+
     /// <summary>Deletes what neither this model's slots, nor leases that are out, nor other models need.</summary>
     public void Collect(UpdateState state)
     {
@@ -154,6 +161,16 @@ public sealed class BlobNeeds(IEnumerable<ModelName> models)
     public ImmutableHashSet<Trust.Sha256Digest>? All()
     {
         lock (gate)
-            return needs.Values.Aggregate(ImmutableHashSet<Trust.Sha256Digest>.Empty, (all, one) => all is null || one is null ? null! : all.Union(one));
+            return All(needs.Values);
     }
+
+    /// <summary>What all models would need if one needed something else.</summary>
+    public ImmutableHashSet<Trust.Sha256Digest>? AllWith(ModelName model, ImmutableHashSet<Trust.Sha256Digest> digests)
+    {
+        lock (gate)
+            return All(needs.Select(need => need.Key == model ? digests : need.Value));
+    }
+
+    static ImmutableHashSet<Trust.Sha256Digest>? All(IEnumerable<ImmutableHashSet<Trust.Sha256Digest>?> each) =>
+        each.Aggregate(ImmutableHashSet<Trust.Sha256Digest>.Empty, (all, one) => all is null || one is null ? null! : all.Union(one));
 }

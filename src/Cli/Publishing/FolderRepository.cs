@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Delivery;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Patches;
@@ -47,13 +48,13 @@ sealed class FolderRepository : IReleaseRepository
         ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel)
     {
         var (sent, there) = (0L, 0L);
-        foreach (var file in manifest.Files)
+        foreach (var blob in manifest.Blobs)
         {
-            await using var content = files[file.StoredDigest].Open();
-            if (await tree.PutBlobAsync(content, file.StoredDigest, file.StoredLength, cancel))
-                sent += file.StoredLength;
+            await using var content = files[blob.Digest].Open();
+            if (await tree.PutBlobAsync(content, blob.Digest, blob.Length, cancel))
+                sent += blob.Length;
             else
-                there += file.StoredLength;
+                there += blob.Length;
             progress.Report(sent + there);
         }
 
@@ -106,17 +107,22 @@ sealed class FolderRepository : IReleaseRepository
 
     void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, Func<ReleaseFile, ContentKey?> key, CancellationToken cancel)
     {
-        if (last is null)
-            return;
+        var demands = PatchPairs.Demands(manifest, 1).Concat(last is null ? [] : PatchPairs.Demands(manifest, last, 1)).ToList();
+        var known = manifest.Files.Concat(last?.Files ?? []).DistinctBy(file => file.Digest).ToDictionary(file => file.Digest);
+        var tried = ImmutableHashSet<string>.Empty;
         try
         {
             var maker = new PatchMaker(tree);
-            foreach (var pair in PatchPairs.Of(manifest, last))
-                maker.Make(pair, name => new[] { pair.To, pair.From }.FirstOrDefault(file => file.Sealed?.Key == name) is { } file ? key(file) : null, cancel);
+            while (PatchChoice.Wishes(demands, tree.PatchesTo, tried) is [var wish, ..])
+            {
+                cancel.ThrowIfCancellationRequested();
+                maker.Make(wish, known.GetValueOrDefault, key, cancel);
+                tried = tried.Add(wish.File);
+            }
         }
         catch (Exception e) when (e is IOException or BrokenSealException)
         {
-            throw new PublicationException($"{manifest.Model} {manifest.Version} is published, but a patch from {last.Version} could not be stored: {e.Message} Devices fetch whole files.", e);
+            throw new PublicationException($"{manifest.Model} {manifest.Version} is published, but its patches could not be stored: {e.Message} Devices fetch whole files.", e);
         }
     }
 

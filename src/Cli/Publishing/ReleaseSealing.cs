@@ -25,7 +25,9 @@ sealed class ReleaseSealing(ModelKey key)
                 files[form.Digest] = content with { Seal = plain => Close(file, plain) };
             }
 
-            return file with { Sealed = form };
+            if (file.TensorMap is { } map)
+                files.Remove(map.Digest); // it names ranges by their digests, and so tells of the file
+            return file with { Sealed = form, TensorMap = null };
         }
 
         var manifest = release.Manifest;

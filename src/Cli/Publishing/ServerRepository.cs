@@ -105,17 +105,17 @@ sealed class ServerRepository : IReleaseRepository
         try
         {
             var (sent, there) = (0L, 0L);
-            foreach (var file in manifest.Files)
+            foreach (var blob in manifest.Blobs)
             {
-                if (await control.HasBlobAsync(file.StoredDigest, cancel))
+                if (await control.HasBlobAsync(blob.Digest, cancel))
                 {
-                    there += file.StoredLength;
+                    there += blob.Length;
                 }
                 else
                 {
-                    await using var content = files[file.StoredDigest].Open();
-                    await control.PutBlobAsync(file.StoredDigest, content, file.StoredLength, cancel);
-                    sent += file.StoredLength;
+                    await using var content = files[blob.Digest].Open();
+                    await control.PutBlobAsync(blob.Digest, content, blob.Length, cancel);
+                    sent += blob.Length;
                 }
 
                 progress.Report(sent + there);

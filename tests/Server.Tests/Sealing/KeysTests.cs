@@ -28,7 +28,7 @@ public sealed class KeysTests
         var refused = await shop.AnswerAsync(bergen, file.Sealed.Key);
 
         using var content = GrantFile.Read(given.Grants).Find(GrantKind.Content, file.Sealed.Key)!.OpenContent(key);
-        var blob = await shop.Server.Anyone.GetByteArrayAsync("repository/" + RepositoryLayout.BlobFile(file.StoredDigest));
+        var blob = await shop.Server.Anyone.GetByteArrayAsync("repository/" + RepositoryLayout.BlobFile(file.Stored.Digest));
         using var source = new Formats.SealedSource(new Formats.MemorySource(blob), content);
         var plain = new byte[source.Length];
         source.Read(0, plain);

@@ -61,7 +61,7 @@ sealed class SealedShop : IAsyncDisposable
     {
         var (file, made) = Seal("model.bin", plain);
         await HandInAsync(file, model);
-        await Server.Client.PutBlobAsync(file.StoredDigest, new MemoryStream(made), made.Length);
+        await Server.Client.PutBlobAsync(file.Stored.Digest, new MemoryStream(made), made.Length);
         var manifest = DocumentJson.Write(new ReleaseManifest(1, model ?? Bearing, V(version), [new("fp32", [file], ModelFormat.Opaque)]));
         await Server.Client.PublishAsync(model ?? Bearing, new(manifest, Server.Sign(manifest, version, model)));
         return file;
