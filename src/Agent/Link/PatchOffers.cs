@@ -2,6 +2,7 @@ using Coppice.Delivery;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Agent.Link;
 
@@ -34,10 +35,13 @@ sealed class PatchOffers(IRepositoryFiles files, Download download)
         {
             if (await ReadAsync(next.Blob, pull, indexes == 0, cancel) is not { } index)
                 continue;
-            foreach (var entry in index.Patches.OrderBy(entry => entry.Length))
+            foreach (var entry in Opened(index.Patches, pull.Wanted.Sealed).OrderBy(entry => entry.Length))
             {
                 if (entry.Length >= cheapest)
                     break; // what begins with it costs more
+                // A sealed file is made from what is here: this device cannot know the keys of what lies between.
+                if (pull.Wanted.Sealed is not null && !entry.From.All(from => held.Contains(from.Digest)))
+                    continue;
                 found.Add(new(next.Blob, entry));
                 if (next.Depth == 1 && entry.From.All(from => held.Contains(from.Digest)))
                     cheapest = entry.Length;
@@ -52,6 +56,18 @@ sealed class PatchOffers(IRepositoryFiles files, Download download)
         }
 
         return found;
+    }
+
+    /// <summary>Patches by the lengths that their readers see: an index tells those of sealed ones.</summary>
+    static IEnumerable<PatchEntry> Opened(IEnumerable<PatchEntry> patches, SealedFile? form)
+    {
+        foreach (var entry in patches)
+        {
+            if (form is null)
+                yield return entry;
+            else if (SealHeader.PlainLength(entry.Length, form.Segment) is { } plain and > 0)
+                yield return entry with { Length = plain };
+        }
     }
 
     async Task<PatchIndex?> ReadAsync(BlobName blob, FilePull pull, bool first, CancellationToken cancel)

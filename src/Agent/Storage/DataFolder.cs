@@ -36,6 +36,12 @@ public static class DataFolder
     /// <summary>Blobs that are being fetched.</summary>
     public const string Fetching = "fetching";
 
+    /// <summary>Content keys of sealed files, each sealed to this device.</summary>
+    public const string ContentKeys = "keys";
+
+    /// <summary>The content keys of a file, by the digest of its plaintext.</summary>
+    public static string ContentKey(Sha256Digest file) => $"{ContentKeys}/{file}.cpg";
+
     /// <summary>A folder for each model.</summary>
     public const string Models = "models";
 

@@ -26,6 +26,8 @@ sealed class FetchStep(UpdateContext context) : IUpdateStep
         UpdateState Counted() => state with { Target = target with { BytesFetched = target.BytesFetched + fetched, BytesByWay = ways } };
         try
         {
+            if (context.Keys is { } keys)
+                await keys.BringAsync([.. files.Where(file => !context.Blobs.Has(file))], either.Token);
             foreach (var file in files)
             {
                 await context.Puller.PullAsync(

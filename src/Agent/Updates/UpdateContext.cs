@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Agent.Link;
+using Coppice.Agent.Link.Sealing;
 using Coppice.Agent.Quality;
 using Coppice.Agent.Serving;
 using Coppice.Agent.Slots;
@@ -66,6 +67,9 @@ public sealed class UpdateContext
 
     /// <summary>Gets files.</summary>
     public required FilePuller Puller { get; init; }
+
+    /// <summary>Content keys of sealed files; null where none is sealed.</summary>
+    public KeyRing? Keys { get; init; }
 
     /// <summary>Takes reports over.</summary>
     public required ReportQueue Reports { get; init; }
@@ -139,7 +143,10 @@ public sealed class UpdateContext
         Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
         Needs.Set(Model, Slots.Collect([.. kept.OfType<Slot>()]));
         if (Needs.All() is { } wanted)
+        {
             Blobs.Collect(wanted);
+            Keys?.Collect(wanted);
+        }
     }
 }
 
