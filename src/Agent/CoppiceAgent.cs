@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using System.Net;
 using Coppice.Agent.Inventory;
 using Coppice.Agent.Link;
+using Coppice.Agent.Link.Sealing;
 using Coppice.Agent.Link.Tuf;
 using Coppice.Agent.Quality;
 using Coppice.Agent.Serving;
@@ -39,6 +40,8 @@ public sealed class CoppiceAgent : IAsyncDisposable
     readonly DeviceLink? link;
     readonly HttpClient http;
     readonly TufRepository repository;
+    readonly SealingKey sealing;
+    readonly KeyRing keys;
     readonly FrozenDictionary<string, AgentModel> models;
     readonly CancellationTokenSource closing = new();
     readonly SemaphoreSlim send = new(0, 1);
@@ -76,7 +79,10 @@ public sealed class CoppiceAgent : IAsyncDisposable
         link = server is null ? null : new(http, server, token, disk, reports);
         if (link is not null)
             link.Labelled += labels => facts.Labels = labels;
-        var (metadata, files) = Sources(options, server);
+        var (metadata, repositoryFiles) = Sources(options, server);
+        sealing = DeviceSealing.OpenOrMake(disk);
+        keys = new(disk, sealing, repositoryFiles, link is null ? null : (wanted, cancel) => link.KeysAsync(identity, wanted, sealing.Public.ToString(), cancel));
+        var files = new SealedFiles(repositoryFiles, keys);
         repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time);
         models = Models(runtimes, files).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
     }
@@ -90,7 +96,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
     /// <exception cref="InferenceException">The native library that a serving release needs is not here; with it back, the release serves again.</exception>
     public static async Task<CoppiceAgent> OpenAsync(AgentOptions options, CancellationToken cancel = default)
     {
-        Directory.CreateDirectory(options.Data);
+        FolderDisk.MakePrivate(options.Data);
         FileStream hold;
         try
         {
@@ -290,6 +296,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
                         new RangedBlob(disk, blobs, files, () => slots.Files(((Slot?[])[runner.State.Serving, runner.State.Previous]).OfType<Slot>()), rate, options.Stall, options.Time),
                     ],
                     (kind, why) => context.Happened(kind, why)),
+                Keys = keys,
                 Reports = reports,
                 Trial = new TrialRunner(options.Time).Run,
                 Facts = facts.Now,
@@ -355,6 +362,8 @@ public sealed class CoppiceAgent : IAsyncDisposable
         Tell(new(options.Time.GetUtcNow(), AgentEventKind.Closed, "the agent ended in order"));
         live.Close();
         repository.Dispose();
+        keys.Dispose();
+        sealing.Dispose();
         http.Dispose();
         send.Dispose();
         closing.Dispose();

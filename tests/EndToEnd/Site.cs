@@ -79,6 +79,22 @@ sealed class Site : IAsyncDisposable
         return (exit, process.Errors);
     }
 
+    /// <summary>Runs a verb of the program to its end, and tells what it said.</summary>
+    public async Task<(int Exit, string Output, string Errors)> OutputAsync(params string[] arguments)
+    {
+        var start = new System.Diagnostics.ProcessStartInfo(Program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in Environment())
+            start.Environment[name] = value;
+        using var process = System.Diagnostics.Process.Start(start)!;
+        var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync();
+        return (process.ExitCode, await output, await errors);
+    }
+
+    /// <summary>Starts a device's agent that has no server, only what the options say.</summary>
+    public ChildProcess StartOfflineAgent(string name, params string[] more) => agents[name] = ChildProcess.Start(
+        Program, Environment(), ["agent", "--name", name, "--data", PathOf(name), "--poll", "150ms", "--probation", "300ms", "--json", .. more]);
+
     public async Task PublishAsync(string model, string version, params string[] rest)
     {
         var (exit, errors) = await RunAsync(["publish", model, version, .. rest]);

@@ -36,6 +36,13 @@ public static class DataFolder
     /// <summary>Blobs that are being fetched.</summary>
     public const string Fetching = "fetching";
 
+    /// <summary>The private key that content keys are sealed to.</summary>
+    public const string SealingKey = "sealing.key";
+
+    /// <summary>Whether a file, or the one that is written to take its place, is for its owner alone.</summary>
+    public static bool IsSecret(string path) =>
+        path is Identity + ".new" or SealingKey or SealingKey + ".new" || path.StartsWith(ContentKeys + "/", StringComparison.Ordinal);
+
     /// <summary>Content keys of sealed files, each sealed to this device.</summary>
     public const string ContentKeys = "keys";
 

@@ -32,9 +32,8 @@ sealed partial class PatchWorker(
         await one.WaitAsync(cancel);
         try
         {
-            var demands = await needs.FindAsync(cancel);
-            var made = await MakeAsync(demands, cancel);
-            Forget(demands.All);
+            var made = await MakeAllAsync(cancel);
+            Forget((await needs.FindAsync(cancel)).All);
             return made;
         }
         finally
@@ -43,14 +42,15 @@ sealed partial class PatchWorker(
         }
     }
 
-    async Task<int> MakeAsync(PatchDemands demands, CancellationToken cancel)
+    async Task<int> MakeAllAsync(CancellationToken cancel)
     {
         var made = 0;
         var underway = new Dictionary<Task<PatchOutcome>, PatchWish>();
         for (; ; )
         {
             cancel.ThrowIfCancellationRequested();
-            // Chosen anew after each: a patch that is there makes others worth less.
+            // Chosen anew after each: a patch that is there makes others worth less, and a release that came meanwhile may be worth more.
+            var demands = await needs.FindAsync(cancel);
             var busy = leftOut.Union(underway.Values.Select(wish => wish.File));
             foreach (var wish in PatchChoice.Wishes(demands.All, repository.Tree.PatchesTo, busy).Take(Math.Max(1, options.PatchThreads) - underway.Count))
             {

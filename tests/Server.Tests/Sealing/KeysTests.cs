@@ -217,6 +217,18 @@ public sealed class KeysTests
     }
 
     [Fact]
+    public async Task The_first_sealing_key_of_a_device_stays_its_own()
+    {
+        await using var shop = await SealedShop.StartAsync();
+        await shop.Server.Client.SealModelAsync(Bearing, "");
+        var file = await shop.PublishAsync("1.0.0", Weights);
+        var (device, _) = await shop.EnrolAsync("till-1");
+        Assert.Empty((await shop.AnswerAsync(device, file.Sealed!.Key)).Refused);
+        shop.Exchange("till-1");
+        await shop.AskAsync(device, file.Sealed.Key).ProblemAsync(403);
+    }
+
+    [Fact]
     public async Task Too_many_keys_or_none_are_refused()
     {
         await using var shop = await SealedShop.StartAsync();
