@@ -21,14 +21,15 @@ public sealed class SealedReleaseTests
         site.StartAgent("till-bergen", "--model", "demo/bearing");
         await Site.UntilAsync(async () => (await site.Control.ListDevicesAsync()).Devices.Length == 2, "both devices joined");
         await site.Control.LabelDeviceAsync("till-oslo", [KeyValuePair.Create("site", "oslo")]);
-        await site.RollOutAsync("demo/bearing", "1.0.0");
+        var first = await site.RollOutAsync("demo/bearing", "1.0.0");
         await ServesAsync(site, "till-oslo", "1.0.0");
 
         // The next release is sealed by itself, and comes as a sealed patch.
         await PublishAsync(site, "1.1.0", 1);
         var repository = site.PathOf("server", "repository");
-        var (from, to) = (Sha256Digest.Of(Models.Value.Releases[0].Onnx), Sha256Digest.Of(Models.Value.Releases[1].Onnx));
+        var (from, to) = (Sha256Digest.Of(Models.Value.Releases[0].Onnx.Span), Sha256Digest.Of(Models.Value.Releases[1].Onnx.Span));
         await Site.UntilAsync(() => Task.FromResult(File.Exists(Path.Combine(repository, RepositoryLayout.PatchFile([from], to)))), "a sealed patch");
+        await site.Control.HoldAsync(first.Id, "it waits for the device in Bergen, which cannot read it");
         var rollout = await site.RollOutAsync("demo/bearing", "1.1.0");
         await ServesAsync(site, "till-oslo", "1.1.0");
         var fetched = (await site.Control.GetRolloutAsync(rollout.Id)).Rollout.BytesFetched;
@@ -56,11 +57,17 @@ public sealed class SealedReleaseTests
         await using var site = await Site.StartAsync(); // keeps no keys
         var keys = site.PathOf("keys");
         await DoneAsync(site, "seal", "key", "-o", Path.Combine(keys, "oslo"));
-        foreach (var device in new[] { "member", "stranger" })
+        foreach (var device in new[] { "member", "stranger", "late" })
             await File.WriteAllTextAsync(site.PathOf(device + ".pub"), await DoneAsync(site, "agent", "sealing-key", "--data", site.PathOf(device)));
         await DoneAsync(site, "seal", "member", Path.Combine(keys, "oslo"), "--to", site.PathOf("member.pub"));
         await PublishAsync(site, "1.0.0", 0, "--seal-to", Path.Combine(keys, "oslo.pub"));
         await site.RollOutAsync("demo/bearing", "1.0.0");
+
+        var grants = Path.Combine(site.PathOf("server", "repository"), "grants");
+        await DoneAsync(site, "seal", "grant", "demo/bearing", "1.0.0", "--to", site.PathOf("late.pub"));
+        Assert.Equal(3, Directory.GetFiles(grants).Length); // member, group, late
+        await DoneAsync(site, "seal", "withdraw", "--to", site.PathOf("late.pub"));
+        Assert.Contains("No grant", await DoneAsync(site, "seal", "show", Directory.GetFiles(grants).MinBy(path => new FileInfo(path).Length)!), StringComparison.Ordinal);
 
         var stick = site.PathOf("stick");
         Copy(site.PathOf("server", "repository"), stick);

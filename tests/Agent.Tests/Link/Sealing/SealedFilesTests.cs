@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Coppice.Agent.Link;
 using Coppice.Agent.Link.Sealing;
 using Coppice.Agent.Storage;
@@ -44,7 +43,7 @@ public sealed class SealedFilesTests : IDisposable
         var made = new MemoryStream();
         stream.CopyTo(made);
         var file = new ReleaseFile(name, digest, plain.Length) { Sealed = new(Sha256Digest.Of(made.ToArray()), made.Length, Segment, key.Id) };
-        repository.Files[RepositoryLayout.BlobFile(file.StoredDigest)] = made.ToArray();
+        repository.Files[RepositoryLayout.BlobFile(file.Stored.Digest)] = made.ToArray();
         return file;
     }
 
@@ -60,7 +59,7 @@ public sealed class SealedFilesTests : IDisposable
 
     static RepositoryFile Blob(ReleaseFile file) => new(RepositoryLayout.BlobFile(file.Digest), file.Length, file);
 
-    static async Task<byte[]> ReadAsync(IRepositoryFiles files, RepositoryFile file, long offset = 0)
+    static async Task<byte[]> ReadAsync(SealedFiles files, RepositoryFile file, long offset = 0)
     {
         await using var body = await files.OpenAsync(file, offset, null, default);
         Assert.Equal(offset, body.Offset);
@@ -177,8 +176,8 @@ public sealed class SealedFilesTests : IDisposable
         var plain = Plain(4 * Segment);
         var (file, other) = (Put(plain), Put(Plain(4 * Segment, 2)));
         GrantTo(device.Public, GrantOf(file, device.Public));
-        var path = RepositoryLayout.BlobFile(file.StoredDigest);
-        var (good, foreign) = (repository.Files[path], repository.Files[RepositoryLayout.BlobFile(other.StoredDigest)]);
+        var path = RepositoryLayout.BlobFile(file.Stored.Digest);
+        var (good, foreign) = (repository.Files[path], repository.Files[RepositoryLayout.BlobFile(other.Stored.Digest)]);
         using var ring = Ring();
         var files = new SealedFiles(repository, ring);
 
