@@ -76,7 +76,7 @@ public sealed class SealedReleaseTests
         var root = Sha256Digest.Of(await File.ReadAllBytesAsync(Path.Combine(stick, "metadata", "1.root.json"))).ToString();
         site.StartOfflineAgent("member", "--repository", stick, "--root", root, "--model", "demo/bearing");
         site.StartOfflineAgent("stranger", "--repository", stick, "--root", root, "--model", "demo/bearing");
-        await Site.UntilAsync(async () => (await site.StatusAsync(site.PathOf("member"))).GetRawText().Contains("\"serving\"", StringComparison.Ordinal), "the member serving");
+        await Site.UntilAsync(async () => (await site.StatusAsync(site.PathOf("member"))).GetRawText().Contains("\"release\":\"1.0.0\"", StringComparison.Ordinal), "the member serving");
         await Site.UntilAsync(async () => (await site.StatusAsync(site.PathOf("stranger"))).GetRawText().Contains("grants this device nothing", StringComparison.Ordinal), "the stranger saying why");
         Assert.NotEmpty(Holding(site.PathOf("member"), Models.Value.Releases[0].Onnx.Span));
         Assert.Empty(Holding(site.PathOf("stranger"), Models.Value.Releases[0].Onnx.Span));
