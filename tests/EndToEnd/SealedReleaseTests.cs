@@ -123,7 +123,7 @@ public sealed class SealedReleaseTests
             var bytes = new byte[stream.Length];
             return bytes[..stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false)];
         }
-        catch (IOException e) when (e is FileNotFoundException or DirectoryNotFoundException || Path.GetFileName(path) == "lock") // replaced meanwhile, or held by its process
+        catch (IOException e) when (e is FileNotFoundException or DirectoryNotFoundException || path.Contains(".partial", StringComparison.Ordinal) || Path.GetFileName(path).EndsWith("lock", StringComparison.Ordinal)) // replaced meanwhile, or held by its process
         {
             return [];
         }
