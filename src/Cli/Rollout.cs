@@ -26,6 +26,8 @@ public static class RolloutCommand
             Order(server, "advance", "Starts the next phase without waiting; past the last, completes the rollout.", (client, rollout, why, cancel) => client.AdvanceAsync(rollout.Id, rollout.Phase + 1, why, cancel)),
             Order(server, "retry", "Lets devices that failed try again.", (client, rollout, why, cancel) => client.RetryAsync(rollout.Id, rollout.Attempt + 1, why, cancel)),
         };
+        foreach (var verb in Approval.Build(server, Json))
+            command.Subcommands.Add(verb);
         server.AddTo(command);
         return command;
     }

@@ -16,7 +16,12 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
     const int MaxListed = 500;
 
     /// <summary>Starts a rollout on top of the model's others.</summary>
-    public Task<(RolloutView? Started, Refused? Refused)> StartAsync(StartRollout wanted, string by, DateTimeOffset now, CancellationToken cancel) =>
+    /// <param name="wanted">Well formed.</param>
+    /// <param name="by">Who wants it.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="cancel">Ends the call before anything is committed.</param>
+    /// <param name="alongside">What else is to be changed in the same transaction, given the rollout's id.</param>
+    public Task<(RolloutView? Started, Refused? Refused)> StartAsync(StartRollout wanted, string by, DateTimeOffset now, CancellationToken cancel, Func<CoppiceDb, string, Task>? alongside = null) =>
         plans.ChangeAsync<(RolloutView?, Refused?)>(wanted.Model, async db =>
         {
             if (await ReleaseStore.FindRowAsync(db, wanted.Model, wanted.Release, cancel) is not { } release)
@@ -30,6 +35,8 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             db.Rollouts.Add(row);
             await db.SaveChangesAsync(cancel); // gives it its number
             db.Events.Add(row.Event(EventKind.RolloutStarted, by, now));
+            if (alongside is not null)
+                await alongside(db, row.Id);
             return ((row.View(await RolloutStanding.ReadAsync(db, row, cancel), now), null), true);
         }, cancel);
 

@@ -6,6 +6,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Access;
+using Coppice.Server.Approvals;
 using Coppice.Server.Patches;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -19,14 +20,14 @@ static class RolloutsApi
     public static void MapRollouts(this IEndpointRouteBuilder routes)
     {
         var rollouts = routes.MapGroup("/v1/rollouts").WithTags("Rollouts").ProducesProblem(400);
-        rollouts.MapPost("/", Start).Needs(Permission.RolloutStart, Abouts.Rollout<StartRollout>(wanted => wanted.Model, (wanted, devices) => wanted with { Selector = Within(wanted.Selector, devices) })).ProducesProblem(409);
+        rollouts.MapPost("/", Start).Needs(Permission.RolloutStart, Abouts.Rollout<StartRollout>(wanted => wanted.Model, (wanted, devices) => wanted with { Selector = Within(wanted.Selector, devices) })).MayAwaitApproval(ApprovalAct.Start).ProducesProblem(409);
         rollouts.MapGet("/", List).Needs(Permission.RolloutRead);
         rollouts.MapGet("/{id}", Get).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
         rollouts.MapPost("/{id}/hold", Hold).Needs(Permission.RolloutHold, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/resume", Resume).Needs(Permission.RolloutResume, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/resume", Resume).Needs(Permission.RolloutResume, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Resume).ProducesProblem(404).ProducesProblem(409);
         rollouts.MapPost("/{id}/revert", Revert).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/advance", Advance).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/retry", Retry).Needs(Permission.RolloutRetry, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/advance", Advance).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Advance).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/retry", Retry).Needs(Permission.RolloutRetry, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Retry).ProducesProblem(404).ProducesProblem(409);
     }
 
     /// <summary>Starts a rollout. A model has one running rollout; an older one that is held, complete or reverted stays below it.</summary>
@@ -94,13 +95,7 @@ static class RolloutsApi
     {
         if (RolloutRow.TryNumber(id) is not { } number)
             return Unknown(id);
-        var problems = new List<Problem>();
-        if (order.Why.Length is 0 or > Reason.MaxLength)
-            problems.Add(new("why", $"has {order.Why.Length} characters; say in 1 to {Reason.MaxLength} why."));
-        if (verb == RolloutVerb.Advance && order.Phase is null)
-            problems.Add(new("phase", "is missing; give the phase to be in afterwards, counted from 0, so that the order can be sent twice."));
-        if (verb == RolloutVerb.Retry && order.Attempt is null)
-            problems.Add(new("attempt", "is missing; give the attempt to be at afterwards, so that the order can be sent twice."));
+        var problems = Check(verb, order).ToList();
         if (problems.Count > 0)
             return Problems.Validation(problems);
 
@@ -108,7 +103,19 @@ static class RolloutsApi
         return refused is not null ? Conflict(refused) : now is not null ? TypedResults.Ok(now) : Unknown(id);
     }
 
-    static IEnumerable<Problem> Check(StartRollout request)
+    /// <summary>Everything that is wrong with an order.</summary>
+    internal static IEnumerable<Problem> Check(RolloutVerb verb, RolloutOrder order)
+    {
+        if (order.Why.Length is 0 or > Reason.MaxLength)
+            yield return new("why", $"has {order.Why.Length} characters; say in 1 to {Reason.MaxLength} why.");
+        if (verb == RolloutVerb.Advance && order.Phase is null)
+            yield return new("phase", "is missing; give the phase to be in afterwards, counted from 0, so that the order can be sent twice.");
+        if (verb == RolloutVerb.Retry && order.Attempt is null)
+            yield return new("attempt", "is missing; give the attempt to be at afterwards, so that the order can be sent twice.");
+    }
+
+    /// <summary>Everything that is wrong with a rollout that is to be started.</summary>
+    internal static IEnumerable<Problem> Check(StartRollout request)
     {
         foreach (var problem in RolloutRules.Check(request.Selector, request.Phases))
             yield return problem;
