@@ -58,7 +58,7 @@ public static class ReleaseCommand
 
             var release = detail.Release;
             Output.Fields(("release", $"{release.Model} {release.Version}"), ("manifest", $"sha256 {release.Digest}"), ("published", $"{Output.Time(release.PublishedAt)} by {release.PublishedBy}"),
-                ("size", ByteSize.Format(release.Length)), ("notes", detail.Manifest.Notes), ("licence", detail.Manifest.Licence),
+                ("size", ByteSize.Format(release.Length)), ("sealed", detail.Manifest.IsSealed ? "yes" : "no"), ("notes", detail.Manifest.Notes), ("licence", detail.Manifest.Licence),
                 ("revoked", release.Revoked is { } revoked ? $"{Output.Time(revoked.At)} by {revoked.By}: {revoked.Why}" : null),
                 ("fetched", DeliveryWays.Format(detail.BytesByWay) is { Length: > 0 } ways ? ways : null),
                 ("patches", detail.Patches.IsEmpty ? null : string.Join(", ", detail.Patches.Select(patch => $"{patch.File} {(patch.From.IsEmpty ? "compressed" : $"from {string.Join(" and ", patch.From.Select(from => from.ToString()[..12]))}")} {ByteSize.Format(patch.Length)}"))),

@@ -19,9 +19,13 @@ public static class ServeCommand
         var noPatches = new Option<bool>("--no-patches") { Description = "Make no patches; devices then fetch whole files." };
         var patchThreads = new Option<int>("--patch-threads") { Description = "Patches made at once, each with one thread.", DefaultValueFactory = _ => 1 };
         var largestPatched = new Option<string>("--largest-patched") { Description = "Largest file that a patch is made from or makes; a patch takes memory by its largest tensor.", DefaultValueFactory = _ => "512MB" };
+        var sealingKeys = new Option<string[]>("--sealing-key")
+        {
+            Description = "File of the server's sealing key, outside the data folder, made with 'coppice seal key'; repeat for older ones. Without it the server keeps no content keys. A password comes from COPPICE_KEY_PASSWORD.",
+        };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, patchThreads, largestPatched, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, log, json };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             var address = parsed.GetRequiredValue(listen);
@@ -45,6 +49,8 @@ public static class ServeCommand
                 Patches = !parsed.GetValue(noPatches),
                 PatchThreads = parsed.GetValue(patchThreads),
                 LargestPatched = (long)largest,
+                SealingKeys = parsed.GetValue(sealingKeys) ?? [],
+                SealingKeyPassword = Environment.GetEnvironmentVariable(Publishing.KeyFiles.PasswordVariable),
                 LogLevel = parsed.GetValue(log),
             }, cancel);
             if (parsed.GetValue(json))

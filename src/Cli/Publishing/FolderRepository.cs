@@ -5,6 +5,7 @@ using Coppice.Registry;
 using Coppice.Server.Patches;
 using Coppice.Server.Trust;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Cli.Publishing;
 
@@ -44,7 +45,7 @@ sealed class FolderRepository : IReleaseRepository
     }
 
     public async Task<Publication> PublishAsync(
-        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
+        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel)
     {
         var (sent, there) = (0L, 0L);
         foreach (var file in manifest.Blobs)
@@ -69,13 +70,45 @@ sealed class FolderRepository : IReleaseRepository
             throw new PublicationException(e.Message, e);
         }
 
-        MakePatches(manifest, last, cancel);
+        MakePatches(manifest, last, key, cancel);
         return new(sent, there);
     }
 
-    void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, CancellationToken cancel)
+    public Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel) =>
+        Task.FromResult(tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString())) is { } bytes
+            && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _)
+                ? new PublishedRelease(manifest, Sha256Digest.Of(bytes.Span))
+                : null);
+
+    public Task<bool> MustSealAsync(ModelName model, CancellationToken cancel) => Task.FromResult(false);
+
+    public Task<SealingPublicKey?> KeeperAsync(CancellationToken cancel) => Task.FromResult<SealingPublicKey?>(null);
+
+    public Task KeepAsync(ModelName model, GrantFile keys, CancellationToken cancel) => throw new PublicationException("A folder keeps no content keys; grant them with --seal-to.");
+
+    public Task GrantAsync(GrantFile grants, CancellationToken cancel)
+    {
+        try
+        {
+            tree.Grants.Add(grants);
+            return Task.CompletedTask;
+        }
+        catch (Exception e) when (e is ArgumentException or BrokenSealException)
+        {
+            throw new PublicationException(e.Message, e);
+        }
+    }
+
+    public Task WithdrawAsync(Sha256Digest recipient, CancellationToken cancel)
+    {
+        tree.Grants.Withdraw(recipient);
+        return Task.CompletedTask;
+    }
+
+    void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, Func<ReleaseFile, ContentKey?> key, CancellationToken cancel)
     {
         var demands = PatchPairs.Demands(manifest, 1).Concat(last is null ? [] : PatchPairs.Demands(manifest, last, 1)).ToList();
+        var files = manifest.Files.Concat(last?.Files ?? []).ToList();
         var tried = ImmutableHashSet<string>.Empty;
         try
         {
@@ -83,11 +116,11 @@ sealed class FolderRepository : IReleaseRepository
             while (PatchChoice.Wishes(demands, tree.PatchesTo, tried) is [var wish, ..])
             {
                 cancel.ThrowIfCancellationRequested();
-                maker.Make(wish, cancel);
+                maker.Make(wish, digest => files.FirstOrDefault(file => file.Digest == digest), name => files.FirstOrDefault(file => file.Sealed?.Key == name) is { } file ? key(file) : null, cancel);
                 tried = tried.Add(wish.File);
             }
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or BrokenSealException)
         {
             throw new PublicationException($"{manifest.Model} {manifest.Version} is published, but its patches could not be stored: {e.Message} Devices fetch whole files.", e);
         }

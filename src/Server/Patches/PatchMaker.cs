@@ -1,8 +1,11 @@
+using System.Security.Cryptography;
 using Coppice.Delivery;
 using Coppice.Delta;
 using Coppice.Formats;
+using Coppice.Registry;
 using Coppice.Server.Trust;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Server.Patches;
 
@@ -18,7 +21,7 @@ public enum PatchOutcome
     /// <summary>It would save too little, or a file is too small or too large to try.</summary>
     NotWorth,
 
-    /// <summary>A file is not in the repository.</summary>
+    /// <summary>A file is not in the repository, or the key of a sealed one is not here.</summary>
     Missing,
 }
 
@@ -40,39 +43,95 @@ public sealed class PatchMaker(RepositoryTree tree, long largest = PatchMaker.De
     /// <summary>A patch from several files must be smaller than this part of the one from the first of them: it asks more of a device.</summary>
     public const double MostOfSimpler = 0.9;
 
-    /// <summary>Makes a patch, unless it is there or does not pay.</summary>
+    /// <summary>Makes a patch, unless it is there or does not pay. A patch of a sealed file is sealed; its plaintext is in memory only.</summary>
+    /// <param name="wish">From what, and to what.</param>
+    /// <param name="file">Finds a release's file by its digest; null when none is known.</param>
+    /// <param name="key">Finds the key of a sealed file by its name; null when it is not here.</param>
+    /// <param name="cancel">Ends the call.</param>
     /// <exception cref="IOException">The disk fails.</exception>
-    public PatchOutcome Make(PatchWish wish, CancellationToken cancel)
+    /// <exception cref="BrokenSealException">A sealed file in the repository is damaged.</exception>
+    public PatchOutcome Make(PatchWish wish, Func<Sha256Digest, ReleaseFile?> file, Func<Sha256Digest, ContentKey?> key, CancellationToken cancel)
     {
-        Sha256Digest[] from = [.. wish.From.Select(blob => blob.Digest)];
-        if (tree.PatchLength(from, wish.To.Digest) is not null)
+        Sha256Digest[] digests = [.. wish.From.Select(blob => blob.Digest)];
+        if (tree.PatchLength(digests, wish.To.Digest) is not null)
             return PatchOutcome.There;
-        if (tree.BlobLength(wish.To.Digest) is not { } newLength || from.Any(digest => tree.BlobLength(digest) is null))
+        var from = digests.Select(file).OfType<ReleaseFile>().ToList();
+        if (file(wish.To.Digest) is not { } to || from.Count < digests.Length || from.Append(to).Any(blob => tree.BlobLength(blob.StoredDigest) is null))
             return PatchOutcome.Missing;
-        if (from.Contains(wish.To.Digest) || newLength < Smallest || Math.Max(newLength, from.Sum(digest => tree.BlobLength(digest) ?? 0)) > largest)
+        if (digests.Contains(to.Digest) || to.Length < Smallest || Math.Max(to.Length, from.Sum(old => old.Length)) > largest)
+            return PatchOutcome.NotWorth;
+        // Old and new differ by what the patch says: in the clear it would tell of the sealed one to whoever has the other.
+        if (to.Sealed is null && from.Any(old => old.Sealed is not null))
             return PatchOutcome.NotWorth;
 
-        var streams = new List<Stream>();
+        var opened = new List<OpenedBlob>();
         try
         {
-            foreach (var digest in from.Append(wish.To.Digest))
+            foreach (var blob in from.Append(to))
             {
-                if (tree.OpenBlob(digest) is not { } stream)
+                if (OpenedBlob.Open(tree, blob, key) is not { } open)
                     return PatchOutcome.Missing;
-                streams.Add(stream);
+                opened.Add(open);
             }
 
-            var sources = streams.Select(stream => PatchSource.Of(new StreamSource(stream))).ToList();
-            var below = (long)(newLength * MostOfFile);
-            if (from.Length > 1 && tree.PatchLength([from[0]], wish.To.Digest) is { } simpler)
+            var below = (long)(to.Length * MostOfFile);
+            if (digests.Length > 1 && tree.PatchLength([digests[0]], to.Digest) is { } simpler)
                 below = Math.Min(below, (long)(simpler * MostOfSimpler));
-            var stored = tree.PutPatch([.. from], wish.To.Digest, below, patch => PatchEncoder.Create(sources[..^1], sources[^1], patch, new() { Level = level, Workers = 1 }, cancel));
-            return stored is not null ? PatchOutcome.Made : PatchOutcome.NotWorth;
+            return tree.PutPatch(wish.From, wish.To, below, patch => Encode(opened, digests, to, patch, cancel)) is null ? PatchOutcome.NotWorth : PatchOutcome.Made;
         }
         finally
         {
-            foreach (var stream in streams)
+            foreach (var blob in opened)
+                blob.Dispose();
+        }
+    }
+
+    void Encode(List<OpenedBlob> opened, Sha256Digest[] from, ReleaseFile to, Stream patch, CancellationToken cancel)
+    {
+        var sources = opened.Select(blob => PatchSource.Of(blob.Source)).ToList();
+        if (opened[^1].Key is not { } toKey)
+        {
+            Write(patch);
+            return;
+        }
+
+        using var patchKey = toKey.OfPatch([.. from.Select((digest, i) => (digest, opened[i].Key))], to.Digest);
+        using var cipher = new SegmentCipher(patchKey, SealHeader.OfPatch(patchKey.Id, from, to.Digest, RandomNumberGenerator.GetBytes(SealHeader.SaltBytes), to.Sealed!.Segment));
+        using var closed = new SealingWriteStream(patch, cipher);
+        Write(closed);
+        closed.Complete();
+
+        void Write(Stream plain) => PatchEncoder.Create(sources[..^1], sources[^1], plain, new() { Level = level, Workers = 1 }, cancel);
+    }
+
+    /// <summary>The plaintext of a blob, opened on the way when it is sealed.</summary>
+    sealed class OpenedBlob(Stream stream, IByteSource source, ContentKey? key) : IDisposable
+    {
+        public IByteSource Source => source;
+
+        public ContentKey? Key => key;
+
+        public static OpenedBlob? Open(RepositoryTree tree, ReleaseFile file, Func<Sha256Digest, ContentKey?> keys)
+        {
+            var key = file.Sealed is { } form ? keys(form.Key) : null;
+            if ((file.Sealed is not null && key is null) || tree.OpenBlob(file.StoredDigest) is not { } stream)
+                return null;
+            try
+            {
+                var bytes = new StreamSource(stream);
+                return new(stream, key is null ? bytes : new SealedSource(bytes, key), key);
+            }
+            catch
+            {
                 stream.Dispose();
+                throw;
+            }
+        }
+
+        public void Dispose()
+        {
+            (source as IDisposable)?.Dispose();
+            stream.Dispose();
         }
     }
 }

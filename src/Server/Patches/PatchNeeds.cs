@@ -9,8 +9,8 @@ using Microsoft.EntityFrameworkCore;
 
 namespace Coppice.Server.Patches;
 
-/// <summary>What devices hold and will want, and what the files are called.</summary>
-sealed record PatchDemands(IReadOnlyList<PatchDemand> All, IReadOnlyDictionary<Sha256Digest, string> Names);
+/// <summary>What devices hold and will want, and the files it is about.</summary>
+sealed record PatchDemands(IReadOnlyList<PatchDemand> All, IReadOnlyDictionary<Sha256Digest, ReleaseFile> Files);
 
 /// <summary>What devices will want: what rollouts bring and the newest release, from what devices serve and rollouts brought before.</summary>
 sealed class PatchNeeds(Database database)
@@ -24,13 +24,13 @@ sealed class PatchNeeds(Database database)
     public async Task<PatchDemands> FindAsync(CancellationToken cancel)
     {
         var demands = new List<PatchDemand>();
-        var names = new Dictionary<Sha256Digest, string>();
+        var files = new Dictionary<Sha256Digest, ReleaseFile>();
         foreach (var model in await database.ReadAsync(db => db.Models.Select(row => row.Name).ToListAsync(cancel), cancel))
-            demands.AddRange(await database.ReadAsync(db => OfModelAsync(db, model, names, cancel), cancel));
-        return new(demands, names);
+            demands.AddRange(await database.ReadAsync(db => OfModelAsync(db, model, files, cancel), cancel));
+        return new(demands, files);
     }
 
-    static async Task<List<PatchDemand>> OfModelAsync(CoppiceDb db, ModelName model, Dictionary<Sha256Digest, string> names, CancellationToken cancel)
+    static async Task<List<PatchDemand>> OfModelAsync(CoppiceDb db, ModelName model, Dictionary<Sha256Digest, ReleaseFile> files, CancellationToken cancel)
     {
         var rollouts = await db.Rollouts.Where(row => row.Model == model).OrderByDescending(row => row.Number).Take(RolloutRules.MaxRollouts)
             .Select(row => new { row.Release, row.State }).ToListAsync(cancel);
@@ -43,14 +43,14 @@ sealed class PatchNeeds(Database database)
         var demands = new List<PatchDemand>();
         foreach (var version in wanted)
         {
-            if (await ManifestAsync(db, model, version, names, cancel) is not { } release)
+            if (await ManifestAsync(db, model, version, files, cancel) is not { } release)
                 continue;
             var before = served.Where(row => row.Release != version).Take(MostServed).Select(row => (row.Release, (long)row.Devices)).ToList();
             foreach (var rolled in rollouts.Select(row => row.Release).Distinct().Where(rolled => rolled != version && before.All(row => row.Release != rolled)).Take(Math.Max(0, MostBefore - before.Count)).ToList())
                 before.Add((rolled, 1));
             foreach (var (old, devices) in before)
             {
-                if (await ManifestAsync(db, model, old, names, cancel) is { } manifest)
+                if (await ManifestAsync(db, model, old, files, cancel) is { } manifest)
                     demands.AddRange(PatchPairs.Demands(release, manifest, devices));
             }
 
@@ -61,12 +61,12 @@ sealed class PatchNeeds(Database database)
         return demands;
     }
 
-    static async Task<ReleaseManifest?> ManifestAsync(CoppiceDb db, ModelName model, SemanticVersion version, Dictionary<Sha256Digest, string> names, CancellationToken cancel)
+    static async Task<ReleaseManifest?> ManifestAsync(CoppiceDb db, ModelName model, SemanticVersion version, Dictionary<Sha256Digest, ReleaseFile> files, CancellationToken cancel)
     {
         if (await ReleaseStore.FindRowAsync(db, model, version, cancel) is not { } row || !DocumentJson.TryRead(row.Manifest, out ReleaseManifest? manifest, out _))
             return null;
         foreach (var file in manifest.Files)
-            names[file.Digest] = file.Name;
+            files[file.Digest] = file;
         return manifest;
     }
 }

@@ -1,12 +1,15 @@
 using System.Collections.Immutable;
 using Coppice.Delivery;
 using Coppice.Server.Registry;
+using Coppice.Server.Sealing;
+using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Server.Patches;
 
 /// <summary>Makes the patches that save devices most bytes, behind everything else that the server does, and removes those that nobody needs any more.</summary>
 sealed partial class PatchWorker(
-    PatchNeeds needs, Repository repository, ControlPlaneOptions options, PatchSignal signal, TimeProvider time, ILogger<PatchWorker> log) : BackgroundService
+    PatchNeeds needs, Repository repository, ContentKeyStore keys, ControlPlaneOptions options, PatchSignal signal, TimeProvider time, ILogger<PatchWorker> log) : BackgroundService
 {
     static readonly TimeSpan Pause = TimeSpan.FromMinutes(1);
 
@@ -50,7 +53,11 @@ sealed partial class PatchWorker(
             var demands = await needs.FindAsync(cancel);
             var busy = leftOut.Union(underway.Values.Select(wish => wish.File));
             foreach (var wish in PatchChoice.Wishes(demands.All, repository.Tree.PatchesTo, busy).Take(Math.Max(1, options.PatchThreads) - underway.Count))
-                underway.Add(BehindAsync(() => Try(wish, demands, cancel)), wish);
+            {
+                var opened = await keys.OpenAsync(wish.From.Append(wish.To).Select(blob => demands.Files.GetValueOrDefault(blob.Digest)?.Sealed?.Key).OfType<Sha256Digest>(), cancel);
+                underway.Add(BehindAsync(() => Try(wish, demands, opened.GetValueOrDefault, cancel)), wish);
+            }
+
             if (underway.Count == 0)
                 return made;
             var done = await Task.WhenAny(underway.Keys);
@@ -124,13 +131,13 @@ sealed partial class PatchWorker(
         base.Dispose();
     }
 
-    PatchOutcome Try(PatchWish wish, PatchDemands demands, CancellationToken cancel)
+    PatchOutcome Try(PatchWish wish, PatchDemands demands, Func<Sha256Digest, ContentKey?> key, CancellationToken cancel)
     {
-        var name = demands.Names.GetValueOrDefault(wish.To.Digest) ?? wish.To.ToString();
+        var name = demands.Files.GetValueOrDefault(wish.To.Digest)?.Name ?? wish.To.ToString();
         var from = wish.From.IsEmpty ? "nothing" : string.Join(" and ", wish.From);
         try
         {
-            var outcome = maker.Make(wish, cancel);
+            var outcome = maker.Make(wish, demands.Files.GetValueOrDefault, key, cancel);
             if (outcome == PatchOutcome.Made)
                 LogMade(name, from, wish.To.ToString());
             return outcome;

@@ -4,6 +4,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
 using Coppice.Server.Patches;
+using Coppice.Server.Sealing;
 using Coppice.Trust;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -23,7 +24,7 @@ static class ReleasesApi
 
     /// <summary>Publishes a release whose blobs are here already. The same bytes again change nothing.</summary>
     internal static async Task<Results<Created<ReleaseView>, Ok<ReleaseView>, ProblemHttpResult>> Publish(
-        string owner, string name, PublishRelease request, ReleaseStore releases, Repository repository, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        string owner, string name, PublishRelease request, ReleaseStore releases, Repository repository, SealedModelStore sealing, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         if (!DocumentJson.TryRead(request.Manifest, out ReleaseManifest? manifest, out var problems))
             return Problems.Validation(problems.Select(problem => problem with { Where = Within("manifest", problem.Where) }));
@@ -37,6 +38,9 @@ static class ReleasesApi
                 ? TypedResults.Ok(there)
                 : Problems.Of(409, "release-exists", "The version is taken.", $"{manifest.Model} {there.Version} was published at {there.PublishedAt:u} with another manifest; a release never changes, give it a new version.");
         }
+
+        if (!manifest.IsSealed && await sealing.FindAsync(manifest.Model, cancel) is { } policy)
+            return Problems.Of(409, "must-be-sealed", "The release is not sealed.", $"Releases of {manifest.Model} must be sealed, as {policy.SetBy} said at {policy.SetAt:u}; publish with --sealed, or take that back with 'coppice model seal {manifest.Model} --off'.");
 
         var missing = repository.Missing(manifest);
         if (missing.Length > 0)
@@ -124,5 +128,5 @@ static class ReleasesApi
     static string Within(string outer, string inner) => inner.Length == 0 ? outer : inner.StartsWith('$') ? outer + inner[1..] : $"{outer}.{inner}";
 
     static string NameOf(BlobName blob, ReleaseManifest manifest) =>
-        manifest.Files.FirstOrDefault(file => file.Digest == blob.Digest)?.Name ?? $"the tensor map of {manifest.Files.First(file => file.TensorMap?.Digest == blob.Digest).Name}";
+        manifest.Files.FirstOrDefault(file => file.StoredDigest == blob.Digest)?.Name ?? $"the tensor map of {manifest.Files.First(file => file.TensorMap?.Digest == blob.Digest).Name}";
 }

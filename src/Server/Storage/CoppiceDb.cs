@@ -4,6 +4,7 @@ using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
+using Coppice.Server.Sealing;
 using Coppice.Trust;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
@@ -24,6 +25,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<RolloutRow> Rollouts => Set<RolloutRow>();
     public DbSet<RolloutDeviceRow> RolloutDevices => Set<RolloutDeviceRow>();
     public DbSet<RolloutBytesRow> RolloutBytes => Set<RolloutBytesRow>();
+    public DbSet<SealedModelRow> SealedModels => Set<SealedModelRow>();
+    public DbSet<ContentKeyRow> ContentKeys => Set<ContentKeyRow>();
+    public DbSet<KeyGrantRow> KeyGrants => Set<KeyGrantRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
 
     protected override void OnModelCreating(ModelBuilder model)
@@ -39,6 +43,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<RolloutRow>().HasKey(row => row.Number);
         model.Entity<RolloutDeviceRow>().HasKey(row => new { row.Rollout, row.Device });
         model.Entity<RolloutBytesRow>().HasKey(row => new { row.Rollout, row.Device, row.Way });
+        model.Entity<SealedModelRow>().HasKey(row => row.Model);
+        model.Entity<ContentKeyRow>().HasKey(row => row.Key);
+        model.Entity<KeyGrantRow>().HasKey(row => new { row.Device, row.Key });
         model.Entity<EventRow>().HasKey(row => row.Id);
     }
 

@@ -276,6 +276,9 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
         return true;
     }
 
+    /// <summary>The static grants of content keys.</summary>
+    public Sealing.GrantFiles Grants => new(files);
+
     /// <summary>Opens a blob to be read, with its length; null when it is not here.</summary>
     public Stream? OpenBlob(Sha256Digest digest) => files.Open(RepositoryLayout.BlobFile(digest));
 
@@ -303,17 +306,15 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
     }
 
     /// <summary>Stores a patch, if it turns out small enough, and lets devices find it. It is not signed: devices compare what it makes with the signed digest.</summary>
-    /// <param name="from">The blobs it is applied to, in their order; none for one that stands alone.</param>
-    /// <param name="to">The blob it makes.</param>
+    /// <param name="from">What it is applied to, in its order; none for one that stands alone. Of sealed files, the plaintext.</param>
+    /// <param name="to">What it makes.</param>
     /// <param name="below">Nothing is stored when it has this many bytes or more.</param>
     /// <param name="make">Writes it.</param>
     /// <returns>Its bytes; null when it was not stored.</returns>
-    /// <exception cref="FileNotFoundException">One of the blobs is not here.</exception>
-    public long? PutPatch(ImmutableArray<Sha256Digest> from, Sha256Digest to, long below, Action<Stream> make)
+    public long? PutPatch(ImmutableArray<BlobName> from, BlobName to, long below, Action<Stream> make)
     {
-        var entry = new PatchEntry([.. from.Select(Name)], 1);
-        var target = Name(to);
-        var path = entry.File(to);
+        var entry = new PatchEntry(from, 1);
+        var path = entry.File(to.Digest);
         if (files.Length(path) is null) // else a writer died before it was listed
         {
             using var file = files.Create(path);
@@ -325,11 +326,9 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
 
         entry = entry with { Length = files.Length(path) ?? throw new FileNotFoundException($"{path} is gone.") };
         using var writing = files.LockForWriting();
-        var others = (PatchesTo(to)?.Patches ?? []).Where(other => other.File(to) != path);
-        WriteIndex(new(PatchIndex.CurrentSchema, target, [.. others.Append(entry).OrderBy(patch => patch.Length).Take(PatchIndex.MaxPatches)]));
+        var others = (PatchesTo(to.Digest)?.Patches ?? []).Where(other => other.File(to.Digest) != path);
+        WriteIndex(new(PatchIndex.CurrentSchema, to, [.. others.Append(entry).OrderBy(patch => patch.Length).Take(PatchIndex.MaxPatches)]));
         return entry.Length;
-
-        BlobName Name(Sha256Digest digest) => new(digest, BlobLength(digest) ?? throw new FileNotFoundException($"The repository has no blob {digest}."));
     }
 
     /// <summary>Takes patches away: first from the index, so that nobody begins with them, then from the disk.</summary>
