@@ -89,12 +89,12 @@ public sealed class WaysTests
     public async Task A_base_and_its_adapter_become_the_merged_model_by_one_patch()
     {
         await using var site = await Site.StartAsync();
-        var (main, adapter) = (Random(1, 600_000), Random(2, 200_000));
+        var (main, adapter) = (Random(1, 60_000), Random(2, 20_000));
         await PublishAsync(site, "1.0.0", ("model.bin", main), ("adapter.bin", adapter));
         site.StartAgent("till", "--model", Model);
         await BringAsync(site, "1.0.0");
 
-        await PublishAsync(site, "2.0.0", ("model.bin", [.. main[..300_000], .. adapter, .. main[300_000..]]));
+        await PublishAsync(site, "2.0.0", ("model.bin", [.. main[..30_000], .. adapter, .. main[30_000..]]));
         await AwaitPatchAsync(site, "2.0.0", release => release.Patches.Any(patch => patch.From.Length == 2));
         var done = await BringAsync(site, "2.0.0");
 
@@ -106,7 +106,7 @@ public sealed class WaysTests
     public async Task A_device_that_holds_nothing_fetches_the_compressed_form_and_one_that_cannot_have_a_patch_goes_by_a_row()
     {
         await using var site = await Site.StartAsync();
-        var bytes = Encoding.UTF8.GetBytes(string.Join(' ', Enumerable.Range(0, 120_000).Select(i => $"word-{i * 7919 % 5003}")));
+        var bytes = Encoding.UTF8.GetBytes(string.Join(' ', Enumerable.Range(0, 12_000).Select(i => $"word-{i * 7919 % 5003}")));
         await PublishAsync(site, "1.0.0", ("vocabulary.txt", bytes));
         await AwaitPatchAsync(site, "1.0.0", release => release.Patches.Any(patch => patch.From.IsEmpty));
         var agent = site.StartAgent("till", "--model", Model);
@@ -139,12 +139,12 @@ public sealed class WaysTests
     public async Task When_every_patch_is_damaged_the_update_still_comes()
     {
         await using var site = await Site.StartAsync();
-        var bytes = Random(1, 500_000);
+        var bytes = Random(1, 200_000);
         await PublishAsync(site, "1.0.0", ("model.bin", bytes));
         site.StartAgent("till", "--model", Model);
         await BringAsync(site, "1.0.0");
 
-        await PublishAsync(site, "2.0.0", ("model.bin", [.. Random(2, 100_000), .. bytes[100_000..]]));
+        await PublishAsync(site, "2.0.0", ("model.bin", [.. Random(2, 60_000), .. bytes[60_000..]]));
         await AwaitPatchAsync(site, "2.0.0", release => !release.Patches.IsEmpty);
         foreach (var patch in Directory.EnumerateFiles(site.PathOf("server", "repository", "patches"), "*.cpp", SearchOption.AllDirectories))
         {
@@ -156,8 +156,8 @@ public sealed class WaysTests
         var done = await BringAsync(site, "2.0.0");
 
         // By ranges: the file is of no known format, and cut in pieces from its beginning.
-        Assert.Equal(500_000 - 131_072, Came(done, "copied"));
-        Assert.InRange(Came(done, "ranges"), 131_072, 135_000);
+        Assert.Equal(200_000 - 65_536, Came(done, "copied"));
+        Assert.InRange(Came(done, "ranges"), 65_536, 70_000);
         var (_, output) = await OutputAsync(site, "agent", "history", "--data", site.PathOf("till"));
         Assert.Single(output.Split('\n'), line => line.Contains("of no use for model.bin", StringComparison.Ordinal));
     }

@@ -85,7 +85,7 @@ sealed class FolderRepository : IReleaseRepository
     public async Task<Publication> PublishSignedAsync(ReleaseManifest manifest, byte[] bytes, string role, ReadOnlyMemory<byte> metadata, CancellationToken cancel)
     {
         if (manifest.Blobs.FirstOrDefault(blob => tree.BlobLength(blob.Digest) != blob.Length) is { } missing)
-            throw new PublicationException($"The repository lacks the blob {missing.Digest}; 'coppice publish --request' puts the files there, run it on this repository.");
+            throw new PublicationException($"The repository lacks {manifest.Files.FirstOrDefault(file => file.StoredDigest == missing.Digest)?.Name ?? "a tensor map"} ({missing.Digest}); 'coppice publish --request' puts the files there, run it on this repository.");
         var last = await LatestAsync(manifest.Model, cancel);
         try
         {
@@ -97,19 +97,19 @@ sealed class FolderRepository : IReleaseRepository
         }
 
         MakePatches(manifest, last, _ => null, cancel);
-        return new(0, manifest.Blobs.Sum(blob => blob.Length)) { Warnings = tree.Status(time.GetUtcNow()).Warnings };
+        return new(0, manifest.Files.Sum(file => file.StoredLength)) { Warnings = tree.Status(time.GetUtcNow()).Warnings };
     }
 
     async Task<Publication> PutFilesAsync(ReleaseManifest manifest, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
     {
         var (sent, there) = (0L, 0L);
-        foreach (var blob in manifest.Blobs)
+        foreach (var file in manifest.Blobs)
         {
-            await using var content = files[blob.Digest].Open();
-            if (await tree.PutBlobAsync(content, blob.Digest, blob.Length, cancel))
-                sent += blob.Length;
+            await using var content = files[file.Digest].Open();
+            if (await tree.PutBlobAsync(content, file.Digest, file.Length, cancel))
+                sent += file.Length;
             else
-                there += blob.Length;
+                there += file.Length;
             progress.Report(sent + there);
         }
 
@@ -149,10 +149,9 @@ sealed class FolderRepository : IReleaseRepository
 
     void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, Func<ReleaseFile, ContentKey?> key, CancellationToken cancel)
     {
-        if (last?.Version == manifest.Version)
-            last = null; // it is this very release, signed elsewhere
-        var demands = PatchPairs.Demands(manifest, 1).Concat(last is null ? [] : PatchPairs.Demands(manifest, last, 1)).ToList();
-        var known = manifest.Files.Concat(last?.Files ?? []).DistinctBy(file => file.Digest).ToDictionary(file => file.Digest);
+        var before = last?.Version == manifest.Version ? null : last;
+        var demands = PatchPairs.Demands(manifest, 1).Concat(before is null ? [] : PatchPairs.Demands(manifest, before, 1)).ToList();
+        var files = manifest.Files.Concat(before?.Files ?? []).ToList();
         var tried = ImmutableHashSet<string>.Empty;
         try
         {
@@ -160,7 +159,7 @@ sealed class FolderRepository : IReleaseRepository
             while (PatchChoice.Wishes(demands, tree.PatchesTo, tried) is [var wish, ..])
             {
                 cancel.ThrowIfCancellationRequested();
-                maker.Make(wish, known.GetValueOrDefault, key, cancel);
+                maker.Make(wish, digest => files.FirstOrDefault(file => file.Digest == digest), name => files.FirstOrDefault(file => file.Sealed?.Key == name) is { } file ? key(file) : null, cancel);
                 tried = tried.Add(wish.File);
             }
         }

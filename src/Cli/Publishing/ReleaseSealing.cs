@@ -25,8 +25,6 @@ sealed class ReleaseSealing(ModelKey key)
                 files[form.Digest] = content with { Seal = plain => Close(file, plain) };
             }
 
-            if (file.TensorMap is { } map)
-                files.Remove(map.Digest); // it names ranges by their digests, and so tells of the file
             return file with { Sealed = form, TensorMap = null };
         }
 

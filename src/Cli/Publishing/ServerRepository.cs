@@ -108,23 +108,23 @@ sealed class ServerRepository : IReleaseRepository
     public Task<Publication> PublishSignedAsync(ReleaseManifest manifest, byte[] bytes, string role, ReadOnlyMemory<byte> metadata, CancellationToken cancel) => RefusingAsync(async () =>
     {
         await control.PublishAsync(manifest.Model, new(bytes, metadata.ToArray()), cancel);
-        return new Publication(0, manifest.Files.Sum(file => file.Stored.Length));
+        return new Publication(0, manifest.Files.Sum(file => file.StoredLength));
     });
 
     async Task<Publication> PutFilesAsync(ReleaseManifest manifest, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
     {
         var (sent, there) = (0L, 0L);
-        foreach (var blob in manifest.Blobs)
+        foreach (var file in manifest.Blobs)
         {
-            if (await control.HasBlobAsync(blob.Digest, cancel))
+            if (await control.HasBlobAsync(file.Digest, cancel))
             {
-                there += blob.Length;
+                there += file.Length;
             }
             else
             {
-                await using var content = files[blob.Digest].Open();
-                await control.PutBlobAsync(blob.Digest, content, blob.Length, cancel);
-                sent += blob.Length;
+                await using var content = files[file.Digest].Open();
+                await control.PutBlobAsync(file.Digest, content, file.Length, cancel);
+                sent += file.Length;
             }
 
             progress.Report(sent + there);

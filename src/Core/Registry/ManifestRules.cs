@@ -97,7 +97,7 @@ public static class ManifestRules
             else if (!SealHeader.IsSegment(form.Segment) || SealHeader.PlainLength(form.Length, form.Segment) != file.Length)
                 found.Add(new("variants", $"'{file.Name}' of {file.Length} bytes cannot have a sealed form of {form.Length} bytes in segments of {form.Segment}; seal it again."));
             else if (file.TensorMap is not null)
-                found.Add(new("variants", $"'{file.Name}' is sealed, but its tensor map is not; leave the map out, it would tell of the file."));
+                found.Add(new("variants", $"'{file.Name}' is sealed, and a tensor map in the clear would tell of its bytes; leave the map out."));
             else if (form.Digest.IsDefault || form.Key.IsDefault || form.Digest == file.Digest)
                 found.Add(new("variants", $"'{file.Name}' lacks the digest of its sealed form, or the name of its key; give both."));
         }

@@ -78,11 +78,17 @@ public sealed record ReleaseFile(string Name, Sha256Digest Digest, long Length)
     /// <summary>How the repository keeps it, encrypted; null when it keeps the bytes as they are.</summary>
     public SealedFile? Sealed { get; init; }
 
-    /// <summary>The file's bytes.</summary>
+    /// <summary>The file's bytes, as a device has them.</summary>
     public BlobName Blob => new(Digest, Length);
 
-    /// <summary>The bytes that the repository keeps of it.</summary>
-    public BlobName Stored => Sealed is { } form ? new(form.Digest, form.Length) : Blob;
+    /// <summary>The blob that the repository keeps.</summary>
+    public BlobName Stored => new(StoredDigest, StoredLength);
+
+    /// <summary>SHA-256 of the blob that the repository keeps.</summary>
+    public Sha256Digest StoredDigest => Sealed?.Digest ?? Digest;
+
+    /// <summary>Bytes of the blob that the repository keeps.</summary>
+    public long StoredLength => Sealed?.Length ?? Length;
 }
 
 /// <summary>The encrypted form of a file, described in docs/formats/sealing.md.</summary>

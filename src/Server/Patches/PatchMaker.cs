@@ -18,14 +18,14 @@ public enum PatchOutcome
     /// <summary>It was made.</summary>
     Made,
 
-    /// <summary>It would save too little, a file is too small or too large to try, or it would tell of a sealed file.</summary>
+    /// <summary>It would save too little, or a file is too small or too large to try.</summary>
     NotWorth,
 
     /// <summary>A file is not in the repository, or the key of a sealed one is not here.</summary>
     Missing,
 }
 
-/// <summary>Makes patches between files of a repository, each with one thread and bounded memory. A patch of a sealed file is sealed; plaintexts are in memory only.</summary>
+/// <summary>Makes patches between blobs of a repository, each with one thread and bounded memory.</summary>
 /// <param name="tree">Where the blobs are and the patches go.</param>
 /// <param name="largest">Bytes of the largest file that a patch is made from or makes.</param>
 /// <param name="level">How hard to try.</param>
@@ -43,43 +43,41 @@ public sealed class PatchMaker(RepositoryTree tree, long largest = PatchMaker.De
     /// <summary>A patch from several files must be smaller than this part of the one from the first of them: it asks more of a device.</summary>
     public const double MostOfSimpler = 0.9;
 
-    /// <summary>Makes a patch, unless it is there or does not pay.</summary>
-    /// <param name="wish">What is wished for, by plaintexts.</param>
-    /// <param name="file">Finds how the repository keeps a file; null for one that is kept as it is.</param>
-    /// <param name="key">Finds the key of a sealed file; null when it is not here.</param>
+    /// <summary>Makes a patch, unless it is there or does not pay. A patch of a sealed file is sealed; its plaintext is in memory only.</summary>
+    /// <param name="wish">From what, and to what.</param>
+    /// <param name="file">Finds a release's file by its digest; null when none is known.</param>
+    /// <param name="key">Finds the key of a sealed file by its name; null when it is not here.</param>
     /// <param name="cancel">Ends the call.</param>
     /// <exception cref="IOException">The disk fails.</exception>
     /// <exception cref="BrokenSealException">A sealed file in the repository is damaged.</exception>
-    public PatchOutcome Make(PatchWish wish, Func<Sha256Digest, ReleaseFile?> file, Func<ReleaseFile, ContentKey?> key, CancellationToken cancel)
+    public PatchOutcome Make(PatchWish wish, Func<Sha256Digest, ReleaseFile?> file, Func<Sha256Digest, ContentKey?> key, CancellationToken cancel)
     {
-        Sha256Digest[] from = [.. wish.From.Select(blob => blob.Digest)];
-        if (tree.PatchLength(from, wish.To.Digest) is not null)
+        Sha256Digest[] digests = [.. wish.From.Select(blob => blob.Digest)];
+        if (tree.PatchLength(digests, wish.To.Digest) is not null)
             return PatchOutcome.There;
-        ReleaseFile Kept(BlobName blob) => file(blob.Digest) ?? new("", blob.Digest, blob.Length);
-        var to = Kept(wish.To);
-        var files = wish.From.Select(Kept).Append(to).ToList();
-        if (files.Any(known => tree.BlobLength(known.Stored.Digest) is null))
+        var from = digests.Select(file).OfType<ReleaseFile>().ToList();
+        if (file(wish.To.Digest) is not { } to || from.Count < digests.Length || from.Append(to).Any(blob => tree.BlobLength(blob.StoredDigest) is null))
             return PatchOutcome.Missing;
-        if (from.Contains(to.Digest) || to.Length < Smallest || Math.Max(to.Length, wish.From.Sum(blob => blob.Length)) > largest)
+        if (digests.Contains(to.Digest) || to.Length < Smallest || Math.Max(to.Length, from.Sum(old => old.Length)) > largest)
             return PatchOutcome.NotWorth;
         // Old and new differ by what the patch says: in the clear it would tell of the sealed one to whoever has the other.
-        if (to.Sealed is null && files.Any(known => known.Sealed is not null))
+        if (to.Sealed is null && from.Any(old => old.Sealed is not null))
             return PatchOutcome.NotWorth;
 
         var opened = new List<OpenedBlob>();
         try
         {
-            foreach (var known in files)
+            foreach (var blob in from.Append(to))
             {
-                if (OpenedBlob.Open(tree, known, key) is not { } blob)
+                if (OpenedBlob.Open(tree, blob, key) is not { } open)
                     return PatchOutcome.Missing;
-                opened.Add(blob);
+                opened.Add(open);
             }
 
             var below = (long)(to.Length * MostOfFile);
-            if (from.Length > 1 && tree.PatchLength([from[0]], to.Digest) is { } simpler)
+            if (digests.Length > 1 && tree.PatchLength([digests[0]], to.Digest) is { } simpler)
                 below = Math.Min(below, (long)(simpler * MostOfSimpler));
-            return tree.PutPatch(wish.From, wish.To, below, patch => Write(opened, from, to, patch, cancel)) is not null ? PatchOutcome.Made : PatchOutcome.NotWorth;
+            return tree.PutPatch(wish.From, wish.To, below, patch => Encode(opened, digests, to, patch, cancel)) is null ? PatchOutcome.NotWorth : PatchOutcome.Made;
         }
         finally
         {
@@ -88,24 +86,23 @@ public sealed class PatchMaker(RepositoryTree tree, long largest = PatchMaker.De
         }
     }
 
-    void Write(List<OpenedBlob> opened, Sha256Digest[] from, ReleaseFile to, Stream patch, CancellationToken cancel)
+    void Encode(List<OpenedBlob> opened, Sha256Digest[] from, ReleaseFile to, Stream patch, CancellationToken cancel)
     {
+        var sources = opened.Select(blob => PatchSource.Of(blob.Source)).ToList();
         if (opened[^1].Key is not { } toKey)
         {
-            Encode(opened, patch, cancel);
+            Write(patch);
             return;
         }
 
-        using var key = toKey.OfPatch([.. from.Zip(opened, (digest, blob) => (digest, blob.Key))], to.Digest);
-        var header = SealHeader.OfPatch(key.Id, from, to.Digest, RandomNumberGenerator.GetBytes(SealHeader.SaltBytes), to.Sealed!.Segment);
-        using var cipher = new SegmentCipher(key, header);
+        using var patchKey = toKey.OfPatch([.. from.Select((digest, i) => (digest, opened[i].Key))], to.Digest);
+        using var cipher = new SegmentCipher(patchKey, SealHeader.OfPatch(patchKey.Id, from, to.Digest, RandomNumberGenerator.GetBytes(SealHeader.SaltBytes), to.Sealed!.Segment));
         using var closed = new SealingWriteStream(patch, cipher);
-        Encode(opened, closed, cancel);
+        Write(closed);
         closed.Complete();
-    }
 
-    void Encode(List<OpenedBlob> opened, Stream patch, CancellationToken cancel) =>
-        PatchEncoder.Create([.. opened.SkipLast(1).Select(blob => PatchSource.Of(blob.Source))], PatchSource.Of(opened[^1].Source), patch, new() { Level = level, Workers = 1 }, cancel);
+        void Write(Stream plain) => PatchEncoder.Create(sources[..^1], sources[^1], plain, new() { Level = level, Workers = 1 }, cancel);
+    }
 
     /// <summary>The plaintext of a blob, opened on the way when it is sealed.</summary>
     sealed class OpenedBlob(Stream stream, IByteSource source, ContentKey? key) : IDisposable
@@ -114,10 +111,10 @@ public sealed class PatchMaker(RepositoryTree tree, long largest = PatchMaker.De
 
         public ContentKey? Key => key;
 
-        public static OpenedBlob? Open(RepositoryTree tree, ReleaseFile file, Func<ReleaseFile, ContentKey?> keys)
+        public static OpenedBlob? Open(RepositoryTree tree, ReleaseFile file, Func<Sha256Digest, ContentKey?> keys)
         {
-            var key = file.Sealed is null ? null : keys(file);
-            if ((file.Sealed is not null && key is null) || tree.OpenBlob(file.Stored.Digest) is not { } stream)
+            var key = file.Sealed is { } form ? keys(form.Key) : null;
+            if ((file.Sealed is not null && key is null) || tree.OpenBlob(file.StoredDigest) is not { } stream)
                 return null;
             try
             {

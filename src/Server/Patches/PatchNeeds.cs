@@ -9,7 +9,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace Coppice.Server.Patches;
 
-/// <summary>What devices hold and will want, and the files of it by the digests of their plaintexts.</summary>
+/// <summary>What devices hold and will want, and the files it is about.</summary>
 sealed record PatchDemands(IReadOnlyList<PatchDemand> All, IReadOnlyDictionary<Sha256Digest, ReleaseFile> Files);
 
 /// <summary>What devices will want: what rollouts bring and the newest release, from what devices serve and rollouts brought before.</summary>

@@ -55,7 +55,7 @@ sealed partial class PatchWorker(
             foreach (var wish in PatchChoice.Wishes(demands.All, repository.Tree.PatchesTo, busy).Take(Math.Max(1, options.PatchThreads) - underway.Count))
             {
                 var opened = await keys.OpenAsync(wish.From.Append(wish.To).Select(blob => demands.Files.GetValueOrDefault(blob.Digest)?.Sealed?.Key).OfType<Sha256Digest>(), cancel);
-                underway.Add(BehindAsync(() => Try(wish, demands, opened, cancel)), wish);
+                underway.Add(BehindAsync(() => Try(wish, demands, opened.GetValueOrDefault, cancel)), wish);
             }
 
             if (underway.Count == 0)
@@ -131,13 +131,13 @@ sealed partial class PatchWorker(
         base.Dispose();
     }
 
-    PatchOutcome Try(PatchWish wish, PatchDemands demands, IReadOnlyDictionary<Sha256Digest, ContentKey> opened, CancellationToken cancel)
+    PatchOutcome Try(PatchWish wish, PatchDemands demands, Func<Sha256Digest, ContentKey?> key, CancellationToken cancel)
     {
         var name = demands.Files.GetValueOrDefault(wish.To.Digest)?.Name ?? wish.To.ToString();
         var from = wish.From.IsEmpty ? "nothing" : string.Join(" and ", wish.From);
         try
         {
-            var outcome = maker.Make(wish, demands.Files.GetValueOrDefault, file => opened.GetValueOrDefault(file.Sealed!.Key), cancel);
+            var outcome = maker.Make(wish, demands.Files.GetValueOrDefault, key, cancel);
             if (outcome == PatchOutcome.Made)
                 LogMade(name, from, wish.To.ToString());
             return outcome;

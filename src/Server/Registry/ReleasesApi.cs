@@ -128,5 +128,5 @@ static class ReleasesApi
     static string Within(string outer, string inner) => inner.Length == 0 ? outer : inner.StartsWith('$') ? outer + inner[1..] : $"{outer}.{inner}";
 
     static string NameOf(BlobName blob, ReleaseManifest manifest) =>
-        manifest.Files.FirstOrDefault(file => file.Stored.Digest == blob.Digest)?.Name ?? $"the tensor map of {manifest.Files.First(file => file.TensorMap?.Digest == blob.Digest).Name}";
+        manifest.Files.FirstOrDefault(file => file.StoredDigest == blob.Digest)?.Name ?? $"the tensor map of {manifest.Files.First(file => file.TensorMap?.Digest == blob.Digest).Name}";
 }

@@ -48,7 +48,8 @@ static class RepositoryApi
             && parts.All(part => part.Length is > 0 and <= 255 && part[0] != '.' && part.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' or '+'));
     }
 
-    /// <summary>Whether the bytes under a name stay: it holds a version or a digest of them. In <c>metadata/</c> only the timestamp does not; an index of patches changes as they come and go, and so do grants.</summary>
+    /// <summary>Whether the bytes under a name stay: it holds a version or a digest of them. In <c>metadata/</c> only the timestamp does not, in <c>grants/</c> none, and an index of patches
+    /// changes as they come and go.</summary>
     static bool NeverChanges(string path)
     {
         if (path.StartsWith("grants/", StringComparison.Ordinal))

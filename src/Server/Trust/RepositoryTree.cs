@@ -306,8 +306,8 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
     }
 
     /// <summary>Stores a patch, if it turns out small enough, and lets devices find it. It is not signed: devices compare what it makes with the signed digest.</summary>
-    /// <param name="from">The blobs it is applied to, in their order; none for one that stands alone.</param>
-    /// <param name="to">The blob it makes.</param>
+    /// <param name="from">What it is applied to, in its order; none for one that stands alone. Of sealed files, the plaintext.</param>
+    /// <param name="to">What it makes.</param>
     /// <param name="below">Nothing is stored when it has this many bytes or more.</param>
     /// <param name="make">Writes it.</param>
     /// <returns>Its bytes; null when it was not stored.</returns>

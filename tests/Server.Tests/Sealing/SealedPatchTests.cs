@@ -63,11 +63,11 @@ public sealed class SealedPatchTests
         var tree = shop.Server.Get<Repository>().Tree;
         var maker = new PatchMaker(tree);
         var wish = new PatchWish([from.Blob], to.Blob, 1);
-        ReleaseFile? Kept(Sha256Digest digest) => digest == from.Digest ? from : digest == to.Digest ? to : null;
-        Assert.Equal(PatchOutcome.Missing, maker.Make(wish, Kept, _ => null, CancellationToken.None));
+        ReleaseFile? Find(Sha256Digest digest) => digest == from.Digest ? from : to;
+        Assert.Equal(PatchOutcome.Missing, maker.Make(wish, Find, _ => null, CancellationToken.None));
 
         await shop.Server.Client.PutBlobAsync(to.Digest, new MemoryStream(Tuned()), to.Length);
-        Assert.Equal(PatchOutcome.NotWorth, maker.Make(wish, digest => digest == from.Digest ? from : null, file => shop.Key.Content(file.Digest), CancellationToken.None));
+        Assert.Equal(PatchOutcome.NotWorth, maker.Make(wish, digest => digest == to.Digest ? to with { Sealed = null } : from, name => name == from.Sealed!.Key ? shop.Key.Content(from.Digest) : null, CancellationToken.None));
         Assert.Null(tree.PatchLength([from.Digest], to.Digest));
     }
 }
