@@ -28,6 +28,10 @@ readonly struct MetadataReader(string role)
                 $"line {problem.LineNumber}, byte {problem.BytePositionInLine} is not strict JSON",
                 $"give JSON at most {MostDepth} levels deep with no name twice in an object");
         }
+        catch (InvalidOperationException) // a name with half a surrogate, when it is held against the others of its object
+        {
+            throw Malformed("a name is not Unicode text", "escape no half surrogates");
+        }
     }
 
     public byte[] Canonical(JsonElement value)
