@@ -14,9 +14,12 @@ using static Coppice.Server.Tests.RunningServer;
 namespace Coppice.Server.Tests.Access;
 
 /// <summary>Against node-oidc-provider in a process of its own.</summary>
+#pragma warning disable CA1001 // xunit calls DisposeAsync, which disposes of them
 public sealed class OidcTests : IAsyncLifetime
 {
+
     readonly HttpClient http = new();
+
     Peer provider = null!;
     RunningServer server = null!;
 
