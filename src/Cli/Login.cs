@@ -23,7 +23,7 @@ public static class LoginCommand
                 where = new(given, parsed.GetValue(client) ?? throw new UsageException("--client-id is missing; with --issuer, give this program's id there too."), "openid email profile groups offline_access");
             else
             {
-                using var open = new CoppiceClient(address, token: null);
+                using var open = new CoppiceClient(address, (string?)null);
                 where = await open.GetSignInAsync(cancel);
             }
 

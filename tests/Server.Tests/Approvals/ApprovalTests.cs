@@ -47,7 +47,7 @@ public sealed class ApprovalTests : IAsyncLifetime
 
     static async Task<string?> RefusedAsync(Func<Task> act) => (await Assert.ThrowsAsync<ControlException>(act)).Type;
 
-    Task StartByAsync(CoppiceClient who, string version = "1.0.0") => who.StartRolloutAsync(new(Bearing, V(version), [new Phase(0.5), new Phase(1)]) { Why = "better" });
+    static Task<RolloutView> StartByAsync(CoppiceClient who, string version = "1.0.0") => who.StartRolloutAsync(new(Bearing, V(version), [new Phase(0.5), new Phase(1)]) { Why = "better" });
 
     [Fact]
     public async Task A_rollout_that_awaits_is_in_no_plan_until_another_person_approves_and_then_it_is_the_askers()
