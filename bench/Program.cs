@@ -2,6 +2,7 @@ using Coppice.Bench.Agent;
 using Coppice.Bench.Delta;
 using Coppice.Bench.Inference;
 using Coppice.Bench.Sealing;
+using Coppice.Bench.Trust;
 
 if (args is ["inference", .. var rest])
     return InferenceBench.Run(rest);
@@ -9,8 +10,10 @@ if (args is ["delta", .. var pairs])
     return DeltaBench.Run(pairs);
 if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
+if (args is ["trust"])
+    return await TrustBench.RunAsync();
 if (args is ["sealing", .. var sealing])
     return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: sealing | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE");
+Console.Error.WriteLine("Say what to measure: sealing | trust | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE");
 return 2;
