@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.CommandLine;
 using System.Globalization;
 using Coppice.Client;
+using Coppice.Delivery;
 using Coppice.Protocol;
 using Coppice.Rollouts;
 
@@ -54,6 +55,7 @@ public static class RolloutCommand
             ("stops", $"{Output.Words(rollout.Policy.OnFailure)} after more than {rollout.Policy.MaxFailures} failures"),
             ("devices", $"{rollout.Counts.Settled} settled, {rollout.Counts.Underway} under way, {rollout.Counts.Refused} refused, {rollout.Counts.TakenBack} taken back, {rollout.Unfit} unfit"),
             ("bytes", rollout.BytesTotal == 0 ? null : $"{ByteSize.Format(rollout.BytesFetched)} fetched for {ByteSize.Format(rollout.BytesTotal)}{(saved > 0 ? $", {Output.Share(saved / (double)rollout.BytesTotal)} saved" : "")}"),
+            ("by way", DeliveryWays.Format(rollout.BytesByWay) is { Length: > 0 } ways ? ways : null),
             ("verdict", rollout.Verdict));
     }
 

@@ -26,6 +26,12 @@ public sealed record ControlPlaneOptions
     /// <summary>Bytes of the largest file that a patch is made from or makes.</summary>
     public long LargestPatched { get; init; } = PatchMaker.DefaultLargest;
 
+    /// <summary>Patches that are made at once, each with one thread.</summary>
+    public int PatchThreads { get; init; } = 1;
+
+    /// <summary>How long a patch stays that no device needs.</summary>
+    public TimeSpan KeepPatches { get; init; } = TimeSpan.FromDays(7);
+
     /// <summary>How mail is sent; null for not at all.</summary>
     public MailSettings? Mail { get; init; }
 

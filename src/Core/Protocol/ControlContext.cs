@@ -57,6 +57,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(DevicePage))]
 [JsonSerializable(typeof(DeviceLabels))]
 [JsonSerializable(typeof(ReportPage))]
+[JsonSerializable(typeof(ImmutableSortedDictionary<string, long>))]
 [JsonSerializable(typeof(CreateJoinToken))]
 [JsonSerializable(typeof(CreatedJoinToken))]
 [JsonSerializable(typeof(EventPage))]

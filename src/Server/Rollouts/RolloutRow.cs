@@ -77,6 +77,7 @@ sealed class RolloutRow
             standing.BytesFetched, standing.BytesTotal, Why, standing.Judge(this, now).Why)
         {
             Windows = rollout.Windows,
+            BytesByWay = standing.BytesByWay,
         };
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Coppice.Protocol;
 using Coppice.Rollouts;
 using Coppice.Server.Storage;
@@ -13,6 +14,9 @@ namespace Coppice.Server.Rollouts;
 /// <param name="BytesTotal">Of the files that all of them now have.</param>
 sealed record RolloutStanding(RolloutCounts Counts, int SettledInPhase, int Unfit, long BytesFetched, long BytesTotal)
 {
+    /// <summary>By all of them, by the way they came.</summary>
+    public ImmutableSortedDictionary<string, long> BytesByWay { get; init; } = ImmutableSortedDictionary<string, long>.Empty;
+
     /// <summary>Counts in the database.</summary>
     public static async Task<RolloutStanding> ReadAsync(CoppiceDb db, RolloutRow rollout, CancellationToken cancel)
     {
@@ -32,7 +36,10 @@ sealed record RolloutStanding(RolloutCounts Counts, int SettledInPhase, int Unfi
         return new(
             new(Of(ReportKind.Settled), Of(ReportKind.Started) + Of(ReportKind.Switched), Of(ReportKind.Refused), Of(ReportKind.TakenBack)),
             groups.Where(group => group.Kind == ReportKind.Settled && group.InPhase).Sum(group => group.Count),
-            Of(ReportKind.Unfit), groups.Sum(group => group.Fetched), groups.Sum(group => group.Total));
+            Of(ReportKind.Unfit), groups.Sum(group => group.Fetched), groups.Sum(group => group.Total))
+        {
+            BytesByWay = await RolloutBytesRow.OfRolloutAsync(db, rollout.Number, cancel),
+        };
     }
 
     /// <summary>The verdict on the present phase, from the devices that settled in it: those of the phases before say nothing about this one.</summary>

@@ -135,6 +135,8 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             {
                 if (row is null)
                     db.RolloutDevices.Add(row = new() { Rollout = number, Device = device });
+                if (report.Sequence > row.Sequence)
+                    await RolloutBytesRow.TakeAsync(db, number, report, device, cancel);
                 row.Take(report, rollout.Phase);
                 decides |= rollout.State == RolloutState.Running && report.Kind is ReportKind.Settled or ReportKind.Refused or ReportKind.TakenBack;
             }

@@ -33,6 +33,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<SealedModelRow> SealedModels => Set<SealedModelRow>();
     public DbSet<ContentKeyRow> ContentKeys => Set<ContentKeyRow>();
     public DbSet<KeyGrantRow> KeyGrants => Set<KeyGrantRow>();
+    public DbSet<RolloutBytesRow> RolloutBytes => Set<RolloutBytesRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
     public DbSet<IdempotencyRow> IdempotencyKeys => Set<IdempotencyRow>();
     public DbSet<WebhookRow> Webhooks => Set<WebhookRow>();
@@ -67,6 +68,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<SealedModelRow>().HasKey(row => row.Model);
         model.Entity<ContentKeyRow>().HasKey(row => row.Key);
         model.Entity<KeyGrantRow>().HasKey(row => new { row.Device, row.Key });
+        model.Entity<RolloutBytesRow>().HasKey(row => new { row.Rollout, row.Device, row.Way });
         model.Entity<EventRow>().HasKey(row => row.Id);
         model.Entity<IdempotencyRow>().HasKey(row => new { row.Subject, row.Key });
         model.Entity<WebhookRow>().HasKey(row => row.Number);
