@@ -11,6 +11,7 @@ sealed class Peer : IAsyncDisposable
 
     readonly Process process;
     readonly List<string> errors = [];
+    bool ended;
 
     Peer(Process process) => this.process = process;
 
@@ -60,6 +61,9 @@ sealed class Peer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (ended)
+            return;
+        ended = true;
         if (!process.HasExited)
         {
             process.Kill();

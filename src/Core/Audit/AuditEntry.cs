@@ -67,7 +67,7 @@ public sealed record AuditEntry(long Id, long At, string Kind, string By, string
 /// <param name="What">Where: <c>rollouts/7/state</c>.</param>
 /// <param name="Before">Null when there was none.</param>
 /// <param name="After">Null when there is none.</param>
-public sealed record AuditChange(string What, string? Before, string? After);
+public sealed record AuditChange(string What, string? Before = null, string? After = null);
 
 /// <summary>Text as its length in bytes of UTF-8, a colon, the bytes and a comma, after D. J. Bernstein's netstrings; a minus sign where there is none.</summary>
 static class Netstring

@@ -76,9 +76,14 @@ sealed partial class OidcTokens(OidcSettings settings, OperatorStore operators, 
     {
         try
         {
-            var result = await tokens.ValidateTokenAsync(token, Parameters(await KeysAsync(again: false, cancel)));
-            if (result.Exception is SecurityTokenSignatureKeyNotFoundException)
-                result = await tokens.ValidateTokenAsync(token, Parameters(await KeysAsync(again: true, cancel))); // the provider may have new keys
+            if (!TryReadKeyId(token, out var id))
+                return (null, "The token cannot be read, or names no key.");
+            var provider = await KeysAsync(again: false, cancel);
+            if (!Has(provider, id))
+                provider = await KeysAsync(again: true, cancel); // the provider may have new keys
+            if (!Has(provider, id))
+                return (null, "The token is signed by a key that its issuer does not have.");
+            var result = await tokens.ValidateTokenAsync(token, Parameters(provider));
             return result.IsValid ? (result.ClaimsIdentity, null) : (null, Why(result.Exception));
         }
         catch (Exception e) when (e is HttpRequestException or IOException or InvalidOperationException or ArgumentException or System.Text.Json.JsonException or OperationCanceledException && !cancel.IsCancellationRequested)
@@ -87,6 +92,23 @@ sealed partial class OidcTokens(OidcSettings settings, OperatorStore operators, 
             return (null, $"The keys of {settings.Issuer} cannot be fetched, so that its sign-ins cannot be checked; API tokens still work.");
         }
     }
+
+    bool TryReadKeyId(string token, out string id)
+    {
+        id = "";
+        try
+        {
+            id = tokens.ReadJsonWebToken(token).Kid ?? "";
+        }
+        catch (ArgumentException)
+        {
+            // Anybody can send what is no token.
+        }
+
+        return id.Length > 0;
+    }
+
+    static bool Has(OpenIdConnectConfiguration provider, string id) => provider.SigningKeys.Any(key => key.KeyId == id);
 
     TokenValidationParameters Parameters(OpenIdConnectConfiguration provider) => new()
     {
@@ -112,7 +134,6 @@ sealed partial class OidcTokens(OidcSettings settings, OperatorStore operators, 
         SecurityTokenInvalidLifetimeException => "The sign-in has expired, or is not good yet; sign in again with 'coppice login'.",
         SecurityTokenInvalidAudienceException => "The token is for another audience.",
         SecurityTokenInvalidIssuerException => "The token is of another issuer.",
-        SecurityTokenSignatureKeyNotFoundException => "The token is signed by a key that its issuer does not have.",
         SecurityTokenInvalidAlgorithmException => "The token is signed in a way that is not taken.",
         SecurityTokenNoExpirationException => "The token has no expiry.",
         SecurityTokenInvalidSignatureException => "The token's signature is not good.",

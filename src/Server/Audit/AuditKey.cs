@@ -4,7 +4,7 @@ using Coppice.Trust;
 
 namespace Coppice.Server.Audit;
 
-/// <summary>The key that signs the audit log's checkpoints: <c>keys/online/audit.pem</c>, made at the first start. It signs nothing that a device reads.</summary>
+/// <summary>The key that signs the audit log's checkpoints: <c>keys/audit.pem</c>, made at the first start. It signs nothing that a device reads.</summary>
 sealed class AuditKey : IDisposable
 {
     AuditKey(SigningKey key) => Key = key;
@@ -15,7 +15,7 @@ sealed class AuditKey : IDisposable
 
     public static AuditKey Open(DataFolder data)
     {
-        var file = Path.Combine(data.OnlineKeys, "audit.pem");
+        var file = Path.Combine(data.Keys, "audit.pem");
         if (!File.Exists(file))
         {
             using var made = SigningKey.Create();

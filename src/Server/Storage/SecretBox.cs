@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 
 namespace Coppice.Server.Storage;
 
-/// <summary>Seals secrets that the server must have as they are: AES-256-GCM under <c>keys/online/outbox.key</c>, so that a copy of the database alone holds none.</summary>
+/// <summary>Seals secrets that the server must have as they are: AES-256-GCM under <c>keys/outbox.key</c>, so that a copy of the database alone holds none.</summary>
 sealed class SecretBox : IDisposable
 {
     const int NonceBytes = 12;
@@ -14,7 +14,7 @@ sealed class SecretBox : IDisposable
 
     public static SecretBox Open(DataFolder data)
     {
-        var file = Path.Combine(data.OnlineKeys, "outbox.key");
+        var file = Path.Combine(data.Keys, "outbox.key");
         if (!File.Exists(file))
             DataFolder.WritePrivate(file, Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)) + "\n");
         return new(Convert.FromBase64String(File.ReadAllText(file).Trim()));

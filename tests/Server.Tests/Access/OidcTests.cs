@@ -14,12 +14,9 @@ using static Coppice.Server.Tests.RunningServer;
 namespace Coppice.Server.Tests.Access;
 
 /// <summary>Against node-oidc-provider in a process of its own.</summary>
-#pragma warning disable CA1001 // xunit calls DisposeAsync, which disposes of them
 public sealed class OidcTests : IAsyncLifetime
 {
-
-    readonly HttpClient http = new();
-
+    static readonly HttpClient Http = new();
     Peer provider = null!;
     RunningServer server = null!;
 
@@ -38,13 +35,12 @@ public sealed class OidcTests : IAsyncLifetime
     {
         await server.DisposeAsync();
         await provider.DisposeAsync();
-        http.Dispose();
     }
 
     /// <summary>An ID token of the provider for somebody who signed in there with a code. Moves the server's clock to when it was made.</summary>
     async Task<string> TokenAsync(string login, string client = "coppice")
     {
-        async Task<JsonElement> AskAsync(string path, params (string, string)[] form) => await (await http.PostAsync(Issuer + path, new FormUrlEncodedContent(form.Select(part => KeyValuePair.Create(part.Item1, part.Item2))))).Content.ReadFromJsonAsync<JsonElement>();
+        async Task<JsonElement> AskAsync(string path, params (string, string)[] form) => await (await Http.PostAsync(Issuer + path, new FormUrlEncodedContent(form.Select(part => KeyValuePair.Create(part.Item1, part.Item2))))).Content.ReadFromJsonAsync<JsonElement>();
         var begun = await AskAsync("/device/auth", ("client_id", client), ("scope", "openid email groups"));
         using (var person = new WebPerson(login))
             Assert.Contains("Sign-in Success", await person.GoAsync(begun.GetProperty("verification_uri_complete").GetString()!));
@@ -131,7 +127,7 @@ public sealed class OidcTests : IAsyncLifetime
         await RefusedAsync(With(h => h["alg"] = "none", signed: ""));
         await RefusedAsync(With(h => h["alg"] = "None"));
         // an HMAC under the public key, in the forms that libraries have confused with one
-        var jwks = JsonNode.Parse(await http.GetStringAsync(Issuer + "/jwks"))!["keys"]!.AsArray().Single(key => key!["kid"]!.GetValue<string>() == header["kid"]!.GetValue<string>())!;
+        var jwks = JsonNode.Parse(await Http.GetStringAsync(Issuer + "/jwks"))!["keys"]!.AsArray().Single(key => key!["kid"]!.GetValue<string>() == header["kid"]!.GetValue<string>())!;
         using (var rsa = RSA.Create(new RSAParameters { Modulus = Base64Url.DecodeFromChars(jwks["n"]!.GetValue<string>()), Exponent = Base64Url.DecodeFromChars(jwks["e"]!.GetValue<string>()) }))
         {
             foreach (var secret in new[] { Encoding.ASCII.GetBytes(rsa.ExportSubjectPublicKeyInfoPem()), Encoding.ASCII.GetBytes(rsa.ExportRSAPublicKeyPem()), rsa.ExportSubjectPublicKeyInfo(), Encoding.UTF8.GetBytes(jwks.ToJsonString()), Base64Url.DecodeFromChars(jwks["n"]!.GetValue<string>()) })
@@ -189,7 +185,7 @@ public sealed class OidcTests : IAsyncLifetime
     {
         var old = await TokenAsync("ops-alice");
         await MeAsync(old);
-        await http.GetAsync(Issuer + "/rotate");
+        await Http.GetAsync(Issuer + "/rotate");
 
         var renewed = await TokenAsync("ops-bob");
         server.Time.Advance(TimeSpan.FromSeconds(30)); // keys are not fetched anew for each token that names an unknown one
