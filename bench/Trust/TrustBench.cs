@@ -78,7 +78,12 @@ static class TrustBench
         var tree = RepositoryTree.OpenFolder(folder, online);
         tree.Initialise(Signed(KeyCeremony.Create(new Dictionary<string, RoleOfKeys>
         {
-            ["root"] = Of(2, rootKeys), ["targets"] = Of(2, rootKeys), ["releases"] = Of(2, releaseKeys), ["snapshot"] = Of(1, online), ["timestamp"] = Of(1, online), ["rollouts"] = Of(1, online),
+            ["root"] = Of(2, rootKeys),
+            ["targets"] = Of(2, rootKeys),
+            ["releases"] = Of(2, releaseKeys),
+            ["snapshot"] = Of(1, online),
+            ["timestamp"] = Of(1, online),
+            ["rollouts"] = Of(1, online),
         }, now), [rootKeys[0], rootKeys[1], releaseKeys[0], releaseKeys[1]]), now);
         for (var team = 0; team < Teams; team++)
         {

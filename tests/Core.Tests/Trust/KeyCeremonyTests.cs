@@ -21,8 +21,12 @@ public sealed class KeyCeremonyTests : IDisposable
 
     SigningRequest Create(RoleOfKeys? releases = null) => KeyCeremony.Create(new Dictionary<string, RoleOfKeys>(StringComparer.Ordinal)
     {
-        ["root"] = Of(2, _root), ["targets"] = Of(2, _root), ["releases"] = releases ?? Of(2, _release),
-        ["snapshot"] = Of(1, _online), ["timestamp"] = Of(1, _online), ["rollouts"] = Of(1, _online),
+        ["root"] = Of(2, _root),
+        ["targets"] = Of(2, _root),
+        ["releases"] = releases ?? Of(2, _release),
+        ["snapshot"] = Of(1, _online),
+        ["timestamp"] = Of(1, _online),
+        ["rollouts"] = Of(1, _online),
     }, Now);
 
     static SigningRequest Signed(SigningRequest request, params SigningKey[] keys)

@@ -44,7 +44,12 @@ public sealed class TufJsTests : IDisposable
         var tree = RepositoryTree.OpenFolder(repository, keys);
         tree.Initialise(Signed(KeyCeremony.Create(new Dictionary<string, RoleOfKeys>
         {
-            ["root"] = Of(2, root), ["targets"] = Of(2, root), ["releases"] = Of(2, release), ["snapshot"] = Of(1, online), ["timestamp"] = Of(1, online), ["rollouts"] = Of(1, online),
+            ["root"] = Of(2, root),
+            ["targets"] = Of(2, root),
+            ["releases"] = Of(2, release),
+            ["snapshot"] = Of(1, online),
+            ["timestamp"] = Of(1, online),
+            ["rollouts"] = Of(1, online),
         }, now), root[0], root[1], release[0], release[1]), now);
         var first = tree.CurrentRoot().ToArray();
         Assert.True(TeamPattern.TryParse("vision/*", out var vision));
@@ -58,7 +63,9 @@ public sealed class TufJsTests : IDisposable
             [new("root") { Add = [next.Public], Remove = ["c"] }, new("targets") { Add = [next.Public], Remove = ["c"] }], [], now), root[0], root[1]), [], now);
         tree.Apply(Signed(KeyCeremony.RotateOnline(tree.CurrentOffline(), new Dictionary<string, PublicKey>
         {
-            ["snapshot"] = snapshot.Public, ["timestamp"] = timestamp.Public, ["rollouts"] = rollouts.Public,
+            ["snapshot"] = snapshot.Public,
+            ["timestamp"] = timestamp.Public,
+            ["rollouts"] = rollouts.Public,
         }, now), root[1], next), [], now);
         tree.SetPlan("rollouts/plant/bearing/plan.json", "plan"u8.ToArray(), now);
 

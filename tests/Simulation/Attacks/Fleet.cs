@@ -27,8 +27,12 @@ sealed class Fleet : IDisposable
         Tree = new RepositoryTree(tree, Online);
         var roles = new Dictionary<string, RoleOfKeys>(StringComparer.Ordinal)
         {
-            ["root"] = Of(2, RootKeys), ["targets"] = Of(2, RootKeys), ["releases"] = Of(2, ReleaseKeys),
-            ["snapshot"] = Of(1, Online), ["timestamp"] = Of(1, Online), ["rollouts"] = Of(1, Online),
+            ["root"] = Of(2, RootKeys),
+            ["targets"] = Of(2, RootKeys),
+            ["releases"] = Of(2, ReleaseKeys),
+            ["snapshot"] = Of(1, Online),
+            ["timestamp"] = Of(1, Online),
+            ["rollouts"] = Of(1, Online),
         };
         Tree.Initialise(Signed(KeyCeremony.Create(roles, Now), RootKeys[0], RootKeys[2], ReleaseKeys[0], ReleaseKeys[1]), Now);
         Assert.True(TeamPattern.TryParse("vision/*", out var vision));
