@@ -76,7 +76,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
         if (link is not null)
             link.Labelled += labels => facts.Labels = labels;
         var (metadata, blobs, patches) = Sources(options, server);
-        repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time);
+        repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time, options.OfflineGrace);
         models = Models(runtimes, blobs, patches).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
     }
 
@@ -304,8 +304,23 @@ public sealed class CoppiceAgent : IAsyncDisposable
 
     (IMetadataSource Metadata, IBlobSource Blobs, IPatchSource Patches) Sources(AgentOptions given, Uri? server)
     {
-        var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString())
-            ?? throw new ArgumentException("repository: give a server, or the folder or address of a repository.");
+        var (metadata, blobs, patches) = NetworkSources(given, server);
+        var copy = Path.Combine(given.Data, DataFolder.Repository); // there once a bundle was applied, which may be while this agent runs
+        var files = new NearerBlobs(copy, blobs, patches);
+        return (new NewerSource(metadata, new FolderSource(copy)), files, files);
+    }
+
+    (IMetadataSource Metadata, IBlobSource Blobs, IPatchSource Patches) NetworkSources(AgentOptions given, Uri? server)
+    {
+        var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString());
+        if (place is null)
+        {
+            var none = new NoSource();
+            return Directory.Exists(Path.Combine(given.Data, DataFolder.Repository))
+                ? (none, none, none)
+                : throw new ArgumentException("repository: give a server, the folder or address of a repository, or apply a bundle to the data folder first.");
+        }
+
         if (!place.Contains("://", StringComparison.Ordinal))
         {
             var folder = new FolderBlobs(place);

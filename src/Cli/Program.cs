@@ -5,6 +5,9 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
 {
     QuickstartCommand.Build(),
     Publish.Build(),
+    Verify.Build(),
+    BundleCommand.Build(),
+    MirrorCommand.Build(),
     Repository.Build(),
     ServeCommand.Build(),
     AgentCommand.Build(),

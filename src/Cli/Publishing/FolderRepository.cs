@@ -42,6 +42,14 @@ sealed class FolderRepository : IReleaseRepository
         return Task.FromResult(latest);
     }
 
+    public Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel) =>
+        Task.FromResult(tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString())) is { } bytes
+            && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _)
+                ? new PublishedRelease(manifest, Sha256Digest.Of(bytes.Span))
+                : null);
+
+    public DsseEnvelope Sign(string payloadType, ReadOnlyMemory<byte> payload) => DsseEnvelope.Sign(payloadType, payload, release);
+
     public async Task<Publication> PublishAsync(
         ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
     {

@@ -10,6 +10,12 @@ interface IReleaseRepository : IDisposable
     /// <summary>The model's highest release so far; null when there is none.</summary>
     Task<ReleaseManifest?> LatestAsync(ModelName model, CancellationToken cancel);
 
+    /// <summary>A release that is published; null when there is none of this version.</summary>
+    Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel);
+
+    /// <summary>Signs a statement with the release key.</summary>
+    DsseEnvelope Sign(string payloadType, ReadOnlyMemory<byte> payload);
+
     /// <summary>Brings the files, then the signed manifest. Either the whole release is there afterwards, or devices see nothing of it.</summary>
     /// <param name="manifest">What the bytes say.</param>
     /// <param name="bytes">The manifest as it is signed.</param>
@@ -21,6 +27,11 @@ interface IReleaseRepository : IDisposable
     Task<Publication> PublishAsync(
         ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel);
 }
+
+/// <summary>A release as it was published.</summary>
+/// <param name="Manifest">What it says.</param>
+/// <param name="Digest">SHA-256 of the manifest's bytes.</param>
+sealed record PublishedRelease(ReleaseManifest Manifest, Sha256Digest Digest);
 
 /// <summary>What a publication did.</summary>
 /// <param name="BytesSent">Bytes of files that were not there yet.</param>

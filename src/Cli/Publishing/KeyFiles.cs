@@ -16,6 +16,22 @@ static class KeyFiles
     /// <summary>The key of the online roles.</summary>
     public static SigningKey Online(string keys) => Load(Path.Combine(keys, "online.pem"), "sign the snapshot and the timestamp of a repository folder");
 
+    /// <summary>A public key in PEM, of somebody who attests.</summary>
+    public static PublicKey Public(string path)
+    {
+        try
+        {
+            var text = File.ReadAllText(path);
+            var key = new PublicKey("ecdsa", "ecdsa-sha2-nistp256", text);
+            key = key.IsUsable ? key : new PublicKey("rsa", "rsassa-pss-sha256", text);
+            return key.IsUsable ? key : throw new PublicationException($"{path} is not a public key that is understood here; give PEM (BEGIN PUBLIC KEY) of ECDSA P-256, or of RSA with 2,048 bits or more.");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new PublicationException($"{path} cannot be read: {e.Message}", e);
+        }
+    }
+
     static SigningKey Load(string path, string purpose)
     {
         try

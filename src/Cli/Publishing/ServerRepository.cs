@@ -44,6 +44,17 @@ sealed class ServerRepository : IReleaseRepository
         return latest;
     }
 
+    public async Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel)
+    {
+        var (client, _) = await ReleasesAsync(cancel);
+        if (await client.GetTargetAsync(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString()), cancel) is not { } target)
+            return null;
+        var bytes = await client.DownloadTargetAsync(target, ReleaseManifest.MaxBytes, cancel);
+        return DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) ? new(manifest, Sha256Digest.Of(bytes.Span)) : null;
+    }
+
+    public DsseEnvelope Sign(string payloadType, ReadOnlyMemory<byte> payload) => DsseEnvelope.Sign(payloadType, payload, release);
+
     static async Task<ReleaseManifest?> ManifestAsync(TufClient client, string path, CancellationToken cancel)
     {
         var target = await client.GetTargetAsync(path, cancel);

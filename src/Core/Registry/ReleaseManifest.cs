@@ -33,9 +33,12 @@ public sealed record ReleaseManifest(int Schema, ModelName Model, SemanticVersio
     /// <summary>Said at publication: callers of the release before must change.</summary>
     public bool Breaking { get; init; }
 
-    /// <summary>Every file of every variant and of the trial, each digest once.</summary>
+    /// <summary>Statements about the release; null when there are none.</summary>
+    public Evidence? Evidence { get; init; }
+
+    /// <summary>Every file of every variant, of the trial and of the evidence, each digest once: what a repository holds of it.</summary>
     public IEnumerable<ReleaseFile> Files =>
-        Variants.SelectMany(variant => variant.Files).Concat(Trial?.Files ?? []).DistinctBy(file => file.Digest);
+        Variants.SelectMany(variant => variant.Files).Concat(Trial?.Files ?? []).Concat(Evidence?.Files ?? []).DistinctBy(file => file.Digest);
 }
 
 /// <summary>One build of a release with its own requirements.</summary>

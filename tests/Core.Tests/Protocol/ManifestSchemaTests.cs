@@ -18,6 +18,7 @@ public sealed class ManifestSchemaTests
         { "properties/trial", typeof(Trial) },
         { "properties/trial/properties/limits", typeof(TrialLimits) },
         { "properties/provenance", typeof(Provenance) },
+        { "properties/evidence", typeof(Evidence) },
         { "$defs/file", typeof(ReleaseFile) },
         { "$defs/variant", typeof(Variant) },
         { "$defs/variant/properties/signature", typeof(TensorSignature) },
