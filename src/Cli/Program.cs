@@ -16,6 +16,8 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     ReleaseCommand.Build(),
     RolloutCommand.Build(),
     JoinTokenCommand.Build(),
+    OperatorCommand.Build(),
+    TokenCommand.Build(),
     Inspect.Build(),
     Compare.Build(),
     Patch.Build(),
