@@ -51,7 +51,7 @@ sealed class MirrorStatusPage(SiteTree tree, FileCache cache, ReportSpool spool,
         var trouble = state.Trouble;
         return new(
             options.Upstream, trouble is null && state.LastAnswer is not null, state.LastAnswer, trouble?.Why, trouble?.Since, timestamp?.Version, timestamp?.Expires,
-            cache.Held, Interlocked.Read(ref cache.Fetched), spool.Count, Interlocked.Read(ref carrier.Delivered), Interlocked.Read(ref carrier.Refused));
+            cache.Held, cache.Fetched, spool.Count, carrier.Delivered, carrier.Refused);
     }
 }
 

@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using Coppice.Agent.Link.Tuf;
 using Coppice.Agent.Storage;
 using Coppice.Mirror.Reports;
@@ -24,12 +23,13 @@ public sealed class SiteMirror : IAsyncDisposable
     readonly WebApplication app;
     readonly FileStream hold;
     readonly HttpClient http;
+    readonly ReportCarrier carrier;
     readonly CancellationTokenSource closing = new();
     readonly Task work;
 
     SiteMirror(WebApplication app, FileStream hold, HttpClient http, Follower follower, ReportCarrier carrier)
     {
-        (this.app, this.hold, this.http) = (app, hold, http);
+        (this.app, this.hold, this.http, this.carrier) = (app, hold, http, carrier);
         Url = new(app.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses.First());
         work = Task.WhenAll(Task.Run(() => follower.RunAsync(closing.Token)), Task.Run(() => carrier.RunAsync(closing.Token)));
     }
@@ -114,6 +114,7 @@ public sealed class SiteMirror : IAsyncDisposable
         await closing.CancelAsync();
         await app.DisposeAsync();
         await work.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        carrier.Dispose();
         http.Dispose();
         closing.Dispose();
         await hold.DisposeAsync();

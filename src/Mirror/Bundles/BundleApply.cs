@@ -1,6 +1,5 @@
 using Coppice.Agent.Link.Tuf;
 using Coppice.Mirror.Tree;
-using Coppice.Protocol;
 using Coppice.Trust;
 
 namespace Coppice.Mirror.Bundles;

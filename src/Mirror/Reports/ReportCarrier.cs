@@ -7,19 +7,21 @@ namespace Coppice.Mirror.Reports;
 
 /// <summary>Carries requests to upstream, one after the other in the order in which they came, each until upstream has answered it for good.</summary>
 /// <remarks>A request may arrive twice, when an answer was lost; the server keeps each report once.</remarks>
-public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Uri upstream, UpstreamState state, TimeSpan stall, TimeProvider time, ILogger<ReportCarrier> log)
+public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Uri upstream, UpstreamState state, TimeSpan stall, TimeProvider time, ILogger<ReportCarrier> log) : IDisposable
 {
     const int MaxAnswer = 256 << 10;
     static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
 
     readonly ConcurrentDictionary<long, TaskCompletionSource<UpstreamAnswer>> listening = new();
     readonly SemaphoreSlim more = new(0, 1);
+    long delivered;
+    long refused;
 
     /// <summary>Requests that upstream has taken since the start.</summary>
-    public long Delivered;
+    public long Delivered => Interlocked.Read(ref delivered);
 
     /// <summary>Requests that upstream has refused for good since the start.</summary>
-    public long Refused;
+    public long Refused => Interlocked.Read(ref refused);
 
     /// <summary>Keeps a request, and waits a while for upstream's answer to it.</summary>
     /// <returns>Whether it is kept, and upstream's answer when it came in time.</returns>
@@ -57,6 +59,9 @@ public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Ur
         }
     }
 
+    /// <inheritdoc/>
+    public void Dispose() => more.Dispose();
+
     /// <summary>Carries until it is told to stop.</summary>
     public async Task RunAsync(CancellationToken cancel)
     {
@@ -79,12 +84,12 @@ public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Ur
             {
                 if (answer.Status >= 400)
                 {
-                    Interlocked.Increment(ref Refused);
+                    Interlocked.Increment(ref refused);
                     LogRefused(answer.Status, System.Text.Encoding.UTF8.GetString(answer.Body.AsSpan(0, Math.Min(answer.Body.Length, 300))));
                 }
                 else
                 {
-                    Interlocked.Increment(ref Delivered);
+                    Interlocked.Increment(ref delivered);
                 }
 
                 spool.Remove(number);

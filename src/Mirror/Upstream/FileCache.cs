@@ -26,12 +26,13 @@ public sealed class FileCache(SiteTree tree, HttpClient http, Uri repository, Up
     readonly ConcurrentDictionary<string, (long Asked, long Length)> held = new(StringComparer.Ordinal);
     readonly Lock evicting = new();
     long clock;
+    long fetched;
 
     /// <summary>Bytes of blobs and patches that are held.</summary>
     public long Held => held.Values.Sum(file => file.Length);
 
     /// <summary>Files that were fetched from upstream since the start.</summary>
-    public long Fetched;
+    public long Fetched => Interlocked.Read(ref fetched);
 
     /// <summary>Takes stock of what an earlier run, or a bundle, left.</summary>
     public void TakeStock()
@@ -139,7 +140,8 @@ public sealed class FileCache(SiteTree tree, HttpClient http, Uri repository, Up
         tree.Disk.Rename(part, path);
         tree.Disk.SyncFolder(DiskExtensions.FolderOf(path));
         Touch(path);
-        Interlocked.Increment(ref Fetched);
+        Evict(); // others may have come to their end meanwhile
+        Interlocked.Increment(ref fetched);
         arrival.End();
     }
 

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Coppice.Agent.Link;
 using Coppice.Agent.Link.Tuf;
 using Coppice.Mirror.Tree;
 using Coppice.Protocol;

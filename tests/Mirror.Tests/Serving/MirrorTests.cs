@@ -194,9 +194,11 @@ public sealed class MirrorTests : IAsyncLifetime, IDisposable
         repository.Roll("2.0.0", length: 300_000);
         repository.Roll("3.0.0", length: 300_000);
         await using var mirror = await MirrorAsync(options => options with { Budget = 700_000 });
-        foreach (var version in new[] { "1.0.0", "2.0.0", "1.0.0", "3.0.0" })
+        foreach (var (version, held) in new[] { ("1.0.0", 300_000), ("2.0.0", 600_000), ("1.0.0", 600_000), ("3.0.0", 600_000) })
+        {
             await http.GetByteArrayAsync(Blob(mirror, version));
-        await UntilAsync(async () => (await StatusAsync(mirror)).GetProperty("held").GetInt64() == 600_000);
+            await UntilAsync(async () => (await StatusAsync(mirror)) is var status && status.GetProperty("held").GetInt64() == held && File.Exists(Path.Combine(stick.PathOf("mirror"), Blob(mirror, version).LocalPath[1..])));
+        }
 
         var asked = upstream.Asked.Count;
         await http.GetByteArrayAsync(Blob(mirror, "1.0.0"));
