@@ -32,13 +32,14 @@ static class BundleCommand
     {
         var models = new Option<string[]>("--model") { Description = "MODEL, for what its newest rollout brings, or MODEL@VERSION; repeat for more.", Required = true };
         var variants = new Option<string[]>("--variant") { Description = "Only these variants; repeat for more." };
+        var recipients = new Option<string[]>("--for") { Description = "File of public keys, of devices or groups, or the SHA-256 of one: their grants of content keys go in; repeat for more." };
         var from = new Option<string[]>("--from") { Description = "Version that the site holds: patches go in, and no file that a patch makes; repeat for more." };
         var whole = new Option<bool>("--whole") { Description = "With --from: whole files too, for devices that hold something else." };
         var split = new Option<string?>("--split") { Description = "Most bytes of one file, as 4GB; makes site.cpb.001, .002 … 'fat32' is the most that FAT32 takes." };
         var repository = new Option<string?>("--repository") { Description = "Folder or address of the repository; else that of COPPICE_SERVER." };
         var output = new Option<string>("--output", "-o") { Description = "The bundle.", Required = true };
         var root = Root();
-        var command = new Command("create", "Gather a bundle from a repository. Needs no key.") { models, variants, from, whole, split, repository, root, output };
+        var command = new Command("create", "Gather a bundle from a repository. Needs no key.") { models, variants, recipients, from, whole, split, repository, root, output };
         command.SetAction((parsed, cancel) => RunAsync(async () =>
         {
             var order = new BundleOrder([.. parsed.GetRequiredValue(models).Select(Model)])
@@ -46,6 +47,7 @@ static class BundleCommand
                 Variants = [.. parsed.GetValue(variants) ?? []],
                 From = [.. (parsed.GetValue(from) ?? []).Select(Version)],
                 Whole = parsed.GetValue(whole),
+                Recipients = [.. (parsed.GetValue(recipients) ?? []).SelectMany(Recipients).Distinct()],
             };
             var path = Path.GetFullPath(parsed.GetRequiredValue(output));
             using var place = RepositoryPlace.Open(parsed.GetValue(repository));
@@ -58,7 +60,7 @@ static class BundleCommand
             var scratch = path + ".patches";
             try
             {
-                var content = new BundleContent(place.Metadata, place.Blobs, place.Patches, client, scratch);
+                var content = new BundleContent(place.Metadata, place.Blobs, place.Patches, place.GrantsAsync, client, scratch);
                 var index = await content.GatherAsync(order, cancel);
                 await new BundleWriter(path, Split(parsed.GetValue(split))).WriteAsync(index, content.OpenAsync, _ => { }, cancel);
                 var made = new BundleMade(path, index.Length, index.Entries.Length, [.. content.Releases.Select(release => $"{release.Model}@{release.Version}")], client.Trusted!.Timestamp!.Signed.Expires, content.Notes);
@@ -160,11 +162,14 @@ static class BundleCommand
         {
             await command();
         }
-        catch (Exception e) when (e is BundleRefusedException or MalformedFileException or UntrustedMetadataException or LinkException or HttpRequestException or InvalidDataException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is BundleRefusedException or PublicationException or MalformedFileException or UntrustedMetadataException or LinkException or HttpRequestException or InvalidDataException or IOException or UnauthorizedAccessException)
         {
             throw new Client.ControlException(new(Title: e.Message), e);
         }
     });
+
+    static IEnumerable<Sha256Digest> Recipients(string text) =>
+        Sha256Digest.TryParse(text, out var digest) ? [digest] : SealingFiles.ReadPublic([text]).Select(key => key.Digest);
 
     static (ModelName, SemanticVersion?) Model(string text) =>
         text.Contains('@') ? ReleaseText.Read(text)

@@ -16,6 +16,7 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     ReleaseCommand.Build(),
     RolloutCommand.Build(),
     JoinTokenCommand.Build(),
+    SealCommand.Build(),
     OperatorCommand.Build(),
     TokenCommand.Build(),
     Inspect.Build(),

@@ -11,8 +11,8 @@ public sealed class DeviceRequests(ReportCarrier carrier, MirrorOptions options)
 {
     const string Reports = "/v1/reports";
 
-    /// <summary>What passes through: joining, renewing, and by what the server is known.</summary>
-    static readonly string[] Passing = ["/v1/enrol", "/v1/renew", "/v1/authority/roots.pem"];
+    /// <summary>What passes through: joining, renewing, content keys, and by what the server is known.</summary>
+    static readonly string[] Passing = ["/v1/enrol", "/v1/renew", "/v1/keys", "/v1/authority/roots.pem"];
 
     /// <summary>Answers a device.</summary>
     public async Task ServeAsync(HttpContext context, string path)

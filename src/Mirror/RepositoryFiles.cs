@@ -3,6 +3,7 @@ using Coppice.Agent.Link;
 using Coppice.Mirror.Tree;
 using Coppice.Mirror.Upstream;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
@@ -33,6 +34,8 @@ public sealed class RepositoryFiles(SiteTree tree, FileCache cache, AskedModels 
             return Plain(context, StatusCodes.Status404NotFound, "The repository has no such file.");
         if (path.StartsWith("targets/rollouts/", StringComparison.Ordinal))
             asked.Note(path);
+        if (path.StartsWith("grants/", StringComparison.Ordinal))
+            return ServeGrantsAsync(context, path, get);
         if (tree.LengthOf(path) is { } length)
         {
             cache.Touch(path);
@@ -43,6 +46,29 @@ public sealed class RepositoryFiles(SiteTree tree, FileCache cache, AskedModels 
         return path.StartsWith("metadata/", StringComparison.Ordinal)
             ? Plain(context, StatusCodes.Status404NotFound, "The repository has no such file.")
             : ServeArrivingAsync(context, path, get);
+    }
+
+    async Task ServeGrantsAsync(HttpContext context, string path, bool get)
+    {
+        try
+        {
+            if (await cache.FreshAsync(path, GrantFile.MaxBytes, context.RequestAborted) is not { } bytes)
+            {
+                await Plain(context, StatusCodes.Status404NotFound, "The repository has no such file.");
+                return;
+            }
+
+            context.Response.Headers.CacheControl = "no-cache";
+            context.Response.ContentType = "application/octet-stream";
+            context.Response.ContentLength = bytes.Length;
+            if (get)
+                await context.Response.Body.WriteAsync(bytes, context.RequestAborted);
+        }
+        catch (LinkException e)
+        {
+            context.Response.Headers.RetryAfter = "30";
+            await Plain(context, StatusCodes.Status503ServiceUnavailable, $"This mirror does not hold the file, and {e.Message}");
+        }
     }
 
     Task ServeTimestamp(HttpContext context, bool get)

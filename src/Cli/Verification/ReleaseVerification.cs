@@ -84,6 +84,8 @@ sealed class ReleaseVerification(
             failed.Add($"the manifest is of {manifest.Model} {manifest.Version}, but is signed as that of {model} {version}.");
         if (await HashFilesAsync(manifest, cancel) is var (count, length) && failed.Count == 0)
             proved.Add($"All {count} files of the release, {ByteSize.Format(length)}, have the SHA-256 that the manifest names.");
+        if (manifest.IsSealed)
+            notProved.Add("What the sealed files hold: their encrypted form is what was signed, and a device compares what it opens with the digest in the manifest.");
         await LookAtStatementsAsync(manifest, [.. keys, .. attestors], cancel);
         notProved.Add("That the model is good: what it answers on your data shows in a trial on the device, not in a signature.");
     }
@@ -119,16 +121,16 @@ sealed class ReleaseVerification(
         {
             try
             {
-                await using var body = await blobs.OpenAsync(file.Digest, file.Length, 0, null, cancel);
-                var found = await HashAsync(body.Body, file.Length, cancel);
-                if (found is { } digest && digest == file.Digest)
-                    (count, length) = (count + 1, length + file.Length);
+                await using var body = await blobs.OpenAsync(file.StoredDigest, file.StoredLength, 0, null, cancel);
+                var found = await HashAsync(body.Body, file.StoredLength, cancel);
+                if (found is { } digest && digest == file.StoredDigest)
+                    (count, length) = (count + 1, length + file.StoredLength);
                 else
-                    failed.Add($"{file.Name} is not the file that was signed: {(found is null ? $"it does not have {file.Length} bytes" : $"its SHA-256 is {found}")}, signed is {file.Digest}.");
+                    failed.Add($"{file.Name} is not the file that was signed: {(found is null ? $"it does not have {file.StoredLength} bytes" : $"its SHA-256 is {found}")}, signed is {file.StoredDigest}.");
             }
             catch (LinkException e)
             {
-                failed.Add($"{file.Name} ({file.Digest}) is not to be had: {e.Message}");
+                failed.Add($"{file.Name} ({file.StoredDigest}) is not to be had: {e.Message}");
             }
         }
 

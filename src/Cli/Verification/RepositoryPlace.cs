@@ -1,6 +1,8 @@
 using Coppice.Agent.Link;
 using Coppice.Agent.Link.Tuf;
 using Coppice.Mirror.Bundles;
+using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Cli.Verification;
 
@@ -15,6 +17,10 @@ sealed record RepositoryPlace(IMetadataSource Metadata, IBlobSource Blobs, IPatc
     static readonly TimeSpan LongestGrace = TimeSpan.FromDays(3650);
 
     HttpClient? owner;
+    Func<Sha256Digest, CancellationToken, Task<byte[]?>> grants = (_, _) => Task.FromResult<byte[]?>(null);
+
+    /// <summary>What a public key is granted; null when the place has nothing of it.</summary>
+    public Task<byte[]?> GrantsAsync(Sha256Digest recipient, CancellationToken cancel) => grants(recipient, cancel);
 
     /// <summary>Opens a place as a command line names it; null takes the server of the environment.</summary>
     /// <exception cref="UsageException">There is none, or it is no place.</exception>
@@ -36,16 +42,27 @@ sealed record RepositoryPlace(IMetadataSource Metadata, IBlobSource Blobs, IPatc
             if (!Directory.Exists(Path.Combine(text, "metadata")))
                 throw new UsageException($"--repository: {text} holds no metadata/; give the folder of a repository.");
             var folder = new FolderBlobs(text);
-            return new(new FolderSource(text), folder, folder, null);
+            return new(new FolderSource(text), folder, folder, null)
+            {
+                grants = (recipient, _) => Task.FromResult(Path.Combine(text, RepositoryLayout.GrantFile(recipient)) is var path && File.Exists(path) ? File.ReadAllBytes(path) : null),
+            };
         }
 
         if (!Uri.TryCreate(text.EndsWith('/') ? text : text + "/", UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https"))
             throw new UsageException($"--repository: '{text}' is not an address; write it as https://coppice.example.org/repository.");
         var server = isServer ? address : address.AbsolutePath.EndsWith("/repository/", StringComparison.Ordinal) ? new Uri(address, "../") : null;
-        var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(15), UseCookies = false }) { Timeout = TimeSpan.FromMinutes(1) };
+        var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(15), UseCookies = false }) { Timeout = TimeSpan.FromMinutes(1), MaxResponseContentBufferSize = GrantFile.MaxBytes };
         var tree = isServer ? new Uri(address, "repository/") : address;
         var files = new HttpBlobs(http, tree);
-        return new(new HttpSource(http, tree), files, files, server) { owner = http };
+        return new(new HttpSource(http, tree), files, files, server) 
+        {
+            owner = http,
+            grants = async (recipient, cancel) =>
+            {
+                using var answer = await http.GetAsync(new Uri(tree, RepositoryLayout.GrantFile(recipient)), cancel);
+                return answer.IsSuccessStatusCode ? await answer.Content.ReadAsByteArrayAsync(cancel) : null;
+            },
+        };
     }
 
     /// <summary>How long expired metadata is taken.</summary>

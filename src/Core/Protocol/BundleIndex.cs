@@ -16,7 +16,7 @@ public enum BundleKind
     /// <summary>A signed document of <c>targets/</c>: a manifest or a plan.</summary>
     Target,
 
-    /// <summary>A wrapped key of <c>grants/</c>.</summary>
+    /// <summary>Content keys that one public key is granted: a file of <c>grants/</c>.</summary>
     Grant,
 
     /// <summary>A file by its digest.</summary>
@@ -50,7 +50,7 @@ public sealed class BundleIndex
     /// <summary>Longest path, in characters.</summary>
     public const int MaxPath = 512;
 
-    /// <summary>Largest metadata file, document or wrapped key, in bytes.</summary>
+    /// <summary>Largest metadata file, document or file of grants, in bytes.</summary>
     public const int MaxSmall = 8 << 20;
 
     /// <summary>Largest bundle, in bytes.</summary>
@@ -193,7 +193,7 @@ public sealed class BundleIndex
         {
             "metadata" when parts.Length == 2 && path.EndsWith(".json", StringComparison.Ordinal) => BundleKind.Metadata,
             "targets" when parts.Length > 2 && parts[^1].StartsWith($"{digest}.", StringComparison.Ordinal) => BundleKind.Target,
-            "grants" => BundleKind.Grant,
+            "grants" when parts.Length == 2 && parts[1].Length > 4 && Sha256Digest.TryParse(parts[1].AsSpan(0, parts[1].Length - 4), out var recipient) && path == RepositoryLayout.GrantFile(recipient) => BundleKind.Grant,
             "blobs" when path == RepositoryLayout.BlobFile(digest) => BundleKind.Blob,
             "patches" when IsPatch(path, parts) => BundleKind.Patch,
             _ => null,

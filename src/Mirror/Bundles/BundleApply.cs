@@ -1,5 +1,6 @@
 using Coppice.Agent.Link.Tuf;
 using Coppice.Mirror.Tree;
+using Coppice.Protocol;
 using Coppice.Trust;
 
 namespace Coppice.Mirror.Bundles;
@@ -37,7 +38,9 @@ public sealed class BundleApply(SiteTree tree, TimeSpan offlineGrace)
             // Blobs, patches, keys and documents first, then the metadata that names them.
             foreach (var entry in bundle.Index.Entries.OrderByDescending(entry => entry.Kind).Where(entry => entry.Path != "metadata/timestamp.json"))
             {
-                if (await tree.TakeAsync(entry.Path, entry.Digest, entry.Length, offset => Task.FromResult(bundle.OpenRead(entry, offset)), taken, cancel))
+                if (entry.Kind == BundleKind.Grant)
+                    tree.PutSmall(entry.Path, bundle.ReadSmall(entry)); // may be replaced: a device's keys change with what it is granted
+                else if (await tree.TakeAsync(entry.Path, entry.Digest, entry.Length, offset => Task.FromResult(bundle.OpenRead(entry, offset)), taken, cancel))
                     (files, bytes) = (files + 1, bytes + entry.Length);
                 else
                     there++;

@@ -6,6 +6,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Mirror.Bundles;
 
@@ -19,6 +20,9 @@ public sealed record BundleOrder(ImmutableArray<(ModelName Model, SemanticVersio
     /// <summary>Versions that the site's devices hold: patches from their files go in.</summary>
     public ImmutableArray<SemanticVersion> From { get; init; } = [];
 
+    /// <summary>Public keys, of devices or groups, whose grants of content keys go in.</summary>
+    public ImmutableArray<Sha256Digest> Recipients { get; init; } = [];
+
     /// <summary>Whether a file goes in whole also where a patch makes it.</summary>
     public bool Whole { get; init; }
 }
@@ -27,9 +31,10 @@ public sealed record BundleOrder(ImmutableArray<(ModelName Model, SemanticVersio
 /// <param name="metadata">Where the repository is.</param>
 /// <param name="blobs">Where its files are.</param>
 /// <param name="patches">Where its patches are.</param>
+/// <param name="grants">Gives the grants of a public key, where the repository has some.</param>
 /// <param name="client">Refreshed on <paramref name="metadata"/>.</param>
 /// <param name="scratch">A folder for patches, which must be read before their digest is known.</param>
-public sealed class BundleContent(IMetadataSource metadata, IBlobSource blobs, IPatchSource patches, TufClient client, string scratch)
+public sealed class BundleContent(IMetadataSource metadata, IBlobSource blobs, IPatchSource patches, Func<Sha256Digest, CancellationToken, Task<byte[]?>> grants, TufClient client, string scratch)
 {
     const int MostRoots = 256;
 
@@ -54,6 +59,8 @@ public sealed class BundleContent(IMetadataSource metadata, IBlobSource blobs, I
     {
         foreach (var (model, version) in order.Models)
             await AddModelAsync(order, model, version, cancel);
+        foreach (var recipient in order.Recipients)
+            await AddGrantsAsync(recipient, groups: true, cancel);
         await AddMetadataAsync(cancel);
         return BundleIndex.Of(files.Select(file => (file.Key, file.Value.Length, file.Value.Digest)));
     }
@@ -92,7 +99,7 @@ public sealed class BundleContent(IMetadataSource metadata, IBlobSource blobs, I
         foreach (var file in variants.SelectMany(variant => variant.Files).Concat(manifest.Trial?.Files ?? []).Concat(manifest.Evidence?.Files ?? []).DistinctBy(file => file.Digest))
         {
             if (order.Whole || !patched.Contains(file.Digest))
-                files[RepositoryLayout.BlobFile(file.Digest)] = (file.Length, file.Digest, async () => (await blobs.OpenAsync(file.Digest, file.Length, 0, null, cancel)).Body);
+                files[RepositoryLayout.BlobFile(file.StoredDigest)] = (file.StoredLength, file.StoredDigest, async () => (await blobs.OpenAsync(file.StoredDigest, file.StoredLength, 0, null, cancel)).Body);
         }
     }
 
@@ -134,6 +141,28 @@ public sealed class BundleContent(IMetadataSource metadata, IBlobSource blobs, I
         return bytes;
     }
 
+    /// <summary>What a public key is granted, and what the groups are granted that it is a member of.</summary>
+    async Task AddGrantsAsync(Sha256Digest recipient, bool groups, CancellationToken cancel)
+    {
+        if (await grants(recipient, cancel) is not { } bytes)
+        {
+            notes.Add($"The repository has no grants for {recipient}{(groups ? "; who has that key opens nothing that is sealed by what is in this bundle" : "")}.");
+            return;
+        }
+
+        try
+        {
+            var file = GrantFile.Read(bytes);
+            Add(RepositoryLayout.GrantFile(recipient), bytes);
+            foreach (var group in file.Grants.Where(grant => groups && grant.Kind == GrantKind.Group))
+                await AddGrantsAsync(group.Key, groups: false, cancel);
+        }
+        catch (BrokenSealException e)
+        {
+            throw new BundleRefusedException($"The repository's grants for {recipient} cannot be read: {e.Message}", e);
+        }
+    }
+
     void Add(string path, ReadOnlyMemory<byte> bytes) => files[path] = (bytes.Length, Sha256Digest.Of(bytes.Span), () => Task.FromResult<Stream>(new MemoryStream(bytes.ToArray(), writable: false)));
 
     async Task AddPatchesAsync(ReleaseManifest old, List<Variant> variants, HashSet<Sha256Digest> patched, CancellationToken cancel)
@@ -149,7 +178,7 @@ public sealed class BundleContent(IMetadataSource metadata, IBlobSource blobs, I
                     continue;
                 }
 
-                if (await patches.PatchLengthAsync(from.Digest, file.Digest, cancel) is { } length && length < file.Length)
+                if (await patches.PatchLengthAsync(from.Digest, file.Digest, cancel) is { } length && length < file.StoredLength)
                 {
                     await AddPatchAsync(from.Digest, file.Digest, length, cancel);
                     here = true;

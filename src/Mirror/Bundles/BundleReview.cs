@@ -5,6 +5,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Mirror.Bundles;
 
@@ -90,17 +91,34 @@ public sealed class BundleReview(BundleFile bundle, TimeSpan offlineGrace)
                 plans.Add(plan);
         }
 
-        var files = releases.SelectMany(release => release.Files).DistinctBy(file => file.Digest).ToDictionary(file => file.Digest);
+        var files = releases.SelectMany(release => release.Files).DistinctBy(file => file.StoredDigest).ToDictionary(file => file.StoredDigest);
+        var made = releases.SelectMany(release => release.Files).Select(file => file.Digest).ToHashSet();
         foreach (var entry in bundle.Index.Entries.Where(entry => entry.Kind is BundleKind.Blob or BundleKind.Patch))
         {
             var digest = entry.Kind == BundleKind.Blob ? entry.Digest : Sha256Digest.Parse(entry.Path.AsSpan(entry.Path.Length - 4 - Sha256Digest.HexLength, Sha256Digest.HexLength));
-            if (!files.TryGetValue(digest, out var named) || (entry.Kind == BundleKind.Blob && named.Length != entry.Length))
+            if (entry.Kind == BundleKind.Patch ? !made.Contains(digest) : !files.TryGetValue(digest, out var named) || named.StoredLength != entry.Length)
                 throw new BundleRefusedException($"The bundle holds {entry.Path}, which no release in it names so.");
         }
 
+        foreach (var entry in bundle.Index.Entries.Where(entry => entry.Kind == BundleKind.Grant))
+            RequireGrants(entry);
         return new(
             Sha256Digest.Of(trusted.Root.Bytes.Span), trusted.Timestamp!.Signed.Version, trusted.Timestamp.Signed.Expires, releases.ToImmutable(), plans.ToImmutable(),
-            [.. files.Values.Where(file => bundle.Index.Find(RepositoryLayout.BlobFile(file.Digest)) is null)]);
+            [.. files.Values.Where(file => bundle.Index.Find(RepositoryLayout.BlobFile(file.StoredDigest)) is null)]);
+    }
+
+    /// <summary>Grants carry no signature: one that was meddled with does not open. That they are grants, and of whom, is looked at.</summary>
+    void RequireGrants(BundleEntry entry)
+    {
+        try
+        {
+            if (RepositoryLayout.GrantFile(GrantFile.Read(bundle.ReadSmall(entry)).Recipient) != entry.Path)
+                throw new BundleRefusedException($"{entry.Path} in the bundle holds grants for another key than its name says.");
+        }
+        catch (BrokenSealException e)
+        {
+            throw new BundleRefusedException($"{entry.Path} in the bundle is no file of grants: {e.Message}", e);
+        }
     }
 
     /// <summary>Holds every metadata file against the snapshot: nothing lies in the bundle that it does not name, and all that it names is there.</summary>

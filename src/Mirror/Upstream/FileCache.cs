@@ -78,6 +78,36 @@ public sealed class FileCache(SiteTree tree, HttpClient http, Uri repository, Up
             await arrival.Done.WaitAsync(cancel);
     }
 
+    /// <summary>A small file that may be replaced at upstream, as it is there now; kept for when upstream is away.</summary>
+    /// <returns>Its bytes; null when there is none.</returns>
+    /// <exception cref="LinkException">Upstream is away, and none is kept; or it is longer than <paramref name="most"/>.</exception>
+    public async Task<byte[]?> FreshAsync(string path, int most, CancellationToken cancel)
+    {
+        using var late = new CancellationTokenSource(stall, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancel);
+        try
+        {
+            using var response = await AskAsync(path, 0, either.Token);
+            if (response is null)
+            {
+                tree.Disk.Delete(path); // it was taken back
+                return null;
+            }
+
+            await using var body = await response.Content.ReadAsStreamAsync(either.Token);
+            var buffer = new byte[most + 1];
+            var read = await body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, either.Token);
+            if (read > most)
+                throw new LinkException($"upstream's {path} has more than {most} bytes.");
+            tree.PutSmall(path, buffer.AsSpan(0, read));
+            return buffer[..read];
+        }
+        catch (Exception e) when (e is LinkException or HttpRequestException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        {
+            return tree.Disk.ReadSmall(path, most) is { } kept ? kept : throw (e as LinkException ?? new LinkException($"upstream does not answer: {e.Message}", e));
+        }
+    }
+
     async Task FetchAsync(string path, Arrival arrival)
     {
         try

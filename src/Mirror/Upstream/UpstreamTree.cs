@@ -89,9 +89,9 @@ public sealed class UpstreamTree(SiteTree tree, IMetadataSource upstream, Sha256
     IEnumerable<(string, long)> Files(ReleaseManifest manifest)
     {
         // A site that has fetched nothing of the model yet says by its first request which variant it takes.
-        var here = manifest.Variants.Where(variant => variant.Files.Any(file => tree.LengthOf(RepositoryLayout.BlobFile(file.Digest)) is not null)).ToList();
+        var here = manifest.Variants.Where(variant => variant.Files.Any(file => tree.LengthOf(RepositoryLayout.BlobFile(file.StoredDigest)) is not null)).ToList();
         return (here.Count > 0 ? here : manifest.Variants.Length == 1 ? [.. manifest.Variants] : []).SelectMany(variant => variant.Files).Concat(manifest.Trial?.Files ?? [])
-            .Select(file => (RepositoryLayout.BlobFile(file.Digest), file.Length));
+            .Select(file => (RepositoryLayout.BlobFile(file.StoredDigest), file.StoredLength));
     }
 
     async Task<ReadOnlyMemory<byte>?> TargetAsync(TufClient client, string path, int most, CancellationToken cancel)

@@ -20,6 +20,7 @@ public sealed class ManifestSchemaTests
         { "properties/provenance", typeof(Provenance) },
         { "properties/evidence", typeof(Evidence) },
         { "$defs/file", typeof(ReleaseFile) },
+        { "$defs/file/properties/sealed", typeof(SealedFile) },
         { "$defs/variant", typeof(Variant) },
         { "$defs/variant/properties/signature", typeof(TensorSignature) },
         { "$defs/variant/properties/requirements", typeof(Requirements) },

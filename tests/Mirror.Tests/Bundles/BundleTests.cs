@@ -3,6 +3,7 @@ using Coppice.Agent.Tests.Storage;
 using Coppice.Mirror.Bundles;
 using Coppice.Protocol;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Mirror.Tests.Bundles;
 
@@ -60,6 +61,26 @@ public sealed class BundleTests : IDisposable
         Assert.NotNull(whole.Index.Find(RepositoryLayout.BlobFile(next)));
         var applied = await stick.ApplyAsync(stick.PathOf("site.cpb"), repository.Root);
         Assert.Equal(["model.bin", "model.bin"], applied.Bundle.Missing.Select(file => file.Name));
+    }
+
+    [Fact]
+    public async Task The_grants_of_a_device_and_of_its_groups_go_with_it_and_may_be_replaced()
+    {
+        repository.Roll("1.0.0");
+        using var device = SealingKey.Create();
+        using var group = SealingKey.Create();
+        using var content = new ContentKey(new byte[32]);
+        repository.Write(RepositoryLayout.GrantFile(device.Public.Digest), GrantFile.Of(device.Public.Digest).With([Grant.Of(group, device.Public)]).Write());
+        repository.Write(RepositoryLayout.GrantFile(group.Public.Digest), GrantFile.Of(group.Public.Digest).With([Grant.Of(content, group.Public)]).Write());
+        var order = Stick.Order() with { Recipients = [device.Public.Digest] };
+
+        await stick.ApplyAsync(await stick.MakeAsync(repository, order), repository.Root);
+        var again = GrantFile.Of(device.Public.Digest).With([Grant.Of(group, device.Public)]).Write();
+        repository.Write(RepositoryLayout.GrantFile(device.Public.Digest), again);
+        await stick.ApplyAsync(await stick.MakeAsync(repository, order), null);
+
+        Assert.Equal(again, stick.Site.ReadSmall(RepositoryLayout.GrantFile(device.Public.Digest), 1 << 20));
+        Assert.NotNull(stick.Site.ReadSmall(RepositoryLayout.GrantFile(group.Public.Digest), 1 << 20));
     }
 
     static Registry.SemanticVersion SemanticVersionOf(string text) => Registry.SemanticVersion.Parse(text);

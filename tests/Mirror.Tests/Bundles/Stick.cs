@@ -28,7 +28,7 @@ public sealed class Stick : IDisposable
         store.Write(TopLevelRole.Root, (await RootAnchor.FindAsync(source, from.Root, default))!.Value);
         var client = new TufClient(source, store);
         await client.RefreshAsync(SignedRepository.Now, default);
-        var content = new BundleContent(source, blobs, blobs, client, PathOf("scratch"));
+        var content = new BundleContent(source, blobs, blobs, (recipient, _) => Task.FromResult(File.Exists(from.PathOf(RepositoryLayout.GrantFile(recipient))) ? File.ReadAllBytes(from.PathOf(RepositoryLayout.GrantFile(recipient))) : null), client, PathOf("scratch"));
         var index = await content.GatherAsync(order ?? Order(), default);
         await new BundleWriter(PathOf(name), split).WriteAsync(index, async entry =>
         {
