@@ -23,7 +23,10 @@ static class PollBench
         for (var turn = 1; turn <= 3; turn++)
         {
             foreach (var address in addresses)
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"turn {turn}  {address}  {await MeasureAsync(address, connections: 32, TimeSpan.FromSeconds(5)):0} requests/s"));
+            {
+                var rate = await MeasureAsync(address, connections: 32, TimeSpan.FromSeconds(5));
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"turn {turn}  {address}  {rate:0} requests/s"));
+            }
         }
 
         return 0;

@@ -9,7 +9,6 @@ using Coppice.Cli.Publishing;
 using Coppice.Cli.Verification;
 using Coppice.Formats;
 using Coppice.Mirror.Bundles;
-using Coppice.Mirror.Tree;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Trust;
@@ -171,10 +170,13 @@ static class BundleCommand
     static IEnumerable<Sha256Digest> Recipients(string text) =>
         Sha256Digest.TryParse(text, out var digest) ? [digest] : SealingFiles.ReadPublic([text]).Select(key => key.Digest);
 
-    static (ModelName, SemanticVersion?) Model(string text) =>
-        text.Contains('@') ? ReleaseText.Read(text)
-        : ModelName.TryParse(text, out var model) ? (model, null)
-        : throw new UsageException($"--model: '{text}' is not a model; write plant/bearing or plant/bearing@1.2.0.");
+    static (ModelName, SemanticVersion?) Model(string text)
+    {
+        if (!text.Contains('@'))
+            return ModelName.TryParse(text, out var name) ? (name, null) : throw new UsageException($"--model: '{text}' is not a model; write plant/bearing or plant/bearing@1.2.0.");
+        var (model, version) = ReleaseText.Read(text);
+        return (model, version);
+    }
 
     static SemanticVersion Version(string text) => SemanticVersion.TryParse(text, out var version) ? version : throw new UsageException($"--from: '{text}' is not a version; write it as 1.2.0.");
 

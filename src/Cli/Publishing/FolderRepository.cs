@@ -81,12 +81,6 @@ sealed class FolderRepository : IReleaseRepository
         return new(sent, there);
     }
 
-    public Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel) =>
-        Task.FromResult(tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString())) is { } bytes
-            && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _)
-                ? new PublishedRelease(manifest, Sha256Digest.Of(bytes.Span))
-                : null);
-
     public Task<bool> MustSealAsync(ModelName model, CancellationToken cancel) => Task.FromResult(false);
 
     public Task<SealingPublicKey?> KeeperAsync(CancellationToken cancel) => Task.FromResult<SealingPublicKey?>(null);

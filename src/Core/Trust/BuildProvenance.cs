@@ -66,9 +66,13 @@ public sealed record BuildProvenance(string Model, string Version, string By, Da
     /// <exception cref="UntrustedMetadataException">It is of this type, and malformed.</exception>
     public static BuildProvenance? Of(InTotoStatement statement, string name = "attestation")
     {
-        var reader = new MetadataReader(name);
         if (statement.PredicateType != PredicateType || statement.Predicate.ValueKind != JsonValueKind.Object)
             return null;
+        return new MetadataReader(name).Guarded(reader => Read(reader, statement));
+    }
+
+    static BuildProvenance? Read(MetadataReader reader, InTotoStatement statement)
+    {
         var definition = reader.Object(statement.Predicate, "buildDefinition");
         if (reader.Text(definition, "buildType") != BuildType)
             return null;
@@ -93,7 +97,7 @@ public sealed record BuildProvenance(string Model, string Version, string By, Da
         var reader = new MetadataReader(name);
         var json = reader.Parse(utf8);
         return json.ValueKind == JsonValueKind.Object
-            ? ReadRewrites(reader, json)
+            ? reader.Guarded(guarded => ReadRewrites(guarded, json))
             : throw reader.Malformed("the file is no object", "give {\"rewrites\": [{\"name\", \"tool\", \"parameters\", \"inputs\", \"output\"}]}");
     }
 

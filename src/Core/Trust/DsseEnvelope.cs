@@ -59,6 +59,11 @@ public sealed record DsseEnvelope(string PayloadType, ReadOnlyMemory<byte> Paylo
         if (bytes.Length > MaxBytes)
             throw new UntrustedMetadataException(name, Distrust.TooLong, $"it has {bytes.Length} bytes", $"at most {MaxBytes} are taken");
         var json = reader.Parse(bytes);
+        return reader.Guarded(guarded => Read(guarded, json));
+    }
+
+    static DsseEnvelope Read(MetadataReader reader, JsonElement json)
+    {
         if (json.ValueKind != JsonValueKind.Object)
             throw reader.Malformed("the file is no object", "give a DSSE envelope with 'payloadType', 'payload' and 'signatures'");
         var type = reader.Text(json, "payloadType");

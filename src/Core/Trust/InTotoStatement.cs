@@ -40,6 +40,11 @@ public sealed record InTotoStatement(ImmutableArray<StatementSubject> Subjects, 
     {
         var reader = new MetadataReader(name);
         var json = reader.Parse(utf8);
+        return reader.Guarded(guarded => Read(guarded, json, name));
+    }
+
+    static InTotoStatement Read(MetadataReader reader, JsonElement json, string name)
+    {
         if (json.ValueKind != JsonValueKind.Object)
             throw reader.Malformed("the statement is no object", "give an in-toto statement");
         if (reader.Text(json, "_type") is var type and not (V1 or V01))

@@ -26,8 +26,8 @@ public sealed class Workshop : IAsyncLifetime
         Root = Sha256Digest.Of(await File.ReadAllBytesAsync(PathOf("repository", "metadata", "1.root.json"))).ToString();
         await File.WriteAllBytesAsync(PathOf("model.bin"), [.. Enumerable.Range(0, 5000).Select(i => (byte)(i * i))]);
         var model = Sha256Digest.Of(await File.ReadAllBytesAsync(PathOf("model.bin")));
-        await File.WriteAllTextAsync(PathOf("rewrites.json"), $$"""
-            {"rewrites": [{"name": "quantise", "tool": "quantiser 1.2", "parameters": {"bits": "8"}, "inputs": [{"sha256": "{{Source}}"}], "output": {"sha256": "{{model}}"}}]}
+        await File.WriteAllTextAsync(PathOf("rewrites.json"), $$$"""
+            {"rewrites": [{"name": "quantise", "tool": "quantiser 1.2", "parameters": {"bits": "8"}, "inputs": [{"sha256": "{{{Source}}}"}], "output": {"sha256": "{{{model}}}"}}]}
             """);
         using var reviewer = SigningKey.Create();
         await File.WriteAllTextAsync(ReviewKey, reviewer.Public.Value);

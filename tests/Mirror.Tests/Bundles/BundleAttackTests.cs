@@ -5,7 +5,6 @@ using Coppice.Formats;
 using Coppice.Mirror.Bundles;
 using Coppice.Mirror.Tree;
 using Coppice.Protocol;
-using Coppice.Registry;
 using Coppice.Trust;
 
 namespace Coppice.Mirror.Tests.Bundles;

@@ -71,7 +71,7 @@ public sealed class MirrorTests : IAsyncLifetime, IDisposable
         return client;
     }
 
-    Uri Blob(SiteMirror mirror, string version, int length = 300_000) => new(mirror.Url, "/repository/" + RepositoryLayout.BlobFile(Sha256Digest.Of(SignedRepository.Content(version, length))));
+    static Uri Blob(SiteMirror mirror, string version, int length = 300_000) => new(mirror.Url, "/repository/" + RepositoryLayout.BlobFile(Sha256Digest.Of(SignedRepository.Content(version, length))));
 
     [Fact]
     public async Task A_thousand_devices_cause_one_fetch_from_upstream()
