@@ -15,9 +15,9 @@ static class EvidenceMaker
     /// <summary>Adds a bill of materials and, where there is somebody to sign it, the provenance statement.</summary>
     /// <param name="check">A release without problems.</param>
     /// <param name="draft">What was asked for.</param>
-    /// <param name="sign">Signs a payload of a type; null leaves the statement out.</param>
+    /// <param name="sign">Signs a payload of a type; its null leaves the statement out.</param>
     /// <param name="toolVersion">Version of this program.</param>
-    public static CheckedRelease Add(CheckedRelease check, ReleaseDraft draft, Func<string, ReadOnlyMemory<byte>, DsseEnvelope>? sign, string toolVersion)
+    public static async Task<CheckedRelease> AddAsync(CheckedRelease check, ReleaseDraft draft, Func<string, ReadOnlyMemory<byte>, Task<DsseEnvelope?>> sign, string toolVersion)
     {
         var files = check.Files.ToBuilder();
         ReleaseFile Keep(string name, byte[] bytes)
@@ -30,18 +30,15 @@ static class EvidenceMaker
         var at = Seconds(draft.Provenance.At);
         var bom = Keep(BomName, BomJson.Write(Bom(check, draft, at, toolVersion)));
         var manifest = check.Manifest with { Evidence = (check.Manifest.Evidence ?? new()) with { Bom = bom } };
-        if (sign is not null)
+        var provenance = new BuildProvenance(draft.Model.ToString(), draft.Version.ToString(), draft.Provenance.By, at, toolVersion)
         {
-            var provenance = new BuildProvenance(draft.Model.ToString(), draft.Version.ToString(), draft.Provenance.By, at, toolVersion)
-            {
-                Source = draft.Provenance.Source,
-                Rewrites = draft.Rewrites,
-                Materials = Materials(manifest, draft),
-            };
-            var statement = provenance.About([.. EvidenceRules.Subjects(manifest).Select(file => new StatementSubject(file.Name, file.Digest))]);
-            var envelope = sign(InTotoStatement.PayloadType, statement.Write());
+            Source = draft.Provenance.Source,
+            Rewrites = draft.Rewrites,
+            Materials = Materials(manifest, draft),
+        };
+        var statement = provenance.About([.. EvidenceRules.Subjects(manifest).Select(file => new StatementSubject(file.Name, file.Digest))]);
+        if (await sign(InTotoStatement.PayloadType, statement.Write()) is { } envelope)
             manifest = manifest with { Evidence = manifest.Evidence with { Statement = Keep(StatementName, envelope.Write()) } };
-        }
 
         return check with { Manifest = manifest, Files = files.ToImmutable() };
     }

@@ -117,6 +117,9 @@ public enum EventKind
     /// <summary>The last phase has done its work.</summary>
     RolloutCompleted,
 
+    /// <summary>What offline keys signed was put in force: other keys, teams, thresholds or expiries.</summary>
+    KeysChanged,
+
     /// <summary>A device was retired.</summary>
     DeviceRetired,
 
