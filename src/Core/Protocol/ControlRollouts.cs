@@ -66,7 +66,7 @@ public sealed record RolloutView(
     /// <summary>When devices may switch; empty for always.</summary>
     public ImmutableArray<MaintenanceWindow> Windows { get; init => field = value.IsDefault ? [] : value; } = [];
 
-    /// <summary>Bytes by the way they came to its devices; see <see cref="Delivery.DeliveryWay"/>. <c>copied</c> did not cross the network.</summary>
+    /// <summary>Bytes by the way they came to its devices; see <see cref="Coppice.Delivery.DeliveryWay"/>. <c>copied</c> did not cross the network.</summary>
     public ImmutableSortedDictionary<string, long> BytesByWay { get; init => field = value ?? ImmutableSortedDictionary<string, long>.Empty; } = ImmutableSortedDictionary<string, long>.Empty;
 }
 

@@ -33,8 +33,8 @@ public sealed record ReportBatch(ImmutableArray<Report> Reports, ImmutableDictio
 
 /// <summary>The answer to a batch: what the device need not send again.</summary>
 /// <param name="Through">Reports up to this sequence number are kept.</param>
-/// <param name="Labels">The operator's labels now.</param>
-public sealed record ReportAnswer(long Through, ImmutableDictionary<string, string> Labels);
+/// <param name="Labels">The operator's labels now; null from a mirror that keeps the reports until the server is back, and then they stay as they are.</param>
+public sealed record ReportAnswer(long Through, ImmutableDictionary<string, string>? Labels);
 
 /// <summary>One thing that happened. The device and <paramref name="Sequence"/> identify it, so that a repeat changes nothing.</summary>
 /// <param name="Sequence">1 and up, without gaps, for the life of the device's data folder.</param>
@@ -64,7 +64,7 @@ public sealed record Report(long Sequence, DateTimeOffset At, ReportKind Kind, M
     public long? BytesTotal { get; init; }
 
     /// <summary>The bytes by the way they came: <c>whole</c>, <c>compressed</c>, <c>patch</c>, <c>chain</c>, <c>ranges</c>, <c>index</c>, and <c>copied</c> for those that
-    /// were here already; see <see cref="Delivery.DeliveryWay"/>.</summary>
+    /// were here already; see <see cref="Coppice.Delivery.DeliveryWay"/>.</summary>
     public ImmutableSortedDictionary<string, long>? BytesByWay { get; init; }
 
     /// <summary>Figures of a trial or of probation: accuracy, latencyP95Ms, memoryBytes…</summary>
