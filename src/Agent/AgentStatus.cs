@@ -19,7 +19,7 @@ public sealed record AgentStatus(string? Device, string? Server, bool Running, s
     public static AgentStatus Read(string data)
     {
         var disk = Open(data);
-        var identity = disk.ReadSmall(DataFolder.Identity, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out DeviceIdentity? known) ? known : null;
+        var identity = disk.ReadSmall(DataFolder.Identity, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out IdentityFile? known) ? known : null;
         var live = disk.ReadSmall(DataFolder.Live, StateJson.MaxBytes) is { } seen && StateJson.TryRead(seen, out LiveView? view) ? view : null;
         var running = IsHeld(Path.Combine(data, DataFolder.Lock));
         var models = ImmutableArray.CreateBuilder<ModelStatus>();

@@ -8,4 +8,7 @@ public sealed class LinkException(string message, Exception? inner = null) : Exc
 
     /// <summary>Whether the server does not know who asks.</summary>
     public bool Unknown { get; init; }
+
+    /// <summary>Whether an operator must let the device in first.</summary>
+    public bool Waits { get; init; }
 }

@@ -30,7 +30,7 @@ public sealed class FolderDisk : IDisk
         new FileStream(FullPath(path), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1, FileOptions.SequentialScan);
 
     /// <inheritdoc/>
-    public IDiskFile Create(string path) => new WrittenFile(FullPath(path), FileMode.Create, secret: path is DataFolder.Identity + ".new");
+    public IDiskFile Create(string path) => new WrittenFile(FullPath(path), FileMode.Create, secret: DataFolder.IsSecret(path));
 
     /// <inheritdoc/>
     public IDiskFile Append(string path) => new WrittenFile(FullPath(path), FileMode.Append);
@@ -114,7 +114,7 @@ public sealed class FolderDisk : IDisk
         static FileStreamOptions Options(FileMode mode, bool secret)
         {
             var options = new FileStreamOptions { Mode = mode, Access = FileAccess.Write, Share = FileShare.Read, BufferSize = 0 };
-            if (secret && !OperatingSystem.IsWindows()) // the key by which the device proves itself; who else uses the machine may read models only
+            if (secret && !OperatingSystem.IsWindows()) // the device's keys; who else uses the machine may read models only
                 options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
             return options;
         }

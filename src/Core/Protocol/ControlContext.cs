@@ -36,7 +36,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
     [
         typeof(SemanticVersionConverter), typeof(VersionRangeConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(DurationConverter),
         typeof(NamedEnum<RolloutState>), typeof(NamedEnum<PhaseAction>), typeof(NamedEnum<DayOfWeek>), typeof(NamedEnum<ModelFormat>), typeof(NamedEnum<ElementType>),
-        typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>),
+        typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>), typeof(NamedEnum<DeviceState>),
     ])]
 [JsonSerializable(typeof(ControlProblem))]
 [JsonSerializable(typeof(PublishRelease))]
@@ -54,7 +54,15 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(DeviceLabels))]
 [JsonSerializable(typeof(ReportPage))]
 [JsonSerializable(typeof(CreateJoinToken))]
+[JsonSerializable(typeof(ReplaceDevice))]
 [JsonSerializable(typeof(CreatedJoinToken))]
+[JsonSerializable(typeof(WaitingPage))]
+[JsonSerializable(typeof(WaitingAnswer))]
+[JsonSerializable(typeof(AuthoriseDevices))]
+[JsonSerializable(typeof(AuthoriseAnswer))]
+[JsonSerializable(typeof(AuthorisedPage))]
+[JsonSerializable(typeof(AuthorityList))]
+[JsonSerializable(typeof(PemText))]
 [JsonSerializable(typeof(EventPage))]
 [JsonSerializable(typeof(Readiness))]
 public sealed partial class ControlContext : JsonSerializerContext;

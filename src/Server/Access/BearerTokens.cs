@@ -1,12 +1,11 @@
 using System.Security.Claims;
 using System.Text.Encodings.Web;
-using Coppice.Server.Fleet;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.Extensions.Options;
 
 namespace Coppice.Server.Access;
 
-/// <summary>The two kinds of callers that prove themselves with <c>Authorization: Bearer</c>.</summary>
+/// <summary>The two kinds of callers: operators, who prove themselves with <c>Authorization: Bearer</c>, and devices, as <see cref="DeviceProof"/> says.</summary>
 static class BearerTokens
 {
     public const string Operator = "operator";
@@ -18,9 +17,9 @@ static class BearerTokens
         services.AddAuthenticationCore(schemes =>
         {
             schemes.AddScheme<OperatorTokens>(Operator, null);
-            schemes.AddScheme<DeviceKeys>(Device, null);
+            schemes.AddScheme<DeviceProof>(Device, null);
         });
-        services.AddWebEncoders().AddTransient<OperatorTokens>().AddTransient<DeviceKeys>();
+        services.AddWebEncoders().AddTransient<OperatorTokens>().AddTransient<DeviceProof>();
         services.AddAuthorizationBuilder()
             .AddPolicy(Operator, policy => policy.AddAuthenticationSchemes(Operator).RequireAuthenticatedUser())
             .AddPolicy(Device, policy => policy.AddAuthenticationSchemes(Device).RequireAuthenticatedUser());
@@ -60,17 +59,5 @@ static class BearerTokens
         protected override string Wanted => "Send 'Authorization: Bearer TOKEN' with an operator's token; the first is in the file admin.token of the server's data folder.";
 
         protected override Task<string?> WhoAsync(string token, CancellationToken cancel) => operators.WhoAsync(token, cancel);
-    }
-
-    sealed class DeviceKeys(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, DeviceStore devices)
-        : Handler(options, logger, encoder)
-    {
-        protected override string Wanted => "Send 'Authorization: Bearer DEVICE:KEY' with the id and key the device enrolled with; enrol again when the server does not know it.";
-
-        protected override async Task<string?> WhoAsync(string token, CancellationToken cancel)
-        {
-            var colon = token.IndexOf(':', StringComparison.Ordinal);
-            return colon > 0 && await devices.ProvesAsync(token[..colon], token[(colon + 1)..], cancel) ? token[..colon] : null;
-        }
     }
 }

@@ -2,6 +2,7 @@ using Coppice.Registry;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
+using Coppice.Server.Identity;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Trust;
@@ -16,6 +17,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<OperatorRow> Operators => Set<OperatorRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
+    public DbSet<WaitingDeviceRow> WaitingDevices => Set<WaitingDeviceRow>();
+    public DbSet<AuthorisedDeviceRow> AuthorisedDevices => Set<AuthorisedDeviceRow>();
+    public DbSet<CertificateRow> Certificates => Set<CertificateRow>();
     public DbSet<DeviceModelRow> DeviceModels => Set<DeviceModelRow>();
     public DbSet<ReportRow> Reports => Set<ReportRow>();
     public DbSet<ModelRow> Models => Set<ModelRow>();
@@ -29,6 +33,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<OperatorRow>().HasKey(row => row.Name);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
+        model.Entity<WaitingDeviceRow>().HasKey(row => new { row.Device, row.SigningKey });
+        model.Entity<AuthorisedDeviceRow>().HasKey(row => row.Id);
+        model.Entity<CertificateRow>().HasKey(row => row.Serial);
         model.Entity<DeviceModelRow>().HasKey(row => new { row.Device, row.Model });
         model.Entity<ReportRow>().HasKey(row => new { row.Device, row.Sequence });
         model.Entity<ModelRow>().HasKey(row => row.Name);
