@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Coppice.Agent.Link;
 using Coppice.Agent.Quality;
 using Coppice.Agent.Serving;
@@ -6,6 +7,7 @@ using Coppice.Agent.Storage;
 using Coppice.Agent.Updates;
 using Coppice.Fleet;
 using Coppice.Inference;
+using Coppice.Protocol;
 
 namespace Coppice.Agent.Tests;
 
@@ -97,6 +99,13 @@ public sealed class Device
         }
 
         throw new InvalidOperationException($"still at {Runner.State.Step} after {most} steps: {string.Join("; ", Events.TakeLast(5).Select(e => e.Text))}");
+    }
+
+    /// <summary>What it would send to a server that has nothing of it yet.</summary>
+    public ImmutableArray<Report> Reports()
+    {
+        Queue.Confirm(0);
+        return Queue.Next();
     }
 
     /// <summary>One poll: the wait for it is over.</summary>
