@@ -118,9 +118,10 @@ public static class AgentCommand
 sealed class AgentRunOptions
 {
     readonly Option<string> server = new("--server") { Description = "Address of the server." };
-    readonly Option<string> join = new("--join") { Description = "Join token; needed at the first start only." };
+    readonly Option<string> join = new("--join") { Description = "Join token; needed at the first start only, and not by a device that the server's list has or an operator accepts." };
     readonly Option<string> repository = new("--repository") { Description = "Folder or address of a repository, in place of the server's own. A USB stick is one." };
     readonly Option<string> root = new("--root") { Description = "SHA-256 of the repository's root metadata, where there is no join token." };
+    readonly Option<string> authority = new("--authority") { Description = "SHA-256 of the public key of the authority of the server's TLS ('coppice ca list'), where there is no join token." };
     readonly Option<string[]> models = new("--model") { Description = "Model to keep, as plant/bearing; may be repeated." };
     readonly Option<string> name = new("--name") { Description = "The device's id at its first start." };
     readonly Option<string> app = new("--app") { Description = "Version of the app beside the agent, as releases may ask for it." };
@@ -134,7 +135,7 @@ sealed class AgentRunOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[server, join, repository, root, models, name, app, facts, trialData, poll, checkIn, probation, quota, rate])
+        foreach (var option in (Option[])[server, join, repository, root, authority, models, name, app, facts, trialData, poll, checkIn, probation, quota, rate])
             command.Options.Add(option);
     }
 
@@ -154,6 +155,7 @@ sealed class AgentRunOptions
             JoinToken = parsed.GetValue(join),
             Repository = parsed.GetValue(repository),
             Root = parsed.GetValue(root),
+            Authority = parsed.GetValue(authority),
             Device = parsed.GetValue(name),
             App = parsed.GetValue(app),
             Facts = Pairs(parsed, facts),

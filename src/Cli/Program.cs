@@ -13,6 +13,7 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     ReleaseCommand.Build(),
     RolloutCommand.Build(),
     JoinTokenCommand.Build(),
+    AuthorityCommand.Build(),
     Inspect.Build(),
     Compare.Build(),
     Patch.Build(),

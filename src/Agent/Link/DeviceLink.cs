@@ -45,7 +45,6 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
         if (answer.Device != identity.Device)
             throw new LinkException($"{server} enrolled '{answer.Device}' where this is '{identity.Device}'.");
         Keep(() => identity.Join(server.ToString(), answer.Certificate, answer.Authorities));
-        queue.GoOnAfter(answer.Through);
         sentFacts = facts;
         Keep(answer.Labels);
         return true;

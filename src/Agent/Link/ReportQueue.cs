@@ -109,16 +109,6 @@ public sealed class ReportQueue
         }
     }
 
-    /// <summary>Numbers reports after these, which the server has of a device that this one replaces.</summary>
-    public void GoOnAfter(long through)
-    {
-        lock (gate)
-        {
-            if (through > box.Numbered)
-                Save(box with { Numbered = through, Waiting = [.. box.Waiting.Select(report => report with { Sequence = 0 })] });
-        }
-    }
-
     static ImmutableArray<Report> Bound(ImmutableArray<Report> waiting)
     {
         while (waiting.Length > MaxWaiting)

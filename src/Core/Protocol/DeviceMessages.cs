@@ -28,9 +28,6 @@ public sealed record EnrolAnswer(string Device, ImmutableDictionary<string, stri
 
     /// <summary>The roots, PEM, by which the device knows this server from now on; null where the server's certificate is of public ones.</summary>
     public string? Authorities { get; init; }
-
-    /// <summary>Reports up to this number are kept under this id, as of a device that this one replaces.</summary>
-    public long Through { get; init; }
 }
 
 /// <summary>The device waits for an operator to accept it: status 202. It asks again when the answer's <c>Retry-After</c> is over.</summary>

@@ -210,5 +210,5 @@ sealed class EnrolmentStore(Database database, CertificateStore certificates, Se
     }
 
     async Task<EnrolAnswer> AnswerAsync(CoppiceDb db, DeviceRow device, DateTimeOffset now, CancellationToken cancel) =>
-        new(device.Id, StoredText.Texts(device.Labels)) { Certificate = await certificates.IssueAsync(db, device, now, cancel), Authorities = tls.Roots, Through = device.Through };
+        new(device.Id, StoredText.Texts(device.Labels)) { Certificate = await certificates.IssueAsync(db, device, now, cancel), Authorities = tls.Roots };
 }
