@@ -102,7 +102,7 @@ static class ReleasesApi
     static Problem? Misnamed(byte[] metadata, ReleaseManifest manifest, Sha256Digest digest)
     {
         var path = RepositoryLayout.ReleaseTarget(manifest.Model.ToString(), manifest.Version.ToString());
-        var next = MetadataFile.ReadTargets(metadata, RepositoryLayout.ReleasesRole).Signed;
+        var next = MetadataFile.ReadTargets(metadata, RepositoryLayout.ReleasesRole).Signed; // whichever role's it is; the tree asks for the right keys
         return next.Files.TryGetValue(path, out var target) && target.Hashes.Sha256 == digest
             ? null
             : new("releasesMetadata", $"does not name '{path}' with the SHA-256 {digest} of the manifest; prepare and sign it for this very manifest.");
