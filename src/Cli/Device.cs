@@ -57,7 +57,7 @@ public static class DeviceCommand
         string? next = null;
         do
         {
-            var page = await client.ListDevicesAsync(selector, next, Math.Clamp(limit - devices.Count, 1, 1000), cancel, state);
+            var page = await client.ListDevicesAsync(selector, next, Math.Clamp(limit - devices.Count, 1, 1000), state, cancel);
             devices.AddRange(page.Devices);
             next = page.Next;
         }

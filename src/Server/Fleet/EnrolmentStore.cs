@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Coppice.Protocol;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
