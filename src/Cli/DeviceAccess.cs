@@ -111,11 +111,26 @@ static class DeviceAccess
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             using var client = server.Connect(parsed);
-            await client.AcceptDeviceAsync(parsed.GetRequiredValue(id), new() { Key = Digest(parsed.GetValue(key)), Labels = LabelText.Read(parsed.GetValue(labels) ?? []) }, cancel);
+            if (await SuspectAsync(client, parsed.GetRequiredValue(id), cancel))
+                await client.ClearDeviceAsync(parsed.GetRequiredValue(id), cancel);
+            else
+                await client.AcceptDeviceAsync(parsed.GetRequiredValue(id), new() { Key = Digest(parsed.GetValue(key)), Labels = LabelText.Read(parsed.GetValue(labels) ?? []) }, cancel);
             if (!parsed.GetValue(json))
                 Console.Out.WriteLine($"{parsed.GetRequiredValue(id)} is accepted.");
         }));
         return command;
+    }
+
+    static async Task<bool> SuspectAsync(CoppiceClient client, string id, CancellationToken cancel)
+    {
+        try
+        {
+            return (await client.GetDeviceAsync(id, cancel)).Suspect is not null;
+        }
+        catch (ControlException e) when (e.Problem.Status == 404) // not enrolled: it may be among those that wait
+        {
+            return false;
+        }
     }
 
     static Command Reject(ServerOptions server, Option<bool> json)

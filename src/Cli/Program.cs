@@ -14,6 +14,8 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     RolloutCommand.Build(),
     JoinTokenCommand.Build(),
     AuthorityCommand.Build(),
+    OperatorCommand.Build(),
+    TokenCommand.Build(),
     Inspect.Build(),
     Compare.Build(),
     Patch.Build(),

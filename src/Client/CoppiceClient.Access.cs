@@ -6,46 +6,34 @@ namespace Coppice.Client;
 
 public sealed partial class CoppiceClient
 {
-    /// <summary>Devices that ask to be let in.</summary>
-    public Task<WaitingPage> ListWaitingAsync(CancellationToken cancel = default) => GetAsync("v1/waiting-devices", ControlContext.Default.WaitingPage, cancel);
+    /// <summary>Who the token is for and what it may do.</summary>
+    public Task<WhoAmI> GetMeAsync(CancellationToken cancel = default) => GetAsync("v1/me", ControlContext.Default.WhoAmI, cancel);
 
-    /// <summary>Lets a device in that asks, or takes suspicion from one.</summary>
-    public Task AcceptDeviceAsync(string id, WaitingAnswer answer, CancellationToken cancel = default) => AnswerAsync(id, "accept", answer, cancel);
+    /// <summary>What each role may.</summary>
+    public Task<ImmutableArray<PermissionRow>> GetPermissionsAsync(CancellationToken cancel = default) => GetAsync("v1/permissions", ControlContext.Default.ImmutableArrayPermissionRow, cancel);
 
-    /// <summary>Turns a device away that asks.</summary>
-    public Task RejectDeviceAsync(string id, WaitingAnswer answer, CancellationToken cancel = default) => AnswerAsync(id, "reject", answer, cancel);
+    /// <summary>All operators, in the order of their names.</summary>
+    public Task<OperatorPage> ListOperatorsAsync(CancellationToken cancel = default) => GetAsync("v1/operators", ControlContext.Default.OperatorPage, cancel);
 
-    /// <summary>Lets devices join without a token.</summary>
-    public Task<AuthoriseAnswer> AuthoriseDevicesAsync(ImmutableArray<AuthorisedDevice> devices, CancellationToken cancel = default) =>
-        SendAsync(HttpMethod.Post, "v1/authorised-devices", new AuthoriseDevices(devices), ControlContext.Default.AuthoriseDevices, ControlContext.Default.AuthoriseAnswer, cancel);
+    /// <summary>Makes an operator known, or replaces what they may do.</summary>
+    public Task<OperatorView> PutOperatorAsync(string name, PutOperator wanted, CancellationToken cancel = default) =>
+        SendAsync(HttpMethod.Put, $"v1/operators/{Escape(name)}", wanted, ControlContext.Default.PutOperator, ControlContext.Default.OperatorView, cancel);
 
-    /// <summary>A page of the devices that may join without a token and have not yet.</summary>
-    public Task<AuthorisedPage> ListAuthorisedAsync(long after = 0, int limit = 100, CancellationToken cancel = default) =>
-        GetAsync("v1/authorised-devices" + Query(("after", after.ToString(CultureInfo.InvariantCulture)), ("limit", limit.ToString(CultureInfo.InvariantCulture))), ControlContext.Default.AuthorisedPage, cancel);
-
-    /// <summary>Takes a device's keys as stolen.</summary>
-    public Task<KnownDevice> RevokeDeviceAsync(string id, string why, CancellationToken cancel = default) =>
-        SendAsync(HttpMethod.Post, $"v1/devices/{Escape(id)}/revoke", new Reason(why), ControlContext.Default.Reason, ControlContext.Default.KnownDevice, cancel);
-
-    /// <summary>Makes a token by which a device with new keys takes the place of another, once.</summary>
-    public Task<CreatedJoinToken> ReplaceDeviceAsync(string id, ReplaceDevice wanted, CancellationToken cancel = default) =>
-        SendAsync(HttpMethod.Post, $"v1/devices/{Escape(id)}/replace", wanted, ControlContext.Default.ReplaceDevice, ControlContext.Default.CreatedJoinToken, cancel);
-
-    /// <summary>The authorities of the server, oldest first.</summary>
-    public Task<AuthorityList> ListAuthoritiesAsync(CancellationToken cancel = default) => GetAsync("v1/authorities", ControlContext.Default.AuthorityList, cancel);
-
-    /// <summary>Makes the authority that issues from now on.</summary>
-    public Task<AuthorityList> RotateAuthorityAsync(CancellationToken cancel = default) => SendAsync(HttpMethod.Post, "v1/authorities/rotate", null, ControlContext.Default.AuthorityList, cancel);
-
-    /// <summary>A request, PKCS#10 in PEM, for a certificate by which the server issues below an authority elsewhere.</summary>
-    public Task<PemText> RequestAuthorityAsync(CancellationToken cancel = default) => SendAsync(HttpMethod.Post, "v1/authorities/request", null, ControlContext.Default.PemText, cancel);
-
-    /// <summary>Hands in what an authority elsewhere made of the request.</summary>
-    public Task<AuthorityList> ImportAuthorityAsync(string pem, CancellationToken cancel = default) =>
-        SendAsync(HttpMethod.Post, "v1/authorities/import", new PemText(pem), ControlContext.Default.PemText, ControlContext.Default.AuthorityList, cancel);
-
-    async Task AnswerAsync(string id, string verb, WaitingAnswer answer, CancellationToken cancel)
+    /// <summary>Takes an operator's rights and revokes their tokens.</summary>
+    public async Task RemoveOperatorAsync(string name, CancellationToken cancel = default)
     {
-        using var response = await SendAsync(HttpMethod.Post, $"v1/waiting-devices/{Escape(id)}/{verb}", System.Net.Http.Json.JsonContent.Create(answer, ControlContext.Default.WaitingAnswer), cancel);
+        using var response = await SendAsync(HttpMethod.Delete, $"v1/operators/{Escape(name)}", null, cancel);
     }
+
+    /// <summary>Makes an API token.</summary>
+    public Task<CreatedApiToken> CreateTokenAsync(CreateApiToken wanted, CancellationToken cancel = default) =>
+        SendAsync(HttpMethod.Post, "v1/tokens", wanted, ControlContext.Default.CreateApiToken, ControlContext.Default.CreatedApiToken, cancel);
+
+    /// <summary>A page of tokens: one's own, or everybody's for who manages operators.</summary>
+    public Task<ApiTokenPage> ListTokensAsync(string? after = null, int limit = 100, CancellationToken cancel = default) =>
+        GetAsync("v1/tokens" + Query(("after", after), ("limit", limit.ToString(CultureInfo.InvariantCulture))), ControlContext.Default.ApiTokenPage, cancel);
+
+    /// <summary>Revokes a token at once.</summary>
+    public Task<ApiTokenView> RevokeTokenAsync(string id, CancellationToken cancel = default) =>
+        SendAsync(HttpMethod.Delete, $"v1/tokens/{Escape(id)}", null, ControlContext.Default.ApiTokenView, cancel);
 }

@@ -1,7 +1,5 @@
 using System.Security.Claims;
-using System.Text.Encodings.Web;
 using Microsoft.AspNetCore.Authentication;
-using Microsoft.Extensions.Options;
 
 namespace Coppice.Server.Access;
 
@@ -16,10 +14,10 @@ static class BearerTokens
         // The core alone: AddAuthentication would also make keys for cookies, in the user's home.
         services.AddAuthenticationCore(schemes =>
         {
-            schemes.AddScheme<OperatorTokens>(Operator, null);
+            schemes.AddScheme<OperatorSignIn>(Operator, null);
             schemes.AddScheme<DeviceProof>(Device, null);
         });
-        services.AddWebEncoders().AddTransient<OperatorTokens>().AddTransient<DeviceProof>();
+        services.AddWebEncoders().AddTransient<OperatorSignIn>().AddTransient<DeviceProof>();
         services.AddAuthorizationBuilder()
             .AddPolicy(Operator, policy => policy.AddAuthenticationSchemes(Operator).RequireAuthenticatedUser())
             .AddPolicy(Device, policy => policy.AddAuthenticationSchemes(Device).RequireAuthenticatedUser());
@@ -27,37 +25,4 @@ static class BearerTokens
 
     /// <summary>The operator's or device's name; the endpoint demands that there is one.</summary>
     public static string Name(this ClaimsPrincipal caller) => caller.Identity!.Name!;
-
-    abstract class Handler(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder)
-        : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
-    {
-        protected abstract string Wanted { get; }
-
-        protected abstract Task<string?> WhoAsync(string token, CancellationToken cancel);
-
-        protected override async Task<AuthenticateResult> HandleAuthenticateAsync()
-        {
-            var header = Request.Headers.Authorization.ToString();
-            if (!header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase))
-                return AuthenticateResult.NoResult();
-            if (await WhoAsync(header["Bearer ".Length..].Trim(), Context.RequestAborted) is not { } name)
-                return AuthenticateResult.Fail("The token is not known.");
-            var caller = new ClaimsPrincipal(new ClaimsIdentity([new(ClaimTypes.Name, name)], Scheme.Name));
-            return AuthenticateResult.Success(new(caller, Scheme.Name));
-        }
-
-        protected override Task HandleChallengeAsync(AuthenticationProperties properties)
-        {
-            Response.Headers.WWWAuthenticate = "Bearer";
-            return Problems.Unauthorised(Wanted).ExecuteAsync(Context);
-        }
-    }
-
-    sealed class OperatorTokens(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, OperatorStore operators)
-        : Handler(options, logger, encoder)
-    {
-        protected override string Wanted => "Send 'Authorization: Bearer TOKEN' with an operator's token; the first is in the file admin.token of the server's data folder.";
-
-        protected override Task<string?> WhoAsync(string token, CancellationToken cancel) => operators.WhoAsync(token, cancel);
-    }
 }

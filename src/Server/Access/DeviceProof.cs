@@ -26,7 +26,7 @@ sealed class MayBeSigned;
 /// </summary>
 sealed class DeviceProof(
     IOptionsMonitor<AuthenticationSchemeOptions> schemes, ILoggerFactory logger, UrlEncoder encoder,
-    DeviceStore devices, Authorities authorities, Callers callers, ControlPlaneOptions options, TimeProvider time)
+    DeviceStore devices, Authorities authorities, CallerAddresses callers, ControlPlaneOptions options, TimeProvider time)
     : AuthenticationHandler<AuthenticationSchemeOptions>(schemes, logger, encoder)
 {
     /// <summary>Claim with the moment, in seconds since 1970, at which the device signed; missing when a certificate proved it.</summary>

@@ -8,11 +8,11 @@ namespace Coppice.Server.Access;
 static class Gate
 {
     public static void AddGate(this IServiceCollection services) =>
-        services.AddSingleton<Callers>().AddSingleton<RequestLimits>().AddSingleton<IAuthorizationMiddlewareResultHandler, CountedRefusals>();
+        services.AddSingleton<CallerAddresses>().AddSingleton<RequestLimits>().AddSingleton<IAuthorizationMiddlewareResultHandler, CountedRefusals>();
 
     public static void UseGate(this WebApplication app)
     {
-        var callers = app.Services.GetRequiredService<Callers>();
+        var callers = app.Services.GetRequiredService<CallerAddresses>();
         var limits = app.Services.GetRequiredService<RequestLimits>();
         var options = app.Services.GetRequiredService<ControlPlaneOptions>();
         app.Use(async (context, next) =>
@@ -42,7 +42,7 @@ static class Gate
     }
 
     /// <summary>Counts callers whose proof failed. Those who prove who they are pass at any time: behind one address there may be many.</summary>
-    sealed class CountedRefusals(RequestLimits limits, Callers callers) : IAuthorizationMiddlewareResultHandler
+    sealed class CountedRefusals(RequestLimits limits, CallerAddresses callers) : IAuthorizationMiddlewareResultHandler
     {
         readonly AuthorizationMiddlewareResultHandler otherwise = new();
 

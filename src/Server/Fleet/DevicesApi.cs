@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Coppice.Access;
 using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Server.Access;
@@ -13,21 +14,33 @@ static class DevicesApi
     public static void MapDevices(this IEndpointRouteBuilder routes)
     {
         var devices = routes.MapGroup("/v1/devices").WithTags("Devices");
-        devices.MapGet("/", List).ProducesProblem(400);
-        devices.MapGet("/{id}", Get).ProducesProblem(404);
-        devices.MapPut("/{id}/labels", Label).ProducesProblem(400).ProducesProblem(404);
-        devices.MapDelete("/{id}", Retire).ProducesProblem(404);
-        devices.MapPost("/{id}/revoke", Revoke).ProducesProblem(400).ProducesProblem(404);
-        devices.MapPost("/{id}/replace", Replace).ProducesProblem(400).ProducesProblem(404);
-        devices.MapGet("/{id}/reports", Reports).ProducesProblem(404);
+        devices.MapGet("/", List).Needs(Permission.DeviceRead).ProducesProblem(400);
+        devices.MapGet("/{id}", Get).Needs(Permission.DeviceRead, Abouts.DeviceInRoute).ProducesProblem(404);
+        devices.MapPut("/{id}/labels", Label).Needs(Permission.DeviceLabel, Abouts.Relabelling<DeviceLabels>(wanted => wanted.Labels)).ProducesProblem(400).ProducesProblem(404);
+        devices.MapDelete("/{id}", Retire).Needs(Permission.DeviceRetire, Abouts.DeviceInRoute).ProducesProblem(404);
+        devices.MapPost("/{id}/revoke", Revoke).Needs(Permission.DeviceRetire, Abouts.DeviceInRoute).ProducesProblem(400).ProducesProblem(404);
+        devices.MapPost("/{id}/replace", Replace).Needs(Permission.DeviceAdmit, Abouts.DeviceInRoute).ProducesProblem(400).ProducesProblem(404);
+        devices.MapPost("/{id}/clear", Clear).Needs(Permission.DeviceAdmit, Abouts.DeviceInRoute).ProducesProblem(404);
+        devices.MapGet("/{id}/reports", Reports).Needs(Permission.DeviceRead, Abouts.DeviceInRoute).ProducesProblem(404);
     }
 
-    /// <summary>Devices that a selector holds for. A page may be short, even empty, while <c>next</c> says there is more.</summary>
+    /// <summary>Devices that a selector holds for and that the caller may see. A page may be short, even empty, while <c>next</c> says there is more.</summary>
     internal static async Task<Results<Ok<DevicePage>, ProblemHttpResult>> List(
-        DeviceStore devices, CancellationToken cancel, string? selector = null, DeviceState? state = null, string? after = null, int limit = 100) =>
-        Selector.TryParse(selector, out var condition, out var problems)
-            ? TypedResults.Ok(await devices.ListAsync(condition, state, after ?? "", Math.Clamp(limit, 1, MaxPage), cancel))
-            : Problems.Validation(problems);
+        DeviceStore devices, ClaimsPrincipal caller, CancellationToken cancel, string? selector = null, string? state = null, string? after = null, int limit = 100)
+    {
+        Selector.TryParse(selector, out var condition, out var problems);
+        DeviceState? wanted = null;
+        if (state is not null)
+        {
+            wanted = Enum.GetValues<DeviceState>().Where(value => value.ToString().Equals(state, StringComparison.OrdinalIgnoreCase)).Select(value => (DeviceState?)value).FirstOrDefault();
+            if (wanted is null or DeviceState.Pending)
+                problems = [.. problems, new("state", $"'{DeviceRules.Shown(state)}' is not a state of a device that is known; give enrolled, silent, retired or revoked. Those that wait are at /v1/waiting-devices.")];
+        }
+
+        return problems.Any()
+            ? Problems.Validation(problems)
+            : TypedResults.Ok(await devices.ListAsync(Selector.Both(caller.Rights().Confinement(Permission.DeviceRead, null)!, condition!), wanted, after ?? "", Math.Clamp(limit, 1, MaxPage), cancel));
+    }
 
     internal static async Task<Results<Ok<KnownDevice>, ProblemHttpResult>> Get(string id, DeviceStore devices, CancellationToken cancel) =>
         await devices.FindAsync(id, cancel) is { } device ? TypedResults.Ok(device) : Unknown(id);
@@ -53,6 +66,10 @@ static class DevicesApi
             return Problems.Validation([new("why", $"give the reason, in 1 to {Reason.MaxLength} characters.")]);
         return await devices.RevokeAsync(id, request.Why, caller.Name(), time.GetUtcNow(), cancel) is { } device ? TypedResults.Ok(device) : Unknown(id);
     }
+
+    /// <summary>Takes suspicion from a device: each installation has its own identity now.</summary>
+    internal static async Task<Results<NoContent, ProblemHttpResult>> Clear(string id, DeviceStore devices, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+        await devices.ClearAsync(id, caller.Name(), time.GetUtcNow(), cancel) is null ? Unknown(id) : TypedResults.NoContent();
 
     /// <summary>Makes a join token by which a device with new keys takes the place of this one, once. Reports and labels stay.</summary>
     internal static async Task<Results<Created<CreatedJoinToken>, ProblemHttpResult>> Replace(string id, ReplaceDevice request, JoinTokenStore tokens, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)

@@ -26,7 +26,7 @@ static class EnrolApi
 
     /// <summary>A device joins: by a join token, by the list of those that may, or after an operator has accepted it. The request is signed by the device's key. Sent again with the same id and key, it gets the same answer.</summary>
     internal static async Task<Results<Ok<EnrolAnswer>, Accepted<EnrolWaiting>, ProblemHttpResult>> Enrol(
-        HttpContext context, EnrolmentStore enrolments, Callers callers, TimeProvider time, CancellationToken cancel)
+        HttpContext context, EnrolmentStore enrolments, CallerAddresses callers, TimeProvider time, CancellationToken cancel)
     {
         var request = await ReadAsync(context.Request, cancel);
         var problems = DeviceRules.Check(request, out var key);

@@ -1,4 +1,6 @@
 using System.Security.Claims;
+using Coppice.Access;
+using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Server.Access;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -13,26 +15,30 @@ static class WaitingApi
     public static void MapWaiting(this IEndpointRouteBuilder routes)
     {
         var waiting = routes.MapGroup("/v1/waiting-devices").WithTags("Devices");
-        waiting.MapGet("/", Waiting);
-        waiting.MapPost("/{id}/accept", Accept).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409);
-        waiting.MapPost("/{id}/reject", Reject).ProducesProblem(404).ProducesProblem(409);
+        waiting.MapGet("/", Waiting).Needs(Permission.DeviceAdmit);
+        waiting.MapPost("/{id}/accept", Accept).Needs(Permission.DeviceAdmit, Abouts.DevicesLabelled<WaitingAnswer>(answer => answer.Labels)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409);
+        waiting.MapPost("/{id}/reject", Reject).Needs(Permission.DeviceAdmit).ProducesProblem(404).ProducesProblem(409);
         var authorised = routes.MapGroup("/v1/authorised-devices").WithTags("Devices");
-        authorised.MapGet("/", Authorised);
-        authorised.MapPost("/", Authorise).ProducesProblem(400);
+        authorised.MapGet("/", Authorised).Needs(Permission.DeviceAdmit);
+        authorised.MapPost("/", Authorise).Needs(Permission.DeviceAdmit, EachLabelled).ProducesProblem(400);
     }
+
+    static readonly About EachLabelled = (call, caller, permission) => ValueTask.FromResult(
+        call.Arguments.OfType<AuthoriseDevices>().First() is { Devices.IsDefaultOrEmpty: false } list
+        && list.Devices.Any(device => device is not null && !caller.Rights.May(permission, new FactSet(device.Labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value)))))
+            ? "on devices with these labels"
+            : null);
 
     /// <summary>Devices that ask to be let in, those that asked last first.</summary>
     internal static async Task<Ok<WaitingPage>> Waiting(EnrolmentStore enrolments, CancellationToken cancel) => TypedResults.Ok(await enrolments.WaitingAsync(cancel));
 
-    /// <summary>Lets a device in that asks, also one that was turned away; or takes suspicion from one that is in. Compare the key with the one that the device itself shows.</summary>
+    /// <summary>Lets a device in that asks, also one that was turned away. Compare the key with the one that the device itself shows.</summary>
     internal static async Task<Results<NoContent, ProblemHttpResult>> Accept(
-        string id, WaitingAnswer answer, EnrolmentStore enrolments, DeviceStore devices, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        string id, WaitingAnswer answer, EnrolmentStore enrolments, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         var problems = DeviceRules.CheckLabels(answer.Labels).ToList();
         if (problems.Count > 0)
             return Problems.Validation(problems);
-        if (await devices.ClearAsync(id, caller.Name(), time.GetUtcNow(), cancel) == true)
-            return TypedResults.NoContent();
         return await enrolments.AnswerAsync(id, answer, accept: true, caller.Name(), time.GetUtcNow(), cancel) is { } problem ? problem : TypedResults.NoContent();
     }
 

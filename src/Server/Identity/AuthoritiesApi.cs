@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Server.Access;
 using Coppice.Server.Storage;
@@ -25,10 +26,10 @@ static class AuthoritiesApi
     public static void MapAuthorities(this IEndpointRouteBuilder routes)
     {
         var authorities = routes.MapGroup("/v1/authorities").WithTags("Authorities");
-        authorities.MapGet("/", (Authorities all) => TypedResults.Ok(View(all))).WithSummary("The authorities of this server, oldest first; the last one issues.");
-        authorities.MapPost("/rotate", Rotate);
-        authorities.MapPost("/request", (Authorities all) => TypedResults.Ok(new PemText(all.Ask()))).WithSummary("A request, PKCS#10, for a certificate by which this server issues below an authority elsewhere.");
-        authorities.MapPost("/import", Import).WithMetadata(new RequestSizeLimitAttribute(256 << 10)).ProducesProblem(400);
+        authorities.MapGet("/", (Authorities all) => TypedResults.Ok(View(all))).Needs(Permission.ServerManage).WithSummary("The authorities of this server, oldest first; the last one issues.");
+        authorities.MapPost("/rotate", Rotate).Needs(Permission.ServerManage);
+        authorities.MapPost("/request", (Authorities all) => TypedResults.Ok(new PemText(all.Ask()))).Needs(Permission.ServerManage).WithSummary("A request, PKCS#10, for a certificate by which this server issues below an authority elsewhere.");
+        authorities.MapPost("/import", Import).Needs(Permission.ServerManage).WithMetadata(new RequestSizeLimitAttribute(256 << 10)).ProducesProblem(400);
     }
 
     /// <summary>The revocation lists of this server's authorities, for a proxy; this server itself refuses at once, without them.</summary>

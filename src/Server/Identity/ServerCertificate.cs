@@ -78,10 +78,7 @@ sealed class ServerCertificate : IDisposable
         // Who knows only an older authority finds the way from the new one to it.
         var above = new X509Certificate2Collection();
         foreach (var authority in all.Reverse())
-        {
-            if (authority.Link is { } link)
-                above.Add(link);
-        }
+            above.Add(authority.Link ?? authority.Root);
 
         for (var i = 0; i < issuing.Chain.Count - 1; i++)
             above.Add(issuing.Chain[i]);
@@ -116,8 +113,9 @@ sealed class ServerCertificate : IDisposable
     SslStreamCertificateContext Context(X509Certificate2 certificate, X509Certificate2Collection above)
     {
         // Callers are told whose certificates count, so that a browser does not offer others. Windows takes such a list from its own store only.
+        // The link in place of the authority's own certificate: the platform also builds from this list what it sends, and stops at a root.
         var asked = OperatingSystem.IsWindows() ? null
-            : SslCertificateTrust.CreateForX509Collection([.. authorities.All.Select(authority => authority.Certificate)], sendTrustInHandshake: true);
+            : SslCertificateTrust.CreateForX509Collection([.. authorities.All.Select(authority => authority.Link ?? authority.Certificate)], sendTrustInHandshake: true);
         return SslStreamCertificateContext.Create(certificate, above, offline: true, asked);
     }
 

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
@@ -14,10 +15,10 @@ static class ReleasesApi
     public static void MapReleases(this IEndpointRouteBuilder routes)
     {
         var releases = routes.MapGroup("/v1/models/{owner}/{name}/releases").WithTags("Releases").ProducesProblem(400).ProducesProblem(404);
-        releases.MapPost("/", Publish).WithMetadata(new RequestSizeLimitAttribute(PublishRelease.MaxBytes)).ProducesProblem(409).ProducesProblem(413);
-        releases.MapGet("/{version}", Get);
-        releases.MapPost("/{version}/revoke", Revoke);
-        releases.MapDelete("/{version}/revoke", Unrevoke).ProducesProblem(409);
+        releases.MapPost("/", Publish).Needs(Permission.ReleasePublish, Abouts.ModelInRoute).WithMetadata(new RequestSizeLimitAttribute(PublishRelease.MaxBytes)).ProducesProblem(409).ProducesProblem(413);
+        releases.MapGet("/{version}", Get).Needs(Permission.ModelRead, Abouts.ModelInRoute);
+        releases.MapPost("/{version}/revoke", Revoke).Needs(Permission.ReleaseRevoke, Abouts.ModelInRoute);
+        releases.MapDelete("/{version}/revoke", Unrevoke).Needs(Permission.ReleaseRevoke, Abouts.ModelInRoute).ProducesProblem(409);
     }
 
     /// <summary>Publishes a release whose blobs are here already. The same bytes again change nothing.</summary>

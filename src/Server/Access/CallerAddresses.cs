@@ -4,7 +4,7 @@ using System.Net;
 namespace Coppice.Server.Access;
 
 /// <summary>From where a request comes: the address that connects, or the one that a trusted proxy names.</summary>
-sealed class Callers(ControlPlaneOptions options)
+sealed class CallerAddresses(ControlPlaneOptions options)
 {
     readonly ImmutableArray<IPNetwork> proxies = options.TrustedProxies;
 
