@@ -1,6 +1,7 @@
 using Coppice.Bench.Agent;
 using Coppice.Bench.Delta;
 using Coppice.Bench.Inference;
+using Coppice.Bench.Sealing;
 
 if (args is ["inference", .. var rest])
     return InferenceBench.Run(rest);
@@ -8,6 +9,8 @@ if (args is ["delta", .. var pairs])
     return DeltaBench.Run(pairs);
 if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
+if (args is ["sealing", .. var sealing])
+    return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE");
+Console.Error.WriteLine("Say what to measure: sealing | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE");
 return 2;

@@ -14,6 +14,7 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     RolloutCommand.Build(),
     JoinTokenCommand.Build(),
     AuthorityCommand.Build(),
+    SealCommand.Build(),
     OperatorCommand.Build(),
     TokenCommand.Build(),
     Inspect.Build(),

@@ -9,6 +9,7 @@ using Coppice.Server.Identity;
 using Coppice.Server.Patches;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
+using Coppice.Server.Sealing;
 using Coppice.Server.Storage;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -75,7 +76,8 @@ public sealed class ControlPlane : IAsyncDisposable
         try
         {
             var now = options.Time.GetUtcNow();
-            app = Build(options, data, await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, now), Authorities.Open(data.Authorities, now));
+            var sealing = ServerKeys.Open(options.SealingKeys, options.SealingKeyPassword, data.Path); // first: a wrong option leaves nothing behind
+            app = Build(options, data, await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, now), Authorities.Open(data.Authorities, now), sealing);
             var first = await PrepareAsync(app.Services, data, options.Time.GetUtcNow(), cancel);
             await app.StartAsync(cancel);
             return new(app, data, first);
@@ -108,13 +110,14 @@ public sealed class ControlPlane : IAsyncDisposable
         var isNew = await services.GetRequiredService<OperatorStore>().EnsureAdminAsync(token => DataFolder.WritePrivate(data.AdminTokenFile, token + "\n"), now, cancel);
         await services.GetRequiredService<ReleaseStore>().ReconcileAsync(now, cancel);
         await services.GetRequiredService<PlanPublisher>().ReconcileAsync(cancel);
+        await services.GetRequiredService<ContentKeyStore>().RenewAsync(cancel);
         if (!isNew)
             return null;
         var token = await services.GetRequiredService<JoinTokenStore>().CreateAsync(new(FirstJoinTokenLife, FirstJoinTokenUses), EventRow.Itself, now, cancel);
         return new(data.AdminTokenFile, data.OfflineKeys, token);
     }
 
-    static WebApplication Build(ControlPlaneOptions options, DataFolder data, Database database, Repository repository, Authorities authorities)
+    static WebApplication Build(ControlPlaneOptions options, DataFolder data, Database database, Repository repository, Authorities authorities, ServerKeys sealing)
     {
         var tls = new ServerCertificate(authorities, options);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = data.Path, EnvironmentName = Environments.Production });
@@ -136,12 +139,13 @@ public sealed class ControlPlane : IAsyncDisposable
 
         var services = builder.Services;
         services.AddSingleton(options).AddSingleton(options.Time);
-        services.AddSingleton(_ => database).AddSingleton(_ => repository); // made by a delegate, so that the container disposes of them
+        services.AddSingleton(_ => database).AddSingleton(_ => repository).AddSingleton(_ => sealing); // made by a delegate, so that the container disposes of them
         services.AddSingleton(_ => authorities).AddSingleton(_ => tls);
         services.AddSingleton<CertificateStore>().AddSingleton<EnrolmentStore>().AddSingleton<AuthorisedStore>();
         services.AddSingleton<OperatorStore>().AddSingleton<TokenStore>().AddSingleton<RefusedActs>();
         services.AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
+        services.AddSingleton<ContentKeyStore>().AddSingleton<SealedModelStore>().AddSingleton<GrantStore>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
         services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>();
@@ -159,6 +163,7 @@ public sealed class ControlPlane : IAsyncDisposable
         app.Services.GetRequiredService<Repository>();
         app.Services.GetRequiredService<Authorities>();
         app.Services.GetRequiredService<ServerCertificate>();
+        app.Services.GetRequiredService<ServerKeys>();
         app.UseExceptionHandler(new ExceptionHandlerOptions
         {
             SuppressDiagnosticsCallback = context => context.Exception is BadHttpRequestException,
@@ -175,10 +180,12 @@ public sealed class ControlPlane : IAsyncDisposable
         app.MapRepository();
         app.MapEnrol();
         app.MapReports();
+        app.MapKeys();
         var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).AddAccessGate().ProducesProblem(StatusCodes.Status401Unauthorized);
         operators.MapBlobs();
         operators.MapModels();
         operators.MapReleases();
+        operators.MapSealing();
         operators.MapRollouts();
         operators.MapDevices();
         operators.MapWaiting();

@@ -137,7 +137,7 @@ sealed class TestDevice(RunningServer server, string id)
     static DevicePublicKey NewSealing()
     {
         using var key = SealingKey.Create();
-        return key.Public;
+        return DevicePublicKey.TryParse(key.Public.ToString(), out var made) ? made : throw new InvalidOperationException("A sealing key is no key of a device.");
     }
 
     public EnrolRequest Request(string? token, params (string Name, string Value)[] facts) =>

@@ -154,4 +154,6 @@ public enum ReportKind
 [JsonSerializable(typeof(RenewAnswer))]
 [JsonSerializable(typeof(ReportBatch))]
 [JsonSerializable(typeof(ReportAnswer))]
+[JsonSerializable(typeof(KeyRequest))]
+[JsonSerializable(typeof(KeyAnswer))]
 public sealed partial class DeviceMessagesContext : JsonSerializerContext;

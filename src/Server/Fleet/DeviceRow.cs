@@ -16,8 +16,6 @@ sealed class DeviceRow
     /// <summary>What it signs with: SubjectPublicKeyInfo of P-256, base64.</summary>
     public required string SigningKey { get; set; }
 
-    /// <summary>What content keys are sealed to: SubjectPublicKeyInfo of P-256, base64.</summary>
-    public required string SealingKey { get; set; }
     public DateTimeOffset? CertificateExpires { get; set; }
     public required DateTimeOffset EnrolledAt { get; set; }
     public required DateTimeOffset LastSeen { get; set; }
@@ -36,6 +34,12 @@ sealed class DeviceRow
     public long Through { get; set; }
     public required string Facts { get; set; }
     public required string Labels { get; set; }
+
+    /// <summary>What content keys are sealed to: SubjectPublicKeyInfo of P-256, base64; empty when it enrolled none.</summary>
+    public string SealingKey { get; set; } = "";
+
+    /// <summary>Whether it may be given content keys at all.</summary>
+    public bool MayHaveKeys => RetiredAt is null && RevokedAt is null && SealingKey.Length > 0;
 
     /// <summary>Facts and labels as selectors read them.</summary>
     public FactSet FactSet() =>

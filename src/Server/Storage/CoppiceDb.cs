@@ -5,6 +5,7 @@ using Coppice.Server.Fleet;
 using Coppice.Server.Identity;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
+using Coppice.Server.Sealing;
 using Coppice.Trust;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
@@ -27,6 +28,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ReleaseRow> Releases => Set<ReleaseRow>();
     public DbSet<RolloutRow> Rollouts => Set<RolloutRow>();
     public DbSet<RolloutDeviceRow> RolloutDevices => Set<RolloutDeviceRow>();
+    public DbSet<SealedModelRow> SealedModels => Set<SealedModelRow>();
+    public DbSet<ContentKeyRow> ContentKeys => Set<ContentKeyRow>();
+    public DbSet<KeyGrantRow> KeyGrants => Set<KeyGrantRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
 
     protected override void OnModelCreating(ModelBuilder model)
@@ -44,6 +48,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ReleaseRow>().HasKey(row => new { row.Model, row.Version });
         model.Entity<RolloutRow>().HasKey(row => row.Number);
         model.Entity<RolloutDeviceRow>().HasKey(row => new { row.Rollout, row.Device });
+        model.Entity<SealedModelRow>().HasKey(row => row.Model);
+        model.Entity<ContentKeyRow>().HasKey(row => row.Key);
+        model.Entity<KeyGrantRow>().HasKey(row => new { row.Device, row.Key });
         model.Entity<EventRow>().HasKey(row => row.Id);
     }
 

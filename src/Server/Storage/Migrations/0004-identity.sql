@@ -1,7 +1,6 @@
 -- A device proves itself by the key it made, which is certified.
 ALTER TABLE Devices DROP COLUMN KeyHash;
 ALTER TABLE Devices ADD COLUMN SigningKey TEXT NOT NULL DEFAULT '';
-ALTER TABLE Devices ADD COLUMN SealingKey TEXT NOT NULL DEFAULT '';
 ALTER TABLE Devices ADD COLUMN CertificateExpires INTEGER NULL;
 ALTER TABLE Devices ADD COLUMN RevokedAt INTEGER NULL;
 ALTER TABLE Devices ADD COLUMN RevokedWhy TEXT NULL;
