@@ -28,7 +28,7 @@ static class DevicesApi
     internal static async Task<Results<Ok<DevicePage>, ProblemHttpResult>> List(
         DeviceStore devices, ClaimsPrincipal caller, CancellationToken cancel, string? selector = null, string? state = null, string? after = null, int limit = 100)
     {
-        Selector.TryParse(selector, out var condition, out var problems);
+        var readable = Selector.TryParse(selector, out var condition, out var problems);
         DeviceState? wanted = null;
         if (state is not null)
         {
@@ -37,7 +37,7 @@ static class DevicesApi
                 problems = [.. problems, new("state", $"'{DeviceRules.Shown(state)}' is not a state of a device that is known; give enrolled, silent, retired or revoked. Those that wait are at /v1/waiting-devices.")];
         }
 
-        return problems.Any()
+        return !readable || problems.Length > 0
             ? Problems.Validation(problems)
             : TypedResults.Ok(await devices.ListAsync(Selector.Both(caller.Rights().Confinement(Permission.DeviceRead, null)!, condition!), wanted, after ?? "", Math.Clamp(limit, 1, MaxPage), cancel));
     }
