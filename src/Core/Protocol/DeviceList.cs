@@ -38,7 +38,11 @@ public static class DeviceList
             if (fields.All(field => field.Length == 0))
                 continue;
             if (headings is null)
+            {
                 headings = Headings(fields, line, wrong);
+                if (wrong.Count > 0)
+                    break; // what the fields below mean is not known
+            }
             else
                 Device(headings, fields, line, ids, keys, found, wrong);
         }
