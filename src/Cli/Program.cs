@@ -12,6 +12,8 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     ModelCommand.Build(),
     ReleaseCommand.Build(),
     RolloutCommand.Build(),
+    ExperimentCommand.Build(),
+    RehearseCommand.Build(),
     JoinTokenCommand.Build(),
     Inspect.Build(),
     Compare.Build(),
