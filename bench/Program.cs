@@ -1,13 +1,16 @@
 using Coppice.Bench.Agent;
 using Coppice.Bench.Delta;
 using Coppice.Bench.Inference;
+using Coppice.Bench.Rollouts;
 
 if (args is ["inference", .. var rest])
     return InferenceBench.Run(rest);
 if (args is ["delta", .. var pairs])
     return DeltaBench.Run(pairs);
+if (args is ["rollouts", .. var which])
+    return RolloutBench.Run(which);
 if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
 
-Console.Error.WriteLine("Say what to measure: inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE");
+Console.Error.WriteLine("Say what to measure: inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | rollouts power | rollouts rehearse [DEVICES]");
 return 2;

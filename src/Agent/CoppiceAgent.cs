@@ -132,6 +132,8 @@ public sealed class CoppiceAgent : IAsyncDisposable
     async Task StartAsync(CancellationToken cancel)
     {
         Tell(new(options.Time.GetUtcNow(), AgentEventKind.Opened, $"agent {DeviceFacts.AgentVersion} of {identity.Device}, {string.Join(", ", models.Keys)}"));
+        if (reports.Damage is { } damage)
+            Tell(new(options.Time.GetUtcNow(), AgentEventKind.Damaged, damage));
         foreach (var model in models.Values)
             await model.Runner.StartAsync(cancel);
         work = Task.WhenAll([.. models.Values.Select(model => Task.Run(() => KeepAsync(model), CancellationToken.None)), Task.Run(LinkAsync, CancellationToken.None)]);

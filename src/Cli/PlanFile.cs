@@ -9,7 +9,7 @@ using YamlDotNet.RepresentationModel;
 namespace Coppice.Cli;
 
 /// <summary>Rollout plans in files: YAML, and JSON, which is YAML too.</summary>
-static class PlanFile
+public static class PlanFile
 {
     /// <summary>Deepest nesting of a plan.</summary>
     const int MaxDepth = 16;

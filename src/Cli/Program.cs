@@ -15,6 +15,8 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     ExperimentCommand.Build(),
     RehearseCommand.Build(),
     JoinTokenCommand.Build(),
+    OperatorCommand.Build(),
+    TokenCommand.Build(),
     Inspect.Build(),
     Compare.Build(),
     Patch.Build(),

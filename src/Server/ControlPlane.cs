@@ -98,7 +98,7 @@ public sealed class ControlPlane : IAsyncDisposable
 
     static async Task<FirstStart?> PrepareAsync(IServiceProvider services, DataFolder data, DateTimeOffset now, CancellationToken cancel)
     {
-        var isNew = await services.GetRequiredService<OperatorStore>().EnsureAdminAsync(token => DataFolder.WritePrivate(data.AdminTokenFile, token + "\n"), now, cancel) is not null;
+        var isNew = await services.GetRequiredService<OperatorStore>().EnsureAdminAsync(token => DataFolder.WritePrivate(data.AdminTokenFile, token + "\n"), now, cancel);
         await services.GetRequiredService<ReleaseStore>().ReconcileAsync(now, cancel);
         await services.GetRequiredService<PlanPublisher>().ReconcileAsync(cancel);
         if (!isNew)
@@ -124,7 +124,8 @@ public sealed class ControlPlane : IAsyncDisposable
         var services = builder.Services;
         services.AddSingleton(options).AddSingleton(options.Time);
         services.AddSingleton(_ => database).AddSingleton(_ => repository); // made by a delegate, so that the container disposes of them
-        services.AddSingleton<OperatorStore>().AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
+        services.AddSingleton<OperatorStore>().AddSingleton<TokenStore>().AddSingleton<RefusedActs>();
+        services.AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
@@ -149,13 +150,14 @@ public sealed class ControlPlane : IAsyncDisposable
         app.UseStatusCodePages();
         app.UseAuthentication();
         app.UseAuthorization();
+        app.UseAccessGate();
         app.UseRateLimiter();
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
         app.MapHealth();
         app.MapRepository();
         app.MapEnrol();
         app.MapReports();
-        var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).ProducesProblem(StatusCodes.Status401Unauthorized);
+        var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).AddAccessGate().ProducesProblem(StatusCodes.Status401Unauthorized);
         operators.MapBlobs();
         operators.MapModels();
         operators.MapReleases();
@@ -163,6 +165,8 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapDevices();
         operators.MapJoinTokens();
         operators.MapEvents();
+        operators.MapOperators();
+        operators.MapTokens();
         return app;
     }
 

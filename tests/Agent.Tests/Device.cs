@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Coppice.Agent.Link;
 using Coppice.Agent.Quality;
 using Coppice.Agent.Serving;
@@ -6,6 +7,8 @@ using Coppice.Agent.Storage;
 using Coppice.Agent.Updates;
 using Coppice.Fleet;
 using Coppice.Inference;
+using Coppice.Registry;
+using Coppice.Protocol;
 
 namespace Coppice.Agent.Tests;
 
@@ -56,6 +59,7 @@ public sealed class Device
                 }
             },
             Needs = new([Shop.Model]),
+            Others = () => Others,
             Policy = policy ?? Policy,
         });
     }
@@ -66,6 +70,9 @@ public sealed class Device
         Retry = TimeSpan.FromSeconds(5),
         Probation = new() { Time = TimeSpan.FromMinutes(1) },
     };
+
+    /// <summary>What serves of the device's other models.</summary>
+    public ImmutableDictionary<ModelName, SemanticVersion> Others { get; set; } = ImmutableDictionary<ModelName, SemanticVersion>.Empty;
 
     public IDisk Disk { get; }
 
@@ -97,6 +104,13 @@ public sealed class Device
         }
 
         throw new InvalidOperationException($"still at {Runner.State.Step} after {most} steps: {string.Join("; ", Events.TakeLast(5).Select(e => e.Text))}");
+    }
+
+    /// <summary>What it would send to a server that has nothing of it yet.</summary>
+    public ImmutableArray<Report> Reports()
+    {
+        Queue.Confirm(0);
+        return Queue.Next();
     }
 
     /// <summary>One poll: the wait for it is over.</summary>

@@ -9,7 +9,8 @@ namespace Coppice.Agent.Tests;
 /// <summary>A signed repository in a folder, with releases and a plan, as a stick or a web server holds it.</summary>
 public sealed class FolderShop : IDisposable
 {
-    readonly SigningKey key = SigningKey.Create();
+    readonly SigningKey key = SigningKey.Create(); // root, targets and releases
+    readonly SigningKey online = SigningKey.Create();
     readonly MetadataFile<Targets> targets;
     MetadataFile<Targets>? releases;
     MetadataFile<Targets>? rollouts;
@@ -21,13 +22,13 @@ public sealed class FolderShop : IDisposable
     {
         var now = DateTimeOffset.UtcNow;
         var root = new RootDraft(null)
-            .SetRole("root", 1, key.Public).SetRole("targets", 1, key.Public).SetRole("snapshot", 1, key.Public).SetRole("timestamp", 1, key.Public)
+            .SetRole("root", 1, key.Public).SetRole("targets", 1, key.Public).SetRole("snapshot", 1, online.Public).SetRole("timestamp", 1, online.Public)
             .Sign(now.AddDays(365), key);
         Root = Sha256Digest.Of(root);
         Write("metadata/1.root.json", root);
         targets = MetadataFile.ReadTargets(new TargetsDraft(null)
             .Delegate(RepositoryLayout.ReleasesRole, [RepositoryLayout.ReleasesPattern], true, 1, key.Public)
-            .Delegate(RepositoryLayout.RolloutsRole, [RepositoryLayout.RolloutsPattern], true, 1, key.Public)
+            .Delegate(RepositoryLayout.RolloutsRole, [RepositoryLayout.RolloutsPattern], true, 1, online.Public)
             .Sign(now.AddDays(300), key));
         Write("metadata/1.targets.json", targets.Bytes);
     }
@@ -52,8 +53,8 @@ public sealed class FolderShop : IDisposable
         releases = Put(releases, RepositoryLayout.ReleasesRole, RepositoryLayout.ReleaseTarget("plant/bearing", version), manifest);
         rollouts = Put(rollouts, RepositoryLayout.RolloutsRole, RepositoryLayout.PlanTarget("plant/bearing"), DocumentJson.Write(plan));
         var expires = DateTimeOffset.UtcNow.AddDays(30);
-        snapshot = MetadataFile.ReadSnapshot(new SnapshotDraft(snapshot?.Signed).Put(targets).Put(releases).Put(rollouts).Sign(expires, key));
-        timestamp = MetadataFile.ReadTimestamp(new TimestampDraft(timestamp?.Signed).Put(snapshot).Sign(expires, key));
+        snapshot = MetadataFile.ReadSnapshot(new SnapshotDraft(snapshot?.Signed).Put(targets).Put(releases).Put(rollouts).Sign(expires, online));
+        timestamp = MetadataFile.ReadTimestamp(new TimestampDraft(timestamp?.Signed).Put(snapshot).Sign(expires, online));
         Write($"metadata/{snapshot.Signed.Version}.snapshot.json", snapshot.Bytes);
         Write("metadata/timestamp.json", timestamp.Bytes);
         return digest;
@@ -65,7 +66,7 @@ public sealed class FolderShop : IDisposable
     MetadataFile<Targets> Put(MetadataFile<Targets>? before, string role, string path, byte[] content)
     {
         var target = new TargetInfo(path, content);
-        var after = MetadataFile.ReadTargets(new TargetsDraft(before?.Signed).Put(target).Sign(DateTimeOffset.UtcNow.AddDays(200), key), role);
+        var after = MetadataFile.ReadTargets(new TargetsDraft(before?.Signed).Put(target).Sign(DateTimeOffset.UtcNow.AddDays(200), role == RepositoryLayout.RolloutsRole ? online : key), role);
         Write("targets/" + target.StoredPath(true), content);
         Write($"metadata/{after.Signed.Version}.{role}.json", after.Bytes);
         return after;
@@ -81,6 +82,7 @@ public sealed class FolderShop : IDisposable
     public void Dispose()
     {
         key.Dispose();
+        online.Dispose();
         Directory.Delete(Folder, recursive: true);
     }
 }

@@ -50,6 +50,14 @@ sealed class RunningServer : IAsyncDisposable
         return new(await ControlPlane.StartAsync(with?.Invoke(options) ?? options), time, data is not null);
     }
 
+    /// <summary>Sends a token of another operator.</summary>
+    public async Task<HttpClient> OperatorAsync(string name, params RoleGrant[] grants)
+    {
+        await Client.PutOperatorAsync(name, new([.. grants]));
+        var token = await Client.CreateTokenAsync(new("test", TimeSpan.FromDays(300)) { Operator = name });
+        return new() { BaseAddress = Plane.Url, DefaultRequestHeaders = { Authorization = new("Bearer", token.Token) } };
+    }
+
     public T Get<T>() where T : notnull => Plane.Services.GetRequiredService<T>();
 
     public static SemanticVersion V(string version) => SemanticVersion.Parse(version);

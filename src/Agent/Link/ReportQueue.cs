@@ -6,15 +6,19 @@ using Coppice.Registry;
 namespace Coppice.Agent.Link;
 
 /// <summary>What the queue keeps on disk.</summary>
-/// <param name="Numbered">The last sequence number given.</param>
 /// <param name="Taken">For each model, its own number of the last report taken over.</param>
 /// <param name="Waiting">Oldest first; those with sequence 0 have no number yet.</param>
-public sealed record ReportBox(long Numbered, ImmutableDictionary<string, long> Taken, ImmutableArray<Report> Waiting);
+public sealed record ReportBox(ImmutableDictionary<string, long> Taken, ImmutableArray<Report> Waiting)
+{
+    /// <summary>The last sequence number given; null until the server has said how far it has got.</summary>
+    public long? Numbered { get; init; }
+}
 
 /// <summary>Reports on their way to the server. At least once, in order, over restarts and any time without a network.</summary>
 /// <remarks>
 /// Bounded: past <see cref="MaxWaiting"/> the oldest report of mere progress goes; reports that end an update stay, up to twice that. A report gets
-/// its number when it is first sent, so that those which went leave no gap.
+/// its number when it is first sent, so that those which went leave no gap. A queue that is new, or was lost, numbers nothing before the server has
+/// said through which number it has this device's reports: numbers below would be taken for repetitions, and the reports be lost.
 /// </remarks>
 public sealed class ReportQueue
 {
@@ -29,10 +33,21 @@ public sealed class ReportQueue
     public ReportQueue(IDisk disk)
     {
         this.disk = disk;
-        box = disk.ReadSmall(DataFolder.Reports, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out ReportBox? kept)
-            ? kept
-            : new(0, ImmutableDictionary<string, long>.Empty, []);
+        box = new(ImmutableDictionary<string, long>.Empty, []);
+        if (disk.ReadSmall(DataFolder.Reports, StateJson.MaxBytes) is not { } bytes)
+            return;
+        if (StateJson.TryRead(bytes, out ReportBox? kept))
+        {
+            box = kept;
+            return;
+        }
+
+        disk.Rename(DataFolder.Reports, DataFolder.Reports + ".damaged");
+        Damage = $"{DataFolder.Reports} cannot be read; it is put aside, and the reports that waited in it are lost";
     }
+
+    /// <summary>What was wrong with the file on the disk; null when nothing was.</summary>
+    public string? Damage { get; }
 
     /// <summary>Reports that wait.</summary>
     public int Waiting => Volatile.Read(ref box).Waiting.Length;
@@ -51,16 +66,21 @@ public sealed class ReportQueue
             var fresh = outbox.Where(report => report.Sequence > taken).ToImmutableArray();
             if (fresh.IsEmpty)
                 return;
-            Save(new(box.Numbered, box.Taken.SetItem(model.ToString(), fresh[^1].Sequence), Bound(box.Waiting.AddRange(fresh.Select(report => report with { Sequence = 0 })))));
+            Save(box with
+            {
+                Taken = box.Taken.SetItem(model.ToString(), fresh[^1].Sequence),
+                Waiting = Bound(box.Waiting.AddRange(fresh.Select(report => report with { Sequence = 0 }))),
+            });
         }
     }
 
-    /// <summary>The next reports to send, numbered; the same ones again until they are confirmed.</summary>
+    /// <summary>The next reports to send, numbered; the same ones again until they are confirmed. None while the server has not said how far it has got.</summary>
     public ImmutableArray<Report> Next()
     {
         lock (gate)
         {
-            var numbered = box.Numbered;
+            if (box.Numbered is not { } numbered)
+                return [];
             var waiting = box.Waiting.ToBuilder();
             for (var i = 0; i < Math.Min(waiting.Count, ReportBatch.MaxReports); i++)
             {
@@ -74,13 +94,14 @@ public sealed class ReportQueue
         }
     }
 
-    /// <summary>Forgets what the server has. Returns whether there was any of it.</summary>
+    /// <summary>Forgets what the server has. Returns whether that was news.</summary>
+    /// <param name="through">The server has every report of this device up to this number.</param>
     public bool Confirm(long through)
     {
         lock (gate)
         {
             var left = box.Waiting.RemoveAll(report => report.Sequence > 0 && report.Sequence <= through);
-            var numbered = Math.Max(box.Numbered, through); // a queue that was lost goes on after what the server has
+            var numbered = Math.Max(box.Numbered ?? 0, through);
             if (left.Length == box.Waiting.Length && numbered == box.Numbered)
                 return false;
             Save(box with { Numbered = numbered, Waiting = left });

@@ -37,8 +37,12 @@ public sealed class TufRepository(IMetadataSource source, IDisk disk, Sha256Dige
     /// <inheritdoc/>
     public Task<ReadOnlyMemory<byte>?> FindAsync(string target, int most, CancellationToken cancel) => UseAsync<ReadOnlyMemory<byte>?>(async token =>
     {
-        if (client is null || await client.GetTargetAsync(target, token) is not { } found)
+        if (client is null)
             return null;
+        var search = await client.SearchAsync(target, token);
+        if (search.Found is not { } found)
+            return null;
+        SplitOfPower.RequireRightRole(client.Trusted!.Root.Signed, client.Trusted.Targets!.Signed, target, search.FoundIn!);
         if (plans.TryGetValue(target, out var known) && known.Target.SaysTheSameAs(found))
             return known.Bytes;
         var bytes = await client.DownloadTargetAsync(found, most, token);

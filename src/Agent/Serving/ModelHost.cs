@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Coppice.Agent.Slots;
 using Coppice.Registry;
 
@@ -10,6 +11,7 @@ public sealed class ModelHost(ModelName model) : IDisposable
     LoadedRelease? serving;
     LoadedRelease? candidate;
     LoadedRelease? standby;
+    readonly List<LoadedRelease> leased = []; // let go of, with leases that are still out
     TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>The model.</summary>
@@ -23,6 +25,16 @@ public sealed class ModelHost(ModelName model) : IDisposable
 
     /// <summary>The release before, kept loaded through probation; null when it is not.</summary>
     public LoadedRelease? Standby => Volatile.Read(ref standby);
+
+    /// <summary>Every slot that is in memory, or whose folder a lease names: none of their files may go.</summary>
+    public ImmutableArray<Slot> Held()
+    {
+        lock (gate)
+        {
+            leased.RemoveAll(loaded => loaded.IsUnloaded);
+            return [.. ((LoadedRelease?[])[serving, candidate, standby, .. leased]).OfType<LoadedRelease>().Select(loaded => loaded.Slot)];
+        }
+    }
 
     /// <summary>Takes a lease on the serving release.</summary>
     /// <exception cref="ModelNotReadyException">Nothing serves.</exception>
@@ -97,7 +109,7 @@ public sealed class ModelHost(ModelName model) : IDisposable
             if (keep && before is not null)
                 Exchange(ref standby, before);
             else
-                before?.LetGo();
+                LetGo(before);
             if (next is not null)
                 ready.TrySetResult();
             else if (ready.Task.IsCompleted)
@@ -107,10 +119,18 @@ public sealed class ModelHost(ModelName model) : IDisposable
 
     LoadedRelease? Find(Slot slot) => ((LoadedRelease?[])[serving, candidate, standby]).FirstOrDefault(loaded => loaded?.Slot.Folder == slot.Folder);
 
-    static void Exchange(ref LoadedRelease? place, LoadedRelease? loaded)
+    void Exchange(ref LoadedRelease? place, LoadedRelease? loaded)
     {
         if (place != loaded)
-            Interlocked.Exchange(ref place, loaded)?.LetGo();
+            LetGo(Interlocked.Exchange(ref place, loaded));
+    }
+
+    void LetGo(LoadedRelease? loaded)
+    {
+        loaded?.LetGo();
+        leased.RemoveAll(known => known.IsUnloaded);
+        if (loaded is { IsUnloaded: false })
+            leased.Add(loaded);
     }
 
     /// <summary>Lets go of everything; leases that are out stay good until they come back.</summary>

@@ -134,10 +134,10 @@ public sealed class UpdateContext
         (saved, SavedInStep) = (bytes, state);
     }
 
-    /// <summary>Deletes what neither this model's slots nor other models need.</summary>
+    /// <summary>Deletes what neither this model's slots, nor leases that are out, nor other models need.</summary>
     public void Collect(UpdateState state)
     {
-        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, Host.Serving?.Slot];
+        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
         Needs.Set(Model, Slots.Collect([.. kept.OfType<Slot>()]));
         if (Needs.All() is { } wanted)
             Blobs.Collect(wanted);

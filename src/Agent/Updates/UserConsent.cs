@@ -30,7 +30,13 @@ public static class UserConsent
             : null;
     }
 
-    internal static Question Answer(IDisk disk, ModelName model, Question question, bool yes)
+    /// <summary>Answers a question.</summary>
+    /// <param name="disk">The agent's data folder.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="question">What was asked.</param>
+    /// <param name="yes">Whether the release may serve.</param>
+    /// <returns>The question.</returns>
+    public static Question Answer(IDisk disk, ModelName model, Question question, bool yes)
     {
         var before = disk.ReadSmall(DataFolder.Answers(model), StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out AnswerBox? box) ? box.Answers : [];
         var answers = before.RemoveAll(answer => answer.Rollout == question.Rollout).Add(new(question.Rollout, question.Attempt, yes));

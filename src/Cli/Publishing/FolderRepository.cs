@@ -32,7 +32,7 @@ sealed class FolderRepository : IReleaseRepository
     public Task<ReleaseManifest?> LatestAsync(ModelName model, CancellationToken cancel)
     {
         ReleaseManifest? latest = null;
-        foreach (var path in MetadataFile.ReadTargets(tree.CurrentReleases(), RepositoryLayout.ReleasesRole).Signed.Files.Keys)
+        foreach (var path in tree.PublishedReleases().Keys)
         {
             if (path.StartsWith($"releases/{model}/", StringComparison.Ordinal) && tree.ReadTarget(path) is { } bytes
                 && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) && (latest is null || manifest.Version > latest.Version))

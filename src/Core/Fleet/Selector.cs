@@ -51,6 +51,26 @@ public sealed class Selector
         return false;
     }
 
+    /// <summary>Holds where both do; of any length.</summary>
+    public static Selector Both(Selector a, Selector b) =>
+        a.IsAll ? b : b.IsAll ? a : new(new Condition.And(a.condition, b.condition), $"({a}) and ({b})");
+
+    /// <summary>Holds where one of them does; of any length.</summary>
+    public static Selector Either(Selector a, Selector b) =>
+        a.IsAll || b.IsAll ? All : a.text == b.text ? a : new(new Condition.Or(a.condition, b.condition), $"({a}) or ({b})");
+
+    /// <summary>Whether a text was made by <see cref="Both"/> with the second confined to the first: then it holds nowhere that the first does not.</summary>
+    /// <remarks>By its form, not by what it means: whether one condition implies another is not decided here, and no is the safe answer.</remarks>
+    public static bool IsWithin(string text, Selector bounds)
+    {
+        if (bounds.IsAll || text == bounds.text)
+            return true;
+        var start = $"({bounds}) and (";
+        // What is left must be a condition by itself, lest a parenthesis in it closes the one before: 'a) or (b'.
+        return text.StartsWith(start, StringComparison.Ordinal) && text.EndsWith(')') && text.Length > start.Length
+            && TryParse(text[start.Length..^1], out var rest, out _) && !rest.IsAll;
+    }
+
     /// <summary>Whether the condition holds for these facts.</summary>
     public bool Matches(FactSet facts) => condition.Holds(facts);
 

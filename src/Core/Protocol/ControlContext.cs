@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Coppice.Access;
 using Coppice.Formats;
 using Coppice.Rollouts;
 using Coppice.Trust;
@@ -19,6 +20,9 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 
     /// <summary>With <c>/problems/missing-blobs</c>: every blob the repository lacks.</summary>
     public ImmutableArray<Sha256Digest>? Missing { get; init; }
+
+    /// <summary>With <c>/problems/forbidden</c>: the permission that the caller lacks, as <c>rollout.start</c>.</summary>
+    public string? Permission { get; init; }
 }
 
 /// <summary>JSON of the control API, the same on both sides.</summary>
@@ -37,6 +41,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
         typeof(SemanticVersionConverter), typeof(VersionRangeConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(DurationConverter),
         typeof(NamedEnum<RolloutState>), typeof(NamedEnum<PhaseAction>), typeof(NamedEnum<DayOfWeek>), typeof(NamedEnum<ModelFormat>), typeof(NamedEnum<ElementType>),
         typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>), typeof(NamedEnum<GateKind>), typeof(NamedEnum<Reference>), typeof(NamedEnum<GateStanding>), typeof(NamedEnum<Goal>),
+        typeof(NamedEnum<Role>), typeof(NamedEnum<Reach>),
     ])]
 [JsonSerializable(typeof(ControlProblem))]
 [JsonSerializable(typeof(PublishRelease))]
@@ -63,4 +68,12 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(CreatedJoinToken))]
 [JsonSerializable(typeof(EventPage))]
 [JsonSerializable(typeof(Readiness))]
+[JsonSerializable(typeof(OperatorView))]
+[JsonSerializable(typeof(PutOperator))]
+[JsonSerializable(typeof(OperatorPage))]
+[JsonSerializable(typeof(CreateApiToken))]
+[JsonSerializable(typeof(CreatedApiToken))]
+[JsonSerializable(typeof(ApiTokenPage))]
+[JsonSerializable(typeof(WhoAmI))]
+[JsonSerializable(typeof(ImmutableArray<PermissionRow>))]
 public sealed partial class ControlContext : JsonSerializerContext;

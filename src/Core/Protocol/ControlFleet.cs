@@ -134,6 +134,21 @@ public enum EventKind
 
     /// <summary>A join token was made.</summary>
     JoinTokenCreated,
+
+    /// <summary>An operator was made known, or may do something else than before.</summary>
+    OperatorChanged,
+
+    /// <summary>An operator may do nothing any more.</summary>
+    OperatorRemoved,
+
+    /// <summary>An API token was made.</summary>
+    TokenCreated,
+
+    /// <summary>An API token opens nothing any more.</summary>
+    TokenRevoked,
+
+    /// <summary>Somebody who is known asked for something that they may not do, or that could not be done.</summary>
+    ActRefused,
 }
 
 /// <summary>Events, oldest first.</summary>

@@ -193,7 +193,10 @@ static class DelegationKeys
             // A kind of key not known here may have no "public"; it verifies nothing.
             var isText = value.TryGetProperty("public", out var text) && text.ValueKind == JsonValueKind.String;
             keys.Add(id, new PublicKey(
-                reader.Text(member.Value, "keytype"), reader.Text(member.Value, "scheme"), isText ? reader.Text(text) : ""));
+                reader.Text(member.Value, "keytype"), reader.Text(member.Value, "scheme"), isText ? reader.Text(text) : "")
+            {
+                Name = PublicKeyText.ReadName(reader, member.Value),
+            });
         }
         return keys.ToFrozenDictionary(StringComparer.Ordinal);
     }

@@ -56,7 +56,12 @@ public abstract class MetadataDraft
         {
             var id = key.ComputeKeyId();
             if (!keys.ContainsKey(id)) // one that is there may carry fields of others
-                keys[id] = JsonNode.Parse(key.ToJson().GetRawText());
+            {
+                var json = JsonNode.Parse(key.ToJson().GetRawText())!;
+                if (PublicKeyText.Shown(key.Name) is { } name)
+                    json[PublicKeyText.NameField] = name;
+                keys[id] = json;
+            }
             ids.Add((JsonNode)id);
         }
         return ids;
@@ -154,7 +159,7 @@ public sealed class TargetsDraft(Targets? before) : MetadataDraft(TopLevelRole.T
             ["terminating"] = terminating,
             ["paths"] = new JsonArray([.. paths.Select(path => (JsonNode)path)]),
         };
-        var place = roles.Select(item => (string?)item!["name"]).ToList().IndexOf(role);
+        var place = PlaceOf(roles, role);
         if (place < 0)
             roles.Add((JsonNode)delegation);
         else
@@ -162,6 +167,34 @@ public sealed class TargetsDraft(Targets? before) : MetadataDraft(TopLevelRole.T
         KeepKeys(known, roles);
         return this;
     }
+
+    /// <summary>Puts the delegations in another order: the first that covers a path has precedence.</summary>
+    /// <param name="order">Names of all roles that are delegated to, each once.</param>
+    public TargetsDraft Order(IReadOnlyList<string> order)
+    {
+        var delegations = Part("delegations");
+        var roles = delegations["roles"]!.AsArray();
+        if (order.Count != roles.Count || order.Distinct(StringComparer.Ordinal).Count() != order.Count)
+            throw new ArgumentException($"{order.Count} names for {roles.Count} delegations; name each once.", nameof(order));
+        delegations["roles"] = new JsonArray([.. order.Select(role => PlaceOf(roles, role) is >= 0 and var place
+            ? roles[place]!.DeepClone()
+            : throw new ArgumentException($"'{role}' is not delegated to.", nameof(order)))]);
+        return this;
+    }
+
+    /// <summary>Stops delegating to a role.</summary>
+    /// <returns>Whether there was a delegation to it.</returns>
+    public bool Undelegate(string role)
+    {
+        var delegations = Part("delegations");
+        if (delegations["roles"] is not JsonArray roles || PlaceOf(roles, role) is not (>= 0 and var place))
+            return false;
+        roles.RemoveAt(place);
+        KeepKeys(delegations["keys"]!.AsObject(), roles);
+        return true;
+    }
+
+    static int PlaceOf(JsonArray roles, string role) => roles.Select(item => (string?)item!["name"]).ToList().IndexOf(role);
 
     /// <summary>Finishes the draft.</summary>
     /// <inheritdoc cref="MetadataDraft.Sign"/>
@@ -222,6 +255,20 @@ public static class MetadataSigning
         }
         signatures.Add((key.KeyId, key.Sign(reader.Canonical(signed))));
         return Envelope(signed, signatures);
+    }
+
+    /// <summary>One file with the signatures of both, which say the same.</summary>
+    internal static byte[] Union(ReadOnlyMemory<byte> file, ReadOnlyMemory<byte> other)
+    {
+        var reader = new MetadataReader("metadata to sign");
+        var (first, second) = (reader.Parse(file.Span), reader.Parse(other.Span));
+        var signatures = new Dictionary<string, byte[]>(StringComparer.Ordinal);
+        foreach (var (id, signature) in MetadataFile.ReadSignatures(reader, first).Concat(MetadataFile.ReadSignatures(reader, second)))
+        {
+            if (!signature.IsEmpty)
+                signatures.TryAdd(id, signature.ToArray());
+        }
+        return Envelope(reader.Object(first, "signed"), signatures.Select(pair => (pair.Key, pair.Value)));
     }
 
     internal static byte[] Bytes(JsonNode node)

@@ -54,6 +54,20 @@ public sealed class MetadataFile<TRole> where TRole : RoleMetadata
         return signers.Count;
     }
 
+    /// <summary>Key ids of the role whose signatures are good, all of them, each key once.</summary>
+    public ImmutableArray<string> Signers(IDelegator delegator, RoleKeys keys)
+    {
+        var signers = new HashSet<Sha256Digest>();
+        var ids = ImmutableArray.CreateBuilder<string>();
+        foreach (var (id, signature) in Signatures)
+        {
+            if (!signature.IsEmpty && keys.Has(id) && delegator.Keys.TryGetValue(id, out var key)
+                && !signers.Contains(key.Identity) && key.Verify(_signedForm, signature.Span) && signers.Add(key.Identity))
+                ids.Add(id);
+        }
+        return ids.ToImmutable();
+    }
+
     /// <summary>Requires the threshold of signatures that a delegator asks for this role.</summary>
     /// <exception cref="UntrustedMetadataException">There are fewer, or the delegator does not delegate to the role.</exception>
     public void RequireSignedFor(IDelegator delegator)

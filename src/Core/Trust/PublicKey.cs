@@ -38,6 +38,9 @@ public sealed class PublicKey
     /// <summary>The public part: PEM text or hexadecimal.</summary>
     public string Value { get; }
 
+    /// <summary>What people call the key, <c>root alice</c>; null when nobody said. A hint for people, no part of the key: see <see cref="ComputeKeyId"/>.</summary>
+    public string? Name { get; init; }
+
     /// <summary>Whether signatures of this key can be verified at all.</summary>
     public bool IsUsable => _material.Value is not null;
 

@@ -40,9 +40,20 @@ public static class ReleaseSigning
     /// <param name="lifetime">How long it is trusted; a year when left out.</param>
     public static byte[] Prepare(
         ReadOnlyMemory<byte> currentReleases, IReadOnlyList<TargetInfo> releases, SigningKey key, DateTimeOffset now,
-        TimeSpan? lifetime = null)
+        TimeSpan? lifetime = null) =>
+        Prepare(MetadataFile.ReadTargets(currentReleases, RepositoryLayout.ReleasesRole), releases, now, lifetime, key);
+
+    /// <summary>Adds several releases in one version of a role's metadata and signs it with none, one or several keys.</summary>
+    /// <inheritdoc cref="Prepare(ReadOnlyMemory{byte}, string, ReadOnlySpan{byte}, SigningKey, DateTimeOffset, TimeSpan?)"/>
+    /// <param name="present">The present metadata of the role that is delegated to for these paths: <c>releases</c>, or a team's.</param>
+    /// <param name="releases">Path and content of the manifests to add.</param>
+    /// <param name="now">The time of signing.</param>
+    /// <param name="lifetime">How long it is trusted; a year when left out.</param>
+    /// <param name="keys">Keys of the role.</param>
+    public static byte[] Prepare(
+        MetadataFile<Targets> present, IReadOnlyList<TargetInfo> releases, DateTimeOffset now, TimeSpan? lifetime, params ReadOnlySpan<SigningKey> keys)
     {
-        var current = MetadataFile.ReadTargets(currentReleases, RepositoryLayout.ReleasesRole).Signed;
+        var current = present.Signed;
         var draft = new TargetsDraft(current);
         foreach (var release in releases)
         {
@@ -50,12 +61,12 @@ public static class ReleaseSigning
                 throw new ArgumentException($"'{release.Path}' is no path of a release; name it 'releases/owner/name/version.json'.", nameof(releases));
             if (current.Files.TryGetValue(release.Path, out var published))
                 throw new RepositoryConflictException(
-                    RepositoryLayout.ReleasesRole,
+                    present.Role,
                     release.SaysTheSameAs(published)
                         ? $"'{release.Path}' is published already with the same manifest; there is nothing to do."
                         : $"'{release.Path}' is published already with another manifest; a release never changes, give it a new version.");
             draft.Put(release);
         }
-        return draft.Sign(now + (lifetime ?? DefaultLifetime), key);
+        return draft.Sign(now + (lifetime ?? DefaultLifetime), keys);
     }
 }

@@ -15,6 +15,22 @@ public static class RepositoryLayout
     /// <summary>The paths of <see cref="RolloutsRole"/>.</summary>
     public const string RolloutsPattern = "rollouts/*/*/*";
 
+    const string TeamPrefix = "team-";
+
+    /// <summary>The delegated role of a team, <c>team-vision</c>.</summary>
+    /// <param name="team">1 to 64 of a-z, 0-9 and '-', beginning with a letter.</param>
+    /// <exception cref="ArgumentException">The name is no team's.</exception>
+    public static string TeamRole(string team) => IsTeamName(team)
+        ? TeamPrefix + team
+        : throw new ArgumentException($"'{UntrustedMetadataException.Shown(team)}' is not a team's name; take 1 to 64 of a-z, 0-9 and '-', beginning with a letter.");
+
+    /// <summary>The team of a delegated role; null when the role is no team's.</summary>
+    public static string? TeamOf(string role) =>
+        role.StartsWith(TeamPrefix, StringComparison.Ordinal) && IsTeamName(role[TeamPrefix.Length..]) ? role[TeamPrefix.Length..] : null;
+
+    /// <summary>Whether the role signs releases: <see cref="ReleasesRole"/>, or a team's.</summary>
+    public static bool IsReleaseRole(string role) => role == ReleasesRole || TeamOf(role) is not null;
+
     /// <summary>The target path of a release's manifest.</summary>
     /// <param name="model">Owner and name, <c>plant/bearing</c>.</param>
     /// <param name="version">The release, <c>1.2.0</c>.</param>
@@ -51,6 +67,9 @@ public static class RepositoryLayout
             ? path
             : throw new ArgumentException($"'{model}' and '{file}' make no target path; name a model 'owner/name' in letters, digits, '.', '_', '+' and '-'.");
     }
+
+    static bool IsTeamName(string team) =>
+        team.Length is > 0 and <= 64 && char.IsAsciiLetterLower(team[0]) && team.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-');
 
     // Letters, digits and . _ + - only, and no part that is empty or begins with a dot.
     static bool IsPlain(string path)

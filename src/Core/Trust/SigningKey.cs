@@ -13,10 +13,10 @@ public sealed class SigningKey : IDisposable
     readonly ECDsa _key;
     readonly Lock _oneAtATime = new(); // the platform's key object is not for several threads
 
-    SigningKey(ECDsa key)
+    SigningKey(ECDsa key, string? name = null)
     {
         _key = key;
-        Public = new PublicKey("ecdsa", "ecdsa-sha2-nistp256", key.ExportSubjectPublicKeyInfoPem() + "\n");
+        Public = PublicKeyText.Of(key, name);
         KeyId = Public.ComputeKeyId();
     }
 
@@ -27,7 +27,16 @@ public sealed class SigningKey : IDisposable
     public string KeyId { get; }
 
     /// <summary>Makes a new key from the system's randomness.</summary>
-    public static SigningKey Create() => new(ECDsa.Create(ECCurve.NamedCurves.nistP256));
+    /// <param name="name">What people call it.</param>
+    public static SigningKey Create(string? name = null) => new(ECDsa.Create(ECCurve.NamedCurves.nistP256), name);
+
+    /// <summary>A key that lives elsewhere, as in a token: it signs, and need not tell its private part.</summary>
+    /// <param name="key">On P-256; disposed of with the result.</param>
+    /// <param name="name">What people call it.</param>
+    public static SigningKey Of(ECDsa key, string? name = null) => new(key, name);
+
+    /// <summary>Whether PEM text holds a key that needs a password to be read.</summary>
+    public static bool IsEncrypted(ReadOnlySpan<byte> pem) => pem.IndexOf("BEGIN ENCRYPTED PRIVATE KEY"u8) >= 0;
 
     /// <summary>Reads a key from PEM: PKCS#8, plain or encrypted.</summary>
     /// <param name="pem">The text of the file, ASCII.</param>
@@ -47,7 +56,7 @@ public sealed class SigningKey : IDisposable
                 throw new CryptographicException("The file holds no private key; give a PEM file with 'BEGIN PRIVATE KEY'.");
             if (key.ExportParameters(false).Curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value)
                 throw new CryptographicException("The private key is not on P-256; make one with 'coppice key'.");
-            return new SigningKey(key);
+            return new SigningKey(key, PublicKeyText.NameIn(text));
         }
         catch (ArgumentException notPem)
         {
@@ -62,7 +71,7 @@ public sealed class SigningKey : IDisposable
     }
 
     /// <summary>The private key as PKCS#8 PEM, in the clear.</summary>
-    public byte[] Export() => Encoding.ASCII.GetBytes(_key.ExportPkcs8PrivateKeyPem() + "\n");
+    public byte[] Export() => Encoding.ASCII.GetBytes(Heading + _key.ExportPkcs8PrivateKeyPem() + "\n");
 
     /// <summary>The private key as PKCS#8 PEM, encrypted with AES-256 under the password.</summary>
     /// <param name="password">At least one character.</param>
@@ -71,7 +80,7 @@ public sealed class SigningKey : IDisposable
         if (password.IsEmpty)
             throw new ArgumentException("An encrypted key needs a password.", nameof(password));
         var parameters = new PbeParameters(PbeEncryptionAlgorithm.Aes256Cbc, HashAlgorithmName.SHA256, PasswordIterations);
-        return Encoding.ASCII.GetBytes(_key.ExportEncryptedPkcs8PrivateKeyPem(password, parameters) + "\n");
+        return Encoding.ASCII.GetBytes(Heading + _key.ExportEncryptedPkcs8PrivateKeyPem(password, parameters) + "\n");
     }
 
     /// <summary>Signs data: an ECDSA signature in DER, different each time.</summary>
@@ -80,6 +89,9 @@ public sealed class SigningKey : IDisposable
         lock (_oneAtATime)
             return _key.SignData(data, HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence);
     }
+
+    // Text before the PEM, which readers of PEM pass over: whose key it is can be seen without its password.
+    string Heading => PublicKeyText.Heading(Public);
 
     /// <inheritdoc/>
     public void Dispose() => _key.Dispose();

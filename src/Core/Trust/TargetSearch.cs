@@ -23,6 +23,9 @@ public sealed class TargetSearch(string targetPath, int mostRoles = TargetSearch
     /// <summary>The target, once a visited role has it.</summary>
     public TargetInfo? Found { get; private set; }
 
+    /// <summary>The role that speaks of the target; null as long as none does.</summary>
+    public string? FoundIn { get; private set; }
+
     /// <summary>The role to load next; false when the search is over.</summary>
     public bool Next(out string role, out string delegator)
     {
@@ -43,7 +46,7 @@ public sealed class TargetSearch(string targetPath, int mostRoles = TargetSearch
     {
         if (targets.Files.TryGetValue(targetPath, out var found))
         {
-            Found = found;
+            (Found, FoundIn) = (found, _current);
             return;
         }
         var below = new List<(string, string)>();

@@ -25,6 +25,8 @@ public enum Distrust
     NotInSnapshot,
     /// <summary>The repository does not have a file that its metadata names.</summary>
     Missing,
+    /// <summary>A role vouches for what it has no business with, as an online key for a release.</summary>
+    WrongRole,
 }
 
 /// <summary>Metadata or a target was refused. What was trusted before is still trusted.</summary>
@@ -47,6 +49,6 @@ public sealed class UntrustedMetadataException(string role, Distrust reason, str
     /// <summary>What is wanted in its place, or what to do.</summary>
     public string Wanted { get; } = wanted;
 
-    // A name comes from the repository and may be as long as its file.
-    internal static string Shown(string text, int most = 100) => text.Length <= most ? text : text[..most] + "…";
+    /// <summary>A text of the repository, which may be as long as its file, cut for a message.</summary>
+    public static string Shown(string text, int most = 100) => text.Length <= most ? text : text[..most] + "…";
 }

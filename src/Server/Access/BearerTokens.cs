@@ -17,10 +17,10 @@ static class BearerTokens
         // The core alone: AddAuthentication would also make keys for cookies, in the user's home.
         services.AddAuthenticationCore(schemes =>
         {
-            schemes.AddScheme<OperatorTokens>(Operator, null);
+            schemes.AddScheme<OperatorSignIn>(Operator, null);
             schemes.AddScheme<DeviceKeys>(Device, null);
         });
-        services.AddWebEncoders().AddTransient<OperatorTokens>().AddTransient<DeviceKeys>();
+        services.AddWebEncoders().AddTransient<OperatorSignIn>().AddTransient<DeviceKeys>();
         services.AddAuthorizationBuilder()
             .AddPolicy(Operator, policy => policy.AddAuthenticationSchemes(Operator).RequireAuthenticatedUser())
             .AddPolicy(Device, policy => policy.AddAuthenticationSchemes(Device).RequireAuthenticatedUser());
@@ -52,14 +52,6 @@ static class BearerTokens
             Response.Headers.WWWAuthenticate = "Bearer";
             return Problems.Unauthorised(Wanted).ExecuteAsync(Context);
         }
-    }
-
-    sealed class OperatorTokens(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, OperatorStore operators)
-        : Handler(options, logger, encoder)
-    {
-        protected override string Wanted => "Send 'Authorization: Bearer TOKEN' with an operator's token; the first is in the file admin.token of the server's data folder.";
-
-        protected override Task<string?> WhoAsync(string token, CancellationToken cancel) => operators.WhoAsync(token, cancel);
     }
 
     sealed class DeviceKeys(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, DeviceStore devices)

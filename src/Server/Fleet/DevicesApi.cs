@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Coppice.Access;
 using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Server.Access;
@@ -13,18 +14,18 @@ static class DevicesApi
     public static void MapDevices(this IEndpointRouteBuilder routes)
     {
         var devices = routes.MapGroup("/v1/devices").WithTags("Devices");
-        devices.MapGet("/", List).ProducesProblem(400);
-        devices.MapGet("/{id}", Get).ProducesProblem(404);
-        devices.MapPut("/{id}/labels", Label).ProducesProblem(400).ProducesProblem(404);
-        devices.MapDelete("/{id}", Retire).ProducesProblem(404);
-        devices.MapGet("/{id}/reports", Reports).ProducesProblem(404);
+        devices.MapGet("/", List).Needs(Permission.DeviceRead).ProducesProblem(400);
+        devices.MapGet("/{id}", Get).Needs(Permission.DeviceRead, Abouts.DeviceInRoute).ProducesProblem(404);
+        devices.MapPut("/{id}/labels", Label).Needs(Permission.DeviceLabel, Abouts.Relabelling<DeviceLabels>(wanted => wanted.Labels)).ProducesProblem(400).ProducesProblem(404);
+        devices.MapDelete("/{id}", Retire).Needs(Permission.DeviceRetire, Abouts.DeviceInRoute).ProducesProblem(404);
+        devices.MapGet("/{id}/reports", Reports).Needs(Permission.DeviceRead, Abouts.DeviceInRoute).ProducesProblem(404);
     }
 
-    /// <summary>Devices that a selector holds for. A page may be short, even empty, while <c>next</c> says there is more.</summary>
+    /// <summary>Devices that a selector holds for and that the caller may see. A page may be short, even empty, while <c>next</c> says there is more.</summary>
     internal static async Task<Results<Ok<DevicePage>, ProblemHttpResult>> List(
-        DeviceStore devices, CancellationToken cancel, string? selector = null, string? after = null, int limit = 100) =>
+        DeviceStore devices, ClaimsPrincipal caller, CancellationToken cancel, string? selector = null, string? after = null, int limit = 100) =>
         Selector.TryParse(selector, out var condition, out var problems)
-            ? TypedResults.Ok(await devices.ListAsync(condition, after ?? "", Math.Clamp(limit, 1, MaxPage), cancel))
+            ? TypedResults.Ok(await devices.ListAsync(Selector.Both(caller.Rights().Confinement(Permission.DeviceRead, null)!, condition), after ?? "", Math.Clamp(limit, 1, MaxPage), cancel))
             : Problems.Validation(problems);
 
     internal static async Task<Results<Ok<KnownDevice>, ProblemHttpResult>> Get(string id, DeviceStore devices, CancellationToken cancel) =>

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Server.Access;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -9,7 +10,7 @@ static class JoinTokensApi
 {
     static readonly TimeSpan LongestLife = TimeSpan.FromDays(366);
 
-    public static void MapJoinTokens(this IEndpointRouteBuilder routes) => routes.MapPost("/v1/join-tokens", Create).WithTags("Devices").ProducesProblem(400);
+    public static void MapJoinTokens(this IEndpointRouteBuilder routes) => routes.MapPost("/v1/join-tokens", Create).Needs(Permission.DeviceAdmit, Abouts.DevicesLabelled<CreateJoinToken>(wanted => wanted.Labels)).WithTags("Devices").ProducesProblem(400);
 
     /// <summary>Makes a token by which devices join. Its text is told only in this answer.</summary>
     internal static async Task<Results<Created<CreatedJoinToken>, ProblemHttpResult>> Create(

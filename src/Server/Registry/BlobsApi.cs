@@ -1,4 +1,6 @@
 using System.Globalization;
+using Coppice.Access;
+using Coppice.Server.Access;
 using Coppice.Trust;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -11,8 +13,8 @@ static class BlobsApi
     {
         var blobs = routes.MapGroup("/v1/blobs").WithTags("Blobs").ProducesProblem(400);
         blobs.MapPut("/{sha256}", Put).WithMetadata(new DisableRequestSizeLimitAttribute()) // bounded by its Content-Length
-            .Accepts<byte[]>("application/octet-stream").Produces(201).Produces(204).ProducesProblem(411).ProducesProblem(413);
-        blobs.MapMethods("/{sha256}", [HttpMethods.Head], Head).Produces(200).ProducesProblem(404);
+            .Needs(Permission.BlobWrite).Accepts<byte[]>("application/octet-stream").Produces(201).Produces(204).ProducesProblem(411).ProducesProblem(413);
+        blobs.MapMethods("/{sha256}", [HttpMethods.Head], Head).Needs(Permission.BlobWrite).Produces(200).ProducesProblem(404);
     }
 
     /// <summary>Stores a file under its SHA-256. The bytes are checked while they come; a wrong file leaves nothing behind.</summary>

@@ -1,6 +1,9 @@
 using System.Collections.Immutable;
+using System.Security.Claims;
+using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Registry;
+using Coppice.Server.Access;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace Coppice.Server.Registry;
@@ -10,12 +13,13 @@ static class ModelsApi
     public static void MapModels(this IEndpointRouteBuilder routes)
     {
         var models = routes.MapGroup("/v1/models").WithTags("Models");
-        models.MapGet("/", List);
-        models.MapGet("/{owner}/{name}", Get).ProducesProblem(404);
+        models.MapGet("/", List).Needs(Permission.ModelRead);
+        models.MapGet("/{owner}/{name}", Get).Needs(Permission.ModelRead, Abouts.ModelInRoute).ProducesProblem(404);
     }
 
-    /// <summary>All models, in the order of their names.</summary>
-    internal static async Task<Ok<ImmutableArray<ModelView>>> List(ReleaseStore releases, CancellationToken cancel) => TypedResults.Ok(await releases.ModelsAsync(cancel));
+    /// <summary>All models that the caller may see, in the order of their names.</summary>
+    internal static async Task<Ok<ImmutableArray<ModelView>>> List(ReleaseStore releases, ClaimsPrincipal caller, CancellationToken cancel) =>
+        TypedResults.Ok<ImmutableArray<ModelView>>([.. (await releases.ModelsAsync(cancel)).Where(model => caller.Rights().Sees(model.Name))]);
 
     /// <summary>A model with its releases and rollouts.</summary>
     internal static async Task<Results<Ok<ModelDetail>, ProblemHttpResult>> Get(string owner, string name, ReleaseStore releases, TimeProvider time, CancellationToken cancel) =>

@@ -60,17 +60,18 @@ sealed class ReleaseStore(Database database, Repository repository, PlanPublishe
     /// <exception cref="UntrustedMetadataException">The metadata is not signed by a release key, malformed or expired.</exception>
     public async Task<ReleaseView> PublishAsync(ReleaseManifest manifest, byte[] bytes, byte[] metadata, string by, DateTimeOffset now, CancellationToken cancel)
     {
-        repository.Tree.AddRelease(bytes, metadata, now);
+        var path = RepositoryLayout.ReleaseTarget(manifest.Model.ToString(), manifest.Version.ToString());
+        repository.Tree.AddRelease(bytes, metadata, now, repository.Tree.RoleFor(path) ?? RepositoryLayout.ReleasesRole);
         return await IndexAsync(manifest, bytes, by, now, cancel);
     }
 
     /// <summary>Enters releases that the tree has and the tables have not: a publish was cut short between the two.</summary>
     public async Task ReconcileAsync(DateTimeOffset now, CancellationToken cancel)
     {
-        var published = MetadataFile.ReadTargets(repository.Tree.CurrentReleases(), RepositoryLayout.ReleasesRole).Signed;
+        var published = repository.Tree.PublishedReleases();
         var known = await database.ReadAsync(db => db.Releases.Select(row => new { row.Model, row.Version }).ToListAsync(cancel), cancel);
         var paths = known.Select(row => RepositoryLayout.ReleaseTarget(row.Model.ToString(), row.Version.ToString())).ToHashSet(StringComparer.Ordinal);
-        foreach (var path in published.Files.Keys.Where(path => !paths.Contains(path)).Order(StringComparer.Ordinal))
+        foreach (var path in published.Keys.Where(path => !paths.Contains(path)).Order(StringComparer.Ordinal))
         {
             var bytes = repository.Tree.ReadTarget(path)?.ToArray() ?? throw new InvalidDataException($"The repository names '{path}' but has no such file; restore it from the backup.");
             await IndexAsync(Read(bytes), bytes, EventRow.Itself, now, cancel);

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
@@ -14,10 +15,10 @@ static class ReleasesApi
     public static void MapReleases(this IEndpointRouteBuilder routes)
     {
         var releases = routes.MapGroup("/v1/models/{owner}/{name}/releases").WithTags("Releases").ProducesProblem(400).ProducesProblem(404);
-        releases.MapPost("/", Publish).WithMetadata(new RequestSizeLimitAttribute(PublishRelease.MaxBytes)).ProducesProblem(409).ProducesProblem(413);
-        releases.MapGet("/{version}", Get);
-        releases.MapPost("/{version}/revoke", Revoke);
-        releases.MapDelete("/{version}/revoke", Unrevoke).ProducesProblem(409);
+        releases.MapPost("/", Publish).Needs(Permission.ReleasePublish, Abouts.ModelInRoute).WithMetadata(new RequestSizeLimitAttribute(PublishRelease.MaxBytes)).ProducesProblem(409).ProducesProblem(413);
+        releases.MapGet("/{version}", Get).Needs(Permission.ModelRead, Abouts.ModelInRoute);
+        releases.MapPost("/{version}/revoke", Revoke).Needs(Permission.ReleaseRevoke, Abouts.ModelInRoute);
+        releases.MapDelete("/{version}/revoke", Unrevoke).Needs(Permission.ReleaseRevoke, Abouts.ModelInRoute).ProducesProblem(409);
     }
 
     /// <summary>Publishes a release whose blobs are here already. The same bytes again change nothing.</summary>
@@ -102,7 +103,7 @@ static class ReleasesApi
     static Problem? Misnamed(byte[] metadata, ReleaseManifest manifest, Sha256Digest digest)
     {
         var path = RepositoryLayout.ReleaseTarget(manifest.Model.ToString(), manifest.Version.ToString());
-        var next = MetadataFile.ReadTargets(metadata, RepositoryLayout.ReleasesRole).Signed;
+        var next = MetadataFile.ReadTargets(metadata, RepositoryLayout.ReleasesRole).Signed; // whichever role's it is; the tree asks for the right keys
         return next.Files.TryGetValue(path, out var target) && target.Hashes.Sha256 == digest
             ? null
             : new("releasesMetadata", $"does not name '{path}' with the SHA-256 {digest} of the manifest; prepare and sign it for this very manifest.");

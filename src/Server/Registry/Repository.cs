@@ -6,12 +6,12 @@ using Coppice.Trust;
 
 namespace Coppice.Server.Registry;
 
-/// <summary>The signed tree of this server, with the one key that a running server needs.</summary>
+/// <summary>The signed tree of this server, with the online keys: all that a running server needs.</summary>
 sealed class Repository : IDisposable
 {
-    readonly SigningKey online;
+    readonly OnlineKeys online;
 
-    Repository(string folder, SigningKey online, RepositoryLifetimes? lifetimes)
+    Repository(string folder, OnlineKeys online, RepositoryLifetimes? lifetimes)
     {
         (Folder, this.online) = (folder, online);
         Tree = RepositoryTree.OpenFolder(folder, online, lifetimes);
@@ -51,14 +51,10 @@ sealed class Repository : IDisposable
 
         if (Directory.Exists(newKeys))
             Directory.Move(newKeys, data.Keys);
-        try
-        {
-            return new(data.Repository, RepositoryKeys.LoadOnline(data.OnlineKeys), lifetimes);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new InvalidDataException($"{data.Repository} is a repository, but its online key is not in {data.OnlineKeys}; restore it from the backup, or sign another in with the root key.", e);
-        }
+        var online = OnlineKeys.InFolder(data.OnlineKeys);
+        return online.Count > 0
+            ? new(data.Repository, online, lifetimes)
+            : throw new InvalidDataException($"{data.Repository} is a repository, but its online key is not in {data.OnlineKeys}; restore it from the backup, or have another signed in: coppice root rotate-online.");
     }
 
     /// <summary>Files of a manifest that are not here, each digest once.</summary>

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Security.Claims;
+using Coppice.Access;
+using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
@@ -16,18 +18,18 @@ static class RolloutsApi
     public static void MapRollouts(this IEndpointRouteBuilder routes)
     {
         var rollouts = routes.MapGroup("/v1/rollouts").WithTags("Rollouts").ProducesProblem(400);
-        rollouts.MapPost("/", Start).ProducesProblem(409);
-        rollouts.MapGet("/", List);
-        rollouts.MapGet("/{id}", Get).ProducesProblem(404);
-        rollouts.MapGet("/{id}/why", Why).ProducesProblem(404);
-        rollouts.MapPost("/{id}/checks", Check).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/promote", Promote).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/abort", Abort).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/hold", Hold).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/resume", Resume).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/revert", Revert).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/advance", Advance).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/retry", Retry).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/", Start).Needs(Permission.RolloutStart, Abouts.Rollout<StartRollout>(wanted => wanted.Model, (wanted, devices) => wanted with { Selector = Within(wanted.Selector, devices) })).ProducesProblem(409);
+        rollouts.MapGet("/", List).Needs(Permission.RolloutRead);
+        rollouts.MapGet("/{id}", Get).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
+        rollouts.MapGet("/{id}/why", Why).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
+        rollouts.MapPost("/{id}/checks", Check).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/promote", Promote).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/abort", Abort).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/hold", Hold).Needs(Permission.RolloutHold, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/resume", Resume).Needs(Permission.RolloutResume, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/revert", Revert).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/advance", Advance).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/retry", Retry).Needs(Permission.RolloutRetry, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
     }
 
     /// <summary>Starts a rollout. A model has one running rollout; an older one that is held, complete or reverted stays below it.</summary>
@@ -44,9 +46,9 @@ static class RolloutsApi
         return TypedResults.Created($"/v1/rollouts/{started!.Id}", started);
     }
 
-    /// <summary>Rollouts, newest first.</summary>
+    /// <summary>Rollouts of models that the caller may see, newest first.</summary>
     internal static async Task<Results<Ok<ImmutableArray<RolloutView>>, ProblemHttpResult>> List(
-        RolloutStore rollouts, TimeProvider time, CancellationToken cancel, string? model = null, string? state = null)
+        RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, string? model = null, string? state = null)
     {
         var problems = new List<Problem>();
         if (!ModelName.TryParse(model, out var name) && model is not null)
@@ -60,7 +62,7 @@ static class RolloutsApi
                 problems.Add(new("state", $"'{state}' is not a state; give {string.Join(", ", Enum.GetValues<RolloutState>().Select(RolloutVerbs.Name))}."));
         }
 
-        return problems.Count > 0 ? Problems.Validation(problems) : TypedResults.Ok(await rollouts.ListAsync(name, wanted, time.GetUtcNow(), cancel));
+        return problems.Count > 0 ? Problems.Validation(problems) : TypedResults.Ok<ImmutableArray<RolloutView>>([.. (await rollouts.ListAsync(name, wanted, time.GetUtcNow(), cancel)).Where(rollout => caller.Rights().Sees(rollout.Model))]);
     }
 
     /// <summary>How a rollout stands, with a page of its devices.</summary>
@@ -144,6 +146,9 @@ static class RolloutsApi
     }
 
     static Problem? Unexplained(string why) => why.Length is 0 or > Reason.MaxLength ? new Problem("why", $"has {why.Length} characters; say in 1 to {Reason.MaxLength} why.") : null;
+
+    // A selector that cannot be read is left for Check to say so.
+    static string Within(string selector, Selector devices) => Selector.TryParse(selector, out var wanted, out _) ? Selector.Both(devices, wanted).ToString() : selector;
 
     static ProblemHttpResult Conflict(Refused refused) => Problems.Of(refused.Type == "no-release" ? 404 : 409, refused.Type, refused.Title, refused.Detail);
 

@@ -14,6 +14,7 @@ namespace Coppice.Server.Storage;
 sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
 {
     public DbSet<OperatorRow> Operators => Set<OperatorRow>();
+    public DbSet<ApiTokenRow> ApiTokens => Set<ApiTokenRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
     public DbSet<DeviceModelRow> DeviceModels => Set<DeviceModelRow>();
@@ -30,6 +31,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     protected override void OnModelCreating(ModelBuilder model)
     {
         model.Entity<OperatorRow>().HasKey(row => row.Name);
+        model.Entity<ApiTokenRow>().HasKey(row => row.Id);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
         model.Entity<DeviceModelRow>().HasKey(row => new { row.Device, row.Model });

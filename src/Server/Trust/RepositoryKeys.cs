@@ -15,7 +15,7 @@ public sealed record RepositoryKeys(
 
     /// <summary>New keys, one for each part.</summary>
     public static RepositoryKeys Create() =>
-        new([SigningKey.Create()], 1, SigningKey.Create(), [SigningKey.Create()], SigningKey.Create());
+        new([SigningKey.Create("root-1")], 1, SigningKey.Create("targets"), [SigningKey.Create("releases-1")], SigningKey.Create("online"));
 
     /// <summary>Writes the keys as <c>root-1.pem</c>, <c>targets.pem</c>, <c>releases-1.pem</c>, <c>online.pem</c>, readable by this user only.</summary>
     /// <param name="folder">Made when it is not there. Keys that are there already are not written over.</param>
@@ -45,7 +45,7 @@ public sealed record RepositoryKeys(
         return new(root, rootThreshold, Read(folder, "targets.pem", password)[0], releases, LoadOnline(folder));
     }
 
-    /// <summary>Reads the one key that a running server needs.</summary>
+    /// <summary>Reads the one online key that <see cref="Save"/> wrote.</summary>
     public static SigningKey LoadOnline(string folder) => SigningKey.Import(File.ReadAllBytes(Path.Combine(folder, OnlineFile)));
 
     public void Dispose()

@@ -12,20 +12,28 @@ namespace Coppice.Server.Trust;
 /// written, the new state is held against the rules that a client follows. Writers wait for each other.
 /// </remarks>
 /// <param name="files">The disk.</param>
-/// <param name="online">The key for timestamp, snapshot and rollouts.</param>
+/// <param name="online">The keys for timestamp, snapshot and rollouts; none for who only reads and stores blobs.</param>
 /// <param name="lifetimes">How long metadata is trusted; left out, the defaults.</param>
-public sealed class RepositoryTree(ITreeFiles files, SigningKey online, RepositoryLifetimes? lifetimes = null)
+public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, RepositoryLifetimes? lifetimes = null)
 {
-    static readonly TimeSpan OfflineWarning = TimeSpan.FromDays(30);
     static readonly TimeSpan LeftoverAge = TimeSpan.FromDays(1);
 
     readonly RepositoryLifetimes _lifetimes = lifetimes ?? new RepositoryLifetimes();
 
+    /// <summary>A tree that one key signs for.</summary>
+    public RepositoryTree(ITreeFiles files, SigningKey online, RepositoryLifetimes? lifetimes = null) : this(files, OnlineKeys.Of(online), lifetimes)
+    {
+    }
+
     /// <summary>A tree in a folder of this machine.</summary>
     public static RepositoryTree OpenFolder(string folder, SigningKey online, RepositoryLifetimes? lifetimes = null) =>
+        OpenFolder(folder, OnlineKeys.Of(online), lifetimes);
+
+    /// <summary>A tree in a folder of this machine.</summary>
+    public static RepositoryTree OpenFolder(string folder, OnlineKeys online, RepositoryLifetimes? lifetimes = null) =>
         new(new TreeFolder(folder), online, lifetimes);
 
-    /// <summary>Whether <see cref="Initialise"/> has been done.</summary>
+    /// <summary>Whether the repository has been made.</summary>
     public bool IsInitialised => files.Length(RepositoryLayout.MetadataFileName(TopLevelRole.Timestamp, null)) is not null;
 
     /// <summary>Makes the repository: root, targets with both delegations, and empty releases and rollouts.</summary>
@@ -33,31 +41,38 @@ public sealed class RepositoryTree(ITreeFiles files, SigningKey online, Reposito
     /// <exception cref="RepositoryConflictException">There is a repository already.</exception>
     public ReadOnlyMemory<byte> Initialise(RepositoryKeys keys, DateTimeOffset now)
     {
-        using var writing = files.LockForWriting();
-        if (IsInitialised)
-            throw new RepositoryConflictException(TopLevelRole.Root, "the tree holds a repository already; take an empty folder, or change this one.");
-
         PublicKey[] onlineKeys = [keys.Online.Public];
         var releaseKeys = keys.Releases.Select(key => key.Public).ToArray();
-        var root = MetadataFile.ReadRoot(new RootDraft(null)
+        var root = new RootDraft(null)
             .SetRole(TopLevelRole.Root, keys.RootThreshold, [.. keys.Root.Select(key => key.Public)])
             .SetRole(TopLevelRole.Targets, 1, keys.Targets.Public)
             .SetRole(TopLevelRole.Snapshot, 1, onlineKeys)
             .SetRole(TopLevelRole.Timestamp, 1, onlineKeys)
-            .Sign(now + _lifetimes.Root, [.. keys.Root]));
-        var targets = MetadataFile.ReadTargets(new TargetsDraft(null)
+            .Sign(now + _lifetimes.Root, [.. keys.Root]);
+        var targets = new TargetsDraft(null)
             .Delegate(RepositoryLayout.ReleasesRole, [RepositoryLayout.ReleasesPattern], terminating: true, 1, releaseKeys)
             .Delegate(RepositoryLayout.RolloutsRole, [RepositoryLayout.RolloutsPattern], terminating: true, 1, onlineKeys)
-            .Sign(now + _lifetimes.Targets, keys.Targets));
-        var releases = MetadataFile.ReadTargets(
-            new TargetsDraft(null).Sign(now + _lifetimes.Releases, keys.Releases[0]), RepositoryLayout.ReleasesRole);
-
-        Publish(null, new Change(now) { Root = root, Targets = targets, Releases = releases, Rollouts = new TargetsDraft(null) });
-        return root.Bytes;
+            .Sign(now + _lifetimes.Targets, keys.Targets);
+        var releases = new TargetsDraft(null).Sign(now + _lifetimes.Releases, keys.Releases[0]);
+        Initialise([new(TopLevelRole.Root, root), new(TopLevelRole.Targets, targets), new(RepositoryLayout.ReleasesRole, releases)], now);
+        return root;
     }
 
-    /// <summary>The releases metadata of now, from which a publisher prepares the next (<see cref="ReleaseSigning"/>).</summary>
-    public ReadOnlyMemory<byte> CurrentReleases() => Current().Releases.Bytes;
+    /// <summary>Makes the repository from what offline keys signed: root, targets, and every role that signs releases.</summary>
+    /// <param name="metadata">Role and metadata file; version 1 of each.</param>
+    /// <param name="now">The time of publishing.</param>
+    /// <exception cref="RepositoryConflictException">There is a repository already, or a role is missing.</exception>
+    /// <exception cref="UntrustedMetadataException">A file is malformed, expired or not signed as it must be.</exception>
+    public void Initialise(IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> metadata, DateTimeOffset now)
+    {
+        using var writing = files.LockForWriting();
+        if (IsInitialised)
+            throw new RepositoryConflictException(TopLevelRole.Root, "the tree holds a repository already; take an empty folder, or change this one.");
+        Publish(null, Change.Of(metadata, now));
+    }
+
+    /// <summary>The metadata of the role <c>releases</c>, from which a publisher prepares the next (<see cref="ReleaseSigning"/>).</summary>
+    public ReadOnlyMemory<byte> CurrentReleases() => CurrentRole(RepositoryLayout.ReleasesRole).Bytes;
 
     /// <summary>The newest root, from which a key ceremony prepares the next.</summary>
     public ReadOnlyMemory<byte> CurrentRoot() => Current().Root.Bytes;
@@ -65,35 +80,90 @@ public sealed class RepositoryTree(ITreeFiles files, SigningKey online, Reposito
     /// <summary>The top-level targets of now.</summary>
     public ReadOnlyMemory<byte> CurrentTargets() => Current().Targets.Bytes;
 
+    /// <summary>The present metadata of a role that the targets delegate to.</summary>
+    /// <exception cref="RepositoryConflictException">They do not.</exception>
+    public MetadataFile<Targets> CurrentRole(string role) => Current().Roles.TryGetValue(role, out var file)
+        ? file
+        : throw new RepositoryConflictException(role, "the targets do not delegate to it.");
+
+    /// <summary>Root, targets and every role that signs releases, as published: what a key ceremony starts from.</summary>
+    public ImmutableArray<KeyValuePair<string, ReadOnlyMemory<byte>>> CurrentOffline()
+    {
+        var current = Current();
+        return
+        [
+            new(TopLevelRole.Root, current.Root.Bytes), new(TopLevelRole.Targets, current.Targets.Bytes),
+            .. current.RoleNames.Where(RepositoryLayout.IsReleaseRole).Select(role => new KeyValuePair<string, ReadOnlyMemory<byte>>(role, current.Roles[role].Bytes)),
+        ];
+    }
+
+    /// <summary>The last published metadata of a role, also of a team that is delegated to no more; null when there never was any.</summary>
+    public MetadataFile<Targets>? LastOf(string role) => Current().LastOf(files, role);
+
+    /// <summary>The role whose keys sign a target: <c>releases</c>, a team's, or <c>rollouts</c>; null when none is delegated to.</summary>
+    public string? RoleFor(string targetPath) => Current().RoleFor(targetPath);
+
+    /// <summary>Every release that devices find, by target path, whichever role signed it.</summary>
+    public IReadOnlyDictionary<string, TargetInfo> PublishedReleases() => Current().Releases();
+
     /// <summary>Publishes a release that its publisher has signed.</summary>
     /// <inheritdoc cref="AddReleases"/>
     /// <param name="manifest">The manifest of the one release that the metadata adds.</param>
-    /// <param name="releasesMetadata">The next releases metadata, signed by the publisher.</param>
+    /// <param name="metadata">The next metadata of the role, signed by the publisher.</param>
     /// <param name="now">The time of publishing.</param>
-    public long AddRelease(ReadOnlyMemory<byte> manifest, ReadOnlyMemory<byte> releasesMetadata, DateTimeOffset now) =>
-        AddReleases([manifest], releasesMetadata, now);
+    /// <param name="role">The role, from <see cref="RoleFor"/>.</param>
+    public long AddRelease(ReadOnlyMemory<byte> manifest, ReadOnlyMemory<byte> metadata, DateTimeOffset now, string role = RepositoryLayout.ReleasesRole) =>
+        AddReleases([manifest], metadata, now, role);
 
     /// <summary>Publishes releases that their publisher has signed, in one new snapshot.</summary>
     /// <param name="manifests">The manifests of all releases that the metadata adds, in any order.</param>
-    /// <param name="releasesMetadata">The next releases metadata, signed by the publisher.</param>
+    /// <param name="metadata">The next metadata of the role, signed by the publisher.</param>
     /// <param name="now">The time of publishing.</param>
-    /// <returns>The version of the releases metadata that is published now. Repeating a publish is harmless.</returns>
-    /// <exception cref="RepositoryConflictException">Somebody published in between (fetch, prepare and sign again), or the
-    /// metadata changes or drops what is published.</exception>
-    /// <exception cref="UntrustedMetadataException">The metadata is not signed by a release key, malformed or expired.</exception>
+    /// <param name="role">The role, from <see cref="RoleFor"/>.</param>
+    /// <returns>The version of the role that is published now. Repeating a publish is harmless.</returns>
+    /// <exception cref="RepositoryConflictException">Somebody published in between (fetch, prepare and sign again), the
+    /// metadata changes or drops what is published, or a release is delegated to another role.</exception>
+    /// <exception cref="UntrustedMetadataException">The metadata is not signed by the role's keys, malformed or expired.</exception>
     /// <exception cref="ArgumentException">The manifests given are not those that the metadata adds.</exception>
-    public long AddReleases(IReadOnlyList<ReadOnlyMemory<byte>> manifests, ReadOnlyMemory<byte> releasesMetadata, DateTimeOffset now)
+    public long AddReleases(
+        IReadOnlyList<ReadOnlyMemory<byte>> manifests, ReadOnlyMemory<byte> metadata, DateTimeOffset now, string role = RepositoryLayout.ReleasesRole)
     {
-        var next = MetadataFile.ReadTargets(releasesMetadata, RepositoryLayout.ReleasesRole);
+        if (!RepositoryLayout.IsReleaseRole(role))
+            throw new RepositoryConflictException(role, "it signs no releases.");
+        var change = Change.Of([new(role, metadata)], now) with { Manifests = manifests };
         using var writing = files.LockForWriting();
         var current = Current();
-        if (next.Bytes.Span.SequenceEqual(current.Releases.Bytes.Span))
-            return next.Signed.Version;
-        next.RequireSignedFor(current.Targets.Signed);
-        var added = AddedReleases.Check(current.Releases.Signed, next.Signed, manifests);
-        Publish(current, new Change(now) { Releases = next, Files = added });
-        return next.Signed.Version;
+        if (current.Roles.TryGetValue(role, out var present) && metadata.Span.SequenceEqual(present.Bytes.Span))
+            return present.Signed.Version;
+        Publish(current, change);
+        return change.Roles[role].Signed.Version;
     }
+
+    /// <summary>Publishes what offline keys signed: the next root, targets, roles that sign releases, or several that only fit together.</summary>
+    /// <param name="metadata">Role and metadata file. What is published already changes nothing.</param>
+    /// <param name="manifests">The manifests of all releases that it adds.</param>
+    /// <param name="now">The time of publishing.</param>
+    /// <returns>Whether anything was published.</returns>
+    /// <exception cref="RepositoryConflictException">It does not follow the present versions, drops or changes a release, or gives a role a power it must not have.</exception>
+    /// <exception cref="UntrustedMetadataException">A file is malformed, expired or not signed as it must be, or an online key is missing.</exception>
+    /// <exception cref="ArgumentException">The manifests given are not those that are added.</exception>
+    public bool Apply(IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> metadata, IReadOnlyList<ReadOnlyMemory<byte>> manifests, DateTimeOffset now)
+    {
+        using var writing = files.LockForWriting();
+        var current = Current();
+        var news = metadata.Where(given => !given.Value.Span.SequenceEqual(PublishedBytes(current, given.Key).Span)).ToArray();
+        if (news.Length == 0)
+            return false;
+        Publish(current, Change.Of(news, now) with { Manifests = manifests });
+        return true;
+    }
+
+    static ReadOnlyMemory<byte> PublishedBytes(RepositoryState current, string role) => role switch
+    {
+        TopLevelRole.Root => current.Root.Bytes,
+        TopLevelRole.Targets => current.Targets.Bytes,
+        _ => current.Roles.GetValueOrDefault(role)?.Bytes ?? default,
+    };
 
     /// <summary>Publishes a plan, over an older one at the same path.</summary>
     /// <param name="targetPath">From <see cref="RepositoryLayout.PlanTarget"/>.</param>
@@ -132,42 +202,12 @@ public sealed class RepositoryTree(ITreeFiles files, SigningKey online, Reposito
     }
 
     /// <summary>Publishes the next root: other keys, another threshold, a later expiry. Signed by the old and the new root keys.</summary>
-    /// <exception cref="UntrustedMetadataException">It does not follow the present root, or the online key does not fit it.</exception>
-    public void AddRoot(ReadOnlyMemory<byte> root, DateTimeOffset now)
-    {
-        using var writing = files.LockForWriting();
-        var current = Current();
-        if (!root.Span.SequenceEqual(current.Root.Bytes.Span))
-            Publish(current, new Change(now) { Root = MetadataFile.ReadRoot(root) });
-    }
+    /// <exception cref="UntrustedMetadataException">It does not follow the present root, or no online key fits it.</exception>
+    public void AddRoot(ReadOnlyMemory<byte> root, DateTimeOffset now) => Apply([new(TopLevelRole.Root, root)], [], now);
 
-    /// <summary>Publishes the next top-level targets: other delegations or a later expiry. Signed by the targets key.</summary>
-    /// <param name="targets">The next version.</param>
-    /// <param name="now">The time of publishing.</param>
-    /// <param name="releases">The next releases metadata, where the delegation to it changes its keys; otherwise left out.</param>
-    /// <exception cref="UntrustedMetadataException">It is not signed by the targets key, or what it delegates to no longer fits.</exception>
-    /// <exception cref="RepositoryConflictException">It does not follow the present version.</exception>
-    public void AddTargets(ReadOnlyMemory<byte> targets, DateTimeOffset now, ReadOnlyMemory<byte> releases = default)
-    {
-        using var writing = files.LockForWriting();
-        var current = Current();
-        var next = MetadataFile.ReadTargets(targets);
-        if (next.Bytes.Span.SequenceEqual(current.Targets.Bytes.Span))
-            return;
-        if (next.Signed.Version != current.Targets.Signed.Version + 1)
-            throw new RepositoryConflictException(
-                TopLevelRole.Targets, $"version {next.Signed.Version} does not follow {current.Targets.Signed.Version}; make the next version from the present one.");
-        var nextReleases = releases.IsEmpty ? null : MetadataFile.ReadTargets(releases, RepositoryLayout.ReleasesRole);
-        if (nextReleases is not null)
-            AddedReleases.Check(current.Releases.Signed, nextReleases.Signed, []);
-        Publish(current, new Change(now)
-        {
-            Targets = next,
-            Releases = nextReleases,
-            // The online key may be another from now on.
-            Rollouts = IsSignedFor(current.Rollouts, next.Signed) ? null : new TargetsDraft(current.Rollouts.Signed),
-        });
-    }
+    /// <summary>Publishes the next top-level targets: other delegations or a later expiry. Signed by the targets keys.</summary>
+    /// <inheritdoc cref="Apply"/>
+    public void AddTargets(ReadOnlyMemory<byte> targets, DateTimeOffset now) => Apply([new(TopLevelRole.Targets, targets)], [], now);
 
     /// <summary>Signs timestamp, snapshot and rollouts again when less than half of their lifetime is left. Call it every hour or so.</summary>
     /// <returns>Whether anything was signed.</returns>
@@ -190,32 +230,8 @@ public sealed class RepositoryTree(ITreeFiles files, SigningKey online, Reposito
         return true;
     }
 
-    /// <summary>Versions and expiries, and what somebody should do about them.</summary>
-    public RepositoryStatus Status(DateTimeOffset now)
-    {
-        var current = Current();
-        ImmutableArray<RoleStatus> roles =
-        [
-            Of(TopLevelRole.Root, current.Root.Signed, online: false),
-            Of(TopLevelRole.Targets, current.Targets.Signed, online: false),
-            Of(RepositoryLayout.ReleasesRole, current.Releases.Signed, online: false),
-            Of(RepositoryLayout.RolloutsRole, current.Rollouts.Signed, online: true),
-            Of(TopLevelRole.Snapshot, current.Snapshot.Signed, online: true),
-            Of(TopLevelRole.Timestamp, current.Timestamp.Signed, online: true),
-        ];
-        var warnings = ImmutableArray.CreateBuilder<string>();
-        foreach (var role in roles)
-        {
-            var who = role.Online ? "let the server run, it signs it by itself" : "sign its next version with its offline key";
-            if (role.Expires <= now)
-                warnings.Add($"'{role.Role}' expired at {role.Expires:u}, and devices refuse it; {who}.");
-            else if (!role.Online && role.Expires - now < OfflineWarning)
-                warnings.Add($"'{role.Role}' expires at {role.Expires:u}; {who}.");
-        }
-        return new RepositoryStatus(roles, warnings.ToImmutable());
-
-        static RoleStatus Of(string role, RoleMetadata metadata, bool online) => new(role, metadata.Version, metadata.Expires, online);
-    }
+    /// <summary>Versions, expiries and keys of every role, and what somebody should do about them.</summary>
+    public RepositoryStatus Status(DateTimeOffset now) => RepositoryStatus.Of(Current(), _lifetimes, now);
 
     /// <summary>Stores a blob under its digest.</summary>
     /// <param name="content">Its bytes; read to the end, unless the blob is here already.</param>
@@ -285,97 +301,13 @@ public sealed class RepositoryTree(ITreeFiles files, SigningKey online, Reposito
     /// <summary>A published target: a manifest or a plan, as <see cref="AddReleases"/> or <see cref="SetPlans"/> put it; null when there is none.</summary>
     public ReadOnlyMemory<byte>? ReadTarget(string targetPath)
     {
-        var current = Current();
-        if (!current.Releases.Signed.Files.TryGetValue(targetPath, out var target)
-            && !current.Rollouts.Signed.Files.TryGetValue(targetPath, out target))
-            return null;
-        if (RepositoryState.ReadFile(files, TargetFile(target)) is not { } bytes)
+        if (Current().Find(targetPath) is not { } target || RepositoryState.ReadFile(files, TargetFile(target)) is not { } bytes)
             return null;
         return bytes;
     }
 
     RepositoryState Current() => RepositoryState.Read(files)
         ?? throw new InvalidOperationException("The tree holds no repository yet; initialise it with its keys first.");
-
-    // What a publish replaces; the rest stays. Online roles come as drafts, offline ones signed.
-    sealed record Change(DateTimeOffset Now)
-    {
-        public MetadataFile<Root>? Root { get; init; }
-        public MetadataFile<Targets>? Targets { get; init; }
-        public MetadataFile<Targets>? Releases { get; init; }
-        public TargetsDraft? Rollouts { get; init; }
-        public ImmutableArray<(string Path, ReadOnlyMemory<byte> Bytes)> Files { get; init; } = [];
-        public bool KeepSnapshot { get; init; }
-    }
-
-    void Publish(RepositoryState? current, Change change)
-    {
-        var now = change.Now;
-        var targets = change.Targets ?? current!.Targets;
-        var releases = change.Releases ?? current!.Releases;
-        var rollouts = change.Rollouts is { } draft
-            ? MetadataFile.ReadTargets(draft.Sign(now + _lifetimes.Rollouts, online), RepositoryLayout.RolloutsRole)
-            : current!.Rollouts;
-        var snapshot = change.KeepSnapshot
-            ? current!.Snapshot
-            : MetadataFile.ReadSnapshot(new SnapshotDraft(current?.Snapshot.Signed).Put(targets).Put(releases).Put(rollouts)
-                .Sign(now + _lifetimes.Snapshot, online));
-        var timestamp = MetadataFile.ReadTimestamp(
-            new TimestampDraft(current?.Timestamp.Signed).Put(snapshot).Sign(now + _lifetimes.Timestamp, online));
-        var next = new RepositoryState(change.Root ?? current!.Root, targets, releases, rollouts, snapshot, timestamp);
-        RequireAcceptable(current, next, now);
-
-        foreach (var (path, bytes) in change.Files)
-            Write(path, bytes);
-        WriteIfNew(current?.Targets, next.Targets);
-        WriteIfNew(current?.Releases, next.Releases);
-        WriteIfNew(current?.Rollouts, next.Rollouts);
-        WriteIfNew(current?.Root, next.Root);
-        WriteIfNew(current?.Snapshot, next.Snapshot);
-        Write(RepositoryLayout.MetadataFileName(TopLevelRole.Timestamp, null), timestamp.Bytes);
-    }
-
-    // Walks from the present state to the next as a client does that has the present one, and as a new client does.
-    static void RequireAcceptable(RepositoryState? current, RepositoryState next, DateTimeOffset now)
-    {
-        var client = new TrustedMetadataSet((current ?? next).Root.Bytes, now);
-        if (current is not null && next.Root != current.Root)
-            client.UpdateRoot(next.Root.Bytes);
-        client.UpdateTimestamp(next.Timestamp.Bytes);
-        if (next.Snapshot == current?.Snapshot)
-            client.LoadSnapshot(next.Snapshot.Bytes);
-        else
-            client.UpdateSnapshot(next.Snapshot.Bytes);
-        if (next.Targets == current?.Targets && next.Releases == current.Releases && next.Rollouts == current.Rollouts)
-            return;
-        client.UpdateTargets(next.Targets.Bytes);
-        foreach (var (role, before) in new[] { (next.Releases, current?.Releases), (next.Rollouts, current?.Rollouts) })
-        {
-            // A role that this publish leaves alone may have expired: that is for its own signer to mend, and Status says so.
-            if (role == before)
-                role.RequireSignedFor(next.Targets.Signed);
-            else
-                client.UpdateTargets(role.Bytes, role.Role, TopLevelRole.Targets);
-        }
-    }
-
-    void WriteIfNew<TRole>(MetadataFile<TRole>? current, MetadataFile<TRole> next) where TRole : RoleMetadata
-    {
-        if (next != current)
-            Write(RepositoryLayout.MetadataFileName(next.Role, next.Signed.Version), next.Bytes);
-    }
-
-    void Write(string path, ReadOnlyMemory<byte> bytes)
-    {
-        using var file = files.Create(path);
-        file.Content.Write(bytes.Span);
-        file.Commit();
-    }
-
-    static bool IsSignedFor<TRole>(MetadataFile<TRole> file, IDelegator delegator) where TRole : RoleMetadata =>
-        delegator.KeysOf(file.Role) is { } keys && file.CountSigners(delegator, keys) >= keys.Threshold;
-
-    static bool IsHalfGone(RoleMetadata metadata, TimeSpan lifetime, DateTimeOffset now) => metadata.Expires - now < lifetime / 2;
 
     internal static string TargetFile(TargetInfo target) => "targets/" + target.StoredPath(consistentSnapshot: true);
 }

@@ -17,7 +17,11 @@ public sealed class DeviceLinkTests : IDisposable
     readonly HttpClient http = new(new SocketsHttpHandler { AllowAutoRedirect = false });
     readonly ReportQueue queue;
 
-    public DeviceLinkTests() => queue = new(disk);
+    public DeviceLinkTests()
+    {
+        queue = new(disk);
+        queue.Confirm(0); // the server has said that it has nothing yet
+    }
 
     public void Dispose() => http.Dispose();
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Agent.Link;
+using Coppice.Agent.Storage;
 using Coppice.Agent.Tests.Storage;
 using Coppice.Protocol;
 using Coppice.Registry;
@@ -10,6 +11,14 @@ public sealed class ReportQueueTests
 {
     readonly LossyDisk disk = new(1);
 
+    /// <summary>A queue whose server has said that it has nothing yet.</summary>
+    ReportQueue Queue()
+    {
+        var queue = new ReportQueue(disk);
+        queue.Confirm(0);
+        return queue;
+    }
+
     static Report Report(long origin, ReportKind kind) => new(origin, DateTimeOffset.UnixEpoch, kind, Shop.Model, SemanticVersion.Parse("1.0.0"));
 
     static ImmutableArray<Report> Many(int from, int count, ReportKind kind) => [.. Enumerable.Range(from, count).Select(origin => Report(origin, kind))];
@@ -17,7 +26,7 @@ public sealed class ReportQueueTests
     [Fact]
     public void A_repeated_outbox_is_taken_once_also_over_a_restart()
     {
-        new ReportQueue(disk).Take(Shop.Model, [Report(1, ReportKind.Started), Report(2, ReportKind.Refused)]);
+        Queue().Take(Shop.Model, [Report(1, ReportKind.Started), Report(2, ReportKind.Refused)]);
         var again = new ReportQueue(disk);
         again.Take(Shop.Model, [Report(1, ReportKind.Started), Report(2, ReportKind.Refused), Report(3, ReportKind.Started)]);
 
@@ -27,7 +36,7 @@ public sealed class ReportQueueTests
     [Fact]
     public void Reports_stay_until_they_are_confirmed_under_the_same_numbers()
     {
-        var queue = new ReportQueue(disk);
+        var queue = Queue();
         queue.Take(Shop.Model, Many(1, 60, ReportKind.Started));
         var first = queue.Next();
         Assert.Equal(ReportBatch.MaxReports, first.Length);
@@ -42,7 +51,7 @@ public sealed class ReportQueueTests
     [Fact]
     public void Past_its_bound_the_oldest_progress_goes_and_the_numbers_have_no_gap()
     {
-        var queue = new ReportQueue(disk);
+        var queue = Queue();
         queue.Take(Shop.Model, [.. Many(1, ReportQueue.MaxWaiting, ReportKind.Started), Report(ReportQueue.MaxWaiting + 1, ReportKind.Settled), Report(ReportQueue.MaxWaiting + 2, ReportKind.Refused)]);
 
         Assert.Equal(ReportQueue.MaxWaiting, queue.Waiting);
@@ -62,11 +71,21 @@ public sealed class ReportQueueTests
     }
 
     [Fact]
-    public void A_queue_that_was_lost_goes_on_after_what_the_server_has()
+    public void A_queue_that_was_lost_numbers_nothing_until_the_server_has_said_what_it_has()
     {
+        var lost = Queue();
+        lost.Take(Shop.Model, Many(1, 41, ReportKind.Started));
+        Assert.Equal(41, lost.Next()[^1].Sequence);
+        disk.Replace(DataFolder.Reports, "{ half of a"u8);
+
         var queue = new ReportQueue(disk);
-        queue.Confirm(41);
-        queue.Take(Shop.Model, [Report(1, ReportKind.Started)]);
-        Assert.Equal(42, queue.Next()[0].Sequence);
+        Assert.Contains(DataFolder.Reports, queue.Damage, StringComparison.Ordinal);
+        Assert.NotNull(disk.LengthOf(DataFolder.Reports + ".damaged"));
+        queue.Take(Shop.Model, [Report(42, ReportKind.Settled)]);
+        Assert.Empty(queue.Next());
+
+        Assert.True(queue.Confirm(41));
+        Assert.Equal((42, ReportKind.Settled), (queue.Next()[0].Sequence, queue.Next()[0].Kind));
+        Assert.Null(new ReportQueue(disk).Damage);
     }
 }

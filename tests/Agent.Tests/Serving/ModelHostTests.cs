@@ -59,6 +59,21 @@ public sealed class ModelHostTests : IDisposable
     }
 
     [Fact]
+    public void A_slot_is_held_as_long_as_a_lease_on_it_is_out()
+    {
+        var first = Serve(1);
+        var lease = host.Lease();
+        var second = Serve(2);
+        Serve(3, keep: true);
+
+        Assert.Equal(["3.0.0", "2.0.0", "1.0.0"], host.Held().Select(slot => slot.Release.ToString()));
+        lease.Dispose();
+        Assert.DoesNotContain(first, host.Held());
+        host.DropStandby();
+        Assert.DoesNotContain(second, host.Held());
+    }
+
+    [Fact]
     public void Going_back_to_a_release_that_was_kept_loads_nothing()
     {
         var first = Serve(1);

@@ -64,7 +64,7 @@ public sealed class PowerLossTests
     /// <summary>Each report once, numbered without a gap, and the ends of both updates among them.</summary>
     static void CheckReports(Device device, ReportKind end)
     {
-        var reports = device.Queue.Next();
+        var reports = device.Reports();
         Assert.Equal(Enumerable.Range(1, reports.Length).Select(n => (long)n), reports.Select(report => report.Sequence));
         Assert.Single(reports, report => report.Kind == ReportKind.Settled && report.Release.ToString() == "1.0.0");
         Assert.Single(reports, report => report.Kind == end && report.Release.ToString() == "2.0.0");

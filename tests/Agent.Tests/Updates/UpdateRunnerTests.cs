@@ -21,7 +21,7 @@ public sealed class UpdateRunnerTests
         return device;
     }
 
-    static string[] Kinds(Device device) => [.. device.Queue.Next().Select(report => $"{report.Sequence} {report.Kind} {report.Release}")];
+    static string[] Kinds(Device device) => [.. device.Reports().Select(report => $"{report.Sequence} {report.Kind} {report.Release}")];
 
     [Fact]
     public async Task A_release_is_fetched_tried_switched_to_watched_and_kept()
@@ -34,7 +34,7 @@ public sealed class UpdateRunnerTests
         Assert.Equal("1.0.0", device.Serving);
         Assert.True(device.Runner.State.Serving!.Settled);
         Assert.Equal(["1 Started 1.0.0", "2 Switched 1.0.0", "3 Settled 1.0.0"], Kinds(device));
-        var settled = device.Queue.Next()[^1];
+        var settled = device.Reports()[^1];
         Assert.Equal(settled.BytesTotal, shop.Plan.Rollouts.Length * settled.BytesFetched);
     }
 
@@ -50,7 +50,7 @@ public sealed class UpdateRunnerTests
 
         Assert.Equal("2.0.0", device.Serving);
         Assert.Equal("1.0.0", device.Runner.State.Previous!.Release.ToString());
-        var settled = device.Queue.Next()[^1];
+        var settled = device.Reports()[^1];
         Assert.True(settled.BytesFetched < settled.BytesTotal, "the weights that both share came twice");
         Assert.Equal(1, device.Runtime.Open); // the old session is unloaded
     }
@@ -69,12 +69,12 @@ public sealed class UpdateRunnerTests
 
         Assert.Equal("1.0.0", device.Serving);
         Assert.Equal(1, shop.Requests - asked);
-        Assert.Equal("Refused", device.Queue.Next()[^1].Kind.ToString());
-        Assert.Contains("of no use", device.Queue.Next()[^1].Why, StringComparison.Ordinal);
+        Assert.Equal("Refused", device.Reports()[^1].Kind.ToString());
+        Assert.Contains("of no use", device.Reports()[^1].Why, StringComparison.Ordinal);
 
         shop.Change("r-2.0.0", rollout => rollout with { Attempt = 2 });
         await device.PollAsync();
-        Assert.Equal(2, device.Queue.Next()[^1].Attempt);
+        Assert.Equal(2, device.Reports()[^1].Attempt);
     }
 
     [Fact]
@@ -92,7 +92,7 @@ public sealed class UpdateRunnerTests
         await device.SettleAsync();
 
         Assert.Equal("1.0.0", device.Serving);
-        Assert.Equal(ReportKind.TakenBack, device.Queue.Next()[^1].Kind);
+        Assert.Equal(ReportKind.TakenBack, device.Reports()[^1].Kind);
         shop.Trouble = () => { };
         var again = await StartAsync("another boot");
         await again.PollAsync();
@@ -155,7 +155,7 @@ public sealed class UpdateRunnerTests
 
         await device.SettleAsync();
         Assert.Equal("1.0.0", device.Serving);
-        Assert.Equal(ReportKind.Refused, device.Queue.Next()[^1].Kind);
+        Assert.Equal(ReportKind.Refused, device.Reports()[^1].Kind);
     }
 
     [Fact]
@@ -187,7 +187,7 @@ public sealed class UpdateRunnerTests
 
         Assert.Null(device.Serving);
         Assert.False(device.Host.TryLease(out _));
-        Assert.Equal(ReportKind.Stopped, device.Queue.Next()[^1].Kind);
+        Assert.Equal(ReportKind.Stopped, device.Reports()[^1].Kind);
         Assert.Equal(0, device.Runtime.Open);
     }
 
@@ -202,7 +202,7 @@ public sealed class UpdateRunnerTests
         await device.PollAsync();
 
         Assert.Equal(["1 Unfit 1.0.0"], Kinds(device));
-        Assert.Contains("free memory", device.Queue.Next()[0].Why, StringComparison.Ordinal);
+        Assert.Contains("free memory", device.Reports()[0].Why, StringComparison.Ordinal);
     }
 
     [Fact]

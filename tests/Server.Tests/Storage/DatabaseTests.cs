@@ -70,7 +70,7 @@ public sealed class DatabaseTests : IDisposable
 
         await Assert.ThrowsAsync<InvalidOperationException>(() => database.WriteAsync<int>(async db =>
         {
-            db.Operators.Add(new() { Name = "half", Hash = "x", CreatedAt = DateTimeOffset.UnixEpoch });
+            db.Operators.Add(new() { Name = "half", Grants = "[]", CreatedAt = DateTimeOffset.UnixEpoch, CreatedBy = "x" });
             await db.SaveChangesAsync();
             throw new InvalidOperationException("on purpose");
         }, CancellationToken.None));

@@ -195,14 +195,27 @@ public sealed class RepositoryTreeTests : IDisposable
     }
 
     [Fact]
-    public void Status_asks_for_the_offline_keys_a_month_ahead()
+    public void Status_asks_for_the_offline_keys_when_a_quarter_of_their_life_is_left()
     {
-        var late = Now.AddDays(340);
+        Tree.RefreshExpiry(Now.AddDays(273));
+        Assert.Empty(Tree.Status(Now.AddDays(273)).Warnings);
+        var late = Now.AddDays(275);
         Tree.RefreshExpiry(late);
         var status = Tree.Status(late);
 
         Assert.Equal(["root", "targets", "releases", "rollouts", "snapshot", "timestamp"], status.Roles.Select(role => role.Role));
         Assert.Equal(["root", "targets", "releases"], status.Warnings.Select(warning => warning.Split('\'')[1]));
+        Assert.All(status.Warnings, warning => Assert.Contains("expires in 90 days", warning, StringComparison.Ordinal));
+        Assert.Equal([1, 1, 1, 1, 1, 1], status.Roles.Select(role => role.Threshold));
+        Assert.Equal(["root-1", "targets", "releases-1", "online", "online", "online"], status.Roles.Select(role => role.Keys.Single().Name));
+    }
+
+    [Fact]
+    public void A_quarter_of_its_life_before_the_end_a_role_that_nobody_signs_anew_is_told_of_even_an_online_one()
+    {
+        var late = Now.AddHours(19);
+        Assert.Equal(["timestamp"], Tree.Status(late).Warnings.Select(warning => warning.Split('\'')[1]));
+        Assert.Contains("5 hours", Tree.Status(late).Warnings[0], StringComparison.Ordinal);
     }
 
     [Fact]

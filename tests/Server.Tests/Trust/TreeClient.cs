@@ -33,8 +33,8 @@ sealed class TreeClient(ITreeFiles files, ReadOnlyMemory<byte> pinnedRoot)
             _snapshot = client.Snapshot!.Bytes;
         }
         client.UpdateTargets(Role(client, "targets"));
-        client.UpdateTargets(Role(client, "releases"), "releases", "targets");
-        client.UpdateTargets(Role(client, "rollouts"), "rollouts", "targets");
+        foreach (var role in client.Targets!.Signed.Delegations!.Roles)
+            client.UpdateTargets(Role(client, role.Name), role.Name, "targets");
         _trusted = client;
     }
 

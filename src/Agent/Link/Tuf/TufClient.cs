@@ -72,13 +72,19 @@ public sealed class TufClient(
     /// <param name="cancel">Ends the call.</param>
     /// <returns>What the most trusted role says of it; null when no role speaks of it.</returns>
     /// <inheritdoc cref="RefreshAsync" path="/exception"/>
-    public async Task<TargetInfo?> GetTargetAsync(string path, CancellationToken cancel)
+    public async Task<TargetInfo?> GetTargetAsync(string path, CancellationToken cancel) => (await SearchAsync(path, cancel)).Found;
+
+    /// <summary>Searches for a target as <see cref="GetTargetAsync"/>, and tells which role speaks of it.</summary>
+    /// <param name="path">The target path.</param>
+    /// <param name="cancel">Ends the call.</param>
+    /// <inheritdoc cref="RefreshAsync" path="/exception"/>
+    public async Task<TargetSearch> SearchAsync(string path, CancellationToken cancel)
     {
         var trusted = _trusted ?? throw new InvalidOperationException("Refresh before asking for targets.");
         var search = new TargetSearch(path, _limits.Roles);
         while (search.Next(out var role, out var delegator))
             search.Visit((await LoadTargetsAsync(trusted, role, delegator, cancel)).Signed);
-        return search.Found;
+        return search;
     }
 
     /// <summary>The metadata of a role that the top-level targets delegate to: to list what it names, or to sign its next version.</summary>
