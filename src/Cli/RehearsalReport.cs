@@ -112,7 +112,7 @@ static class RehearsalReport
         for (var value = 0.0; value <= top * 1.0001; value += step)
             page.Append(CultureInfo.InvariantCulture, $"<line x1=\"{Left}\" x2=\"{Width - 8}\" y1=\"{Y(value):0.#}\" y2=\"{Y(value):0.#}\" stroke=\"var(--line)\"/><text x=\"{Left - 8}\" y=\"{Y(value) + 4:0.#}\" text-anchor=\"end\">{Text(format(value))}</text>");
         for (var day = 0; day <= view.Days; day += Math.Max(1, view.Days / 14))
-            page.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(day * 24):0.#}\" y=\"{Height - 8}\" text-anchor=\"middle\">{(day == 0 ? "start" : $"{day} d")}</text>");
+            page.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(day * 24):0.#}\" y=\"{Height - 8}\" text-anchor=\"{(day == 0 ? "start" : X(day * 24) > Width - 30 ? "end" : "middle")}\">{(day == 0 ? "start" : $"{day} d")}</text>");
         if (view.Result.Stop is { } stop)
             page.Append(CultureInfo.InvariantCulture, $"<line x1=\"{X(stop.At / 3600.0):0.#}\" x2=\"{X(stop.At / 3600.0):0.#}\" y1=\"{Top}\" y2=\"{Height - Bottom}\" stroke=\"var(--bad)\" stroke-dasharray=\"4 3\"/>");
         foreach (var (name, colour, values) in lines)

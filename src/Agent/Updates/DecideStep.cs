@@ -12,6 +12,9 @@ namespace Coppice.Agent.Updates;
 /// <summary>Reads the newest plan and chooses a release, and a variant of it.</summary>
 sealed class DecideStep(UpdateContext context) : IUpdateStep
 {
+    /// <summary>A turn or window that opens is not waited for more exactly than this.</summary>
+    static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
+
     public async Task<StepResult> RunAsync(UpdateState state, CancellationToken cancel)
     {
         await context.Repository.RefreshAsync(cancel);
@@ -38,9 +41,6 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
             result = result with { Event = (AgentEventKind.Asked, $"{question!.Release} by {question.Rollout}: {question.Text}") };
         return choice.Again is { } again && again - now is var wait && wait < context.Policy.Poll ? result with { Wait = wait > Soonest ? wait : Soonest } : result;
     }
-
-    /// <summary>A turn or window that opens is not waited for more exactly than this.</summary>
-    static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
 
     async Task<RolloutPlan?> ReadPlanAsync(UpdateState state, CancellationToken cancel)
     {

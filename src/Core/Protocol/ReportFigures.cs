@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Coppice.Rollouts;
 
 namespace Coppice.Protocol;

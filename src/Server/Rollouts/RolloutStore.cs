@@ -84,6 +84,9 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             }
 
             var standing = await RolloutStanding.ReadAsync(db, row, now, cancel);
+            if (verb == RolloutVerb.Resume && row.State == RolloutState.Held && !row.GateList().IsEmpty
+                && PhaseVerdict.Judge(standing.Evidence(row, now) with { State = RolloutState.Running }, explain: false) is { Action: PhaseAction.Hold or PhaseAction.Revert } still)
+                return (No("too-many-failures", "The rollout would be stopped again.", $"{still.Why} Retry it (attempt {row.Attempt + 1} counts anew), or revert it."), false);
             var outcome = row.Apply(verb, order, standing.Counts.Failures, now);
             if (outcome.Refused is { } refused)
                 return ((null, refused), false);
@@ -122,7 +125,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             var (evidence, verdict, winner) = await VerdictAsync(db, row, now, cancel);
             if (verdict.Action is not (PhaseAction.Hold or PhaseAction.Revert) && winner is { } arm)
             {
-                row.Promote(arm.Winner!, arm.Why, now);
+                await PromoteAsync(db, row, arm.Winner!, arm.Why, now, cancel);
                 db.Events.Add(row.Event(EventKind.ArmPromoted, EventRow.Itself, now));
                 return ((EventKind?)EventKind.ArmPromoted, true);
             }
@@ -192,7 +195,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
                 return (No("rollout-state", "There is no such arm.", $"{row.Id} has the arms {string.Join(", ", arms.Select(arm => arm.Name))}."), false);
             if (row.State is RolloutState.Reverted or RolloutState.Aborted)
                 return (No("rollout-state", $"The rollout is {RolloutVerbs.Name(row.State)}.", "That is for good; start a new rollout of the release."), false);
-            row.Promote(order.Arm, order.Why, now);
+            await PromoteAsync(db, row, order.Arm, order.Why, now, cancel);
             db.Events.Add(row.Event(EventKind.ArmPromoted, by, now));
             await db.SaveChangesAsync(cancel);
             return ((row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now), null), true);
@@ -225,6 +228,13 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         }
 
         return decides;
+    }
+
+    /// <summary>Ends an experiment. Devices of the other arms run something else: what they said is no word on the release that goes on.</summary>
+    static async Task PromoteAsync(CoppiceDb db, RolloutRow row, string arm, string why, DateTimeOffset now, CancellationToken cancel)
+    {
+        row.Promote(arm, why, now);
+        await db.RolloutDevices.Where(device => device.Rollout == row.Number && device.Arm != arm).ExecuteDeleteAsync(cancel);
     }
 
     /// <summary>The verdict, what it rests on, and the arm that has won by it.</summary>
