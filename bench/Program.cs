@@ -2,6 +2,7 @@ using Coppice.Bench.Agent;
 using Coppice.Bench.Delta;
 using Coppice.Bench.Inference;
 using Coppice.Bench.Rollouts;
+using Coppice.Bench.Sealing;
 
 if (args is ["inference", .. var rest])
     return InferenceBench.Run(rest);
@@ -11,6 +12,8 @@ if (args is ["rollouts", .. var which])
     return RolloutBench.Run(which);
 if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
+if (args is ["sealing", .. var sealing])
+    return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | rollouts power | rollouts rehearse [DEVICES]");
+Console.Error.WriteLine("Say what to measure: sealing | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | rollouts power | rollouts rehearse [DEVICES]");
 return 2;

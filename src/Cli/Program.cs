@@ -15,6 +15,7 @@ var root = new RootCommand("Coppice keeps the AI models on devices current: ship
     ExperimentCommand.Build(),
     RehearseCommand.Build(),
     JoinTokenCommand.Build(),
+    SealCommand.Build(),
     OperatorCommand.Build(),
     TokenCommand.Build(),
     Inspect.Build(),

@@ -7,6 +7,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Runtimes.OnnxRuntime;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Cli;
 
@@ -47,6 +48,13 @@ static class Publish
     static readonly Option<string?> RepoOption = new("--repo") { Description = "Repository folder, or the server's URL. Default: COPPICE_SERVER." };
     static readonly Option<string?> KeysOption = new("--keys") { Description = "Folder of signing keys, or the release key's file. Default: COPPICE_KEYS." };
     static readonly Option<string?> TokenOption = new("--token") { Description = "The operator's token for a server, or @FILE that holds it. Default: COPPICE_TOKEN." };
+    static readonly Option<bool> SealedOption = new("--sealed") { Description = "Encrypt every file here, so that only entitled devices can read the release. A model that was sealed stays so by itself." };
+    static readonly Option<bool> UnsealedOption = new("--unsealed") { Description = "Publish in the clear although the last release was sealed." };
+    static readonly Option<string[]> SealToOption = new("--seal-to")
+    {
+        Description = "File of public keys, of devices or groups, that can read the release; repeat for more. The server is then given no keys.",
+    };
+
     static readonly Option<bool> DryRunOption = new("--dry-run") { Description = "Check everything, publish nothing." };
     static readonly Option<bool> JsonOption = new("--json") { Description = "One JSON document on standard output." };
 
@@ -56,7 +64,7 @@ static class Publish
         {
             ModelArgument, VersionArgument, FilesArgument, VariantOption, RequiresOption, EvalOption, AccuracyOption, DropOption, GoldenOption, LatencyOption,
             MemoryOption, AdapterOption, RuntimeOption, LicenceOption, NotesOption, ByOption, SourceOption, BreakingOption, RepoOption, KeysOption, TokenOption,
-            DryRunOption, JsonOption,
+            SealedOption, UnsealedOption, SealToOption, DryRunOption, JsonOption,
         };
         command.SetAction(RunAsync);
         return command;
@@ -83,11 +91,17 @@ static class Publish
                 return ExitCode.Failed;
             }
 
+            using var key = await ModelKeyAsync(parsed, repository, draft.Model, last, cancel);
+            var sealing = key is null ? null : new ReleaseSealing(key);
+            check = sealing?.Seal(check, cancel) ?? check;
             var bytes = DocumentJson.Write(check.Manifest);
-            var publication = repository is null || parsed.GetValue(DryRunOption)
-                ? null
-                : await PublishOutput.WithProgressAsync(
-                    json, check.Manifest, progress => repository.PublishAsync(check.Manifest, bytes, check.Files, progress, cancel));
+            var publishes = repository is not null && !parsed.GetValue(DryRunOption);
+            if (publishes && sealing is not null)
+                await GiveKeysAsync(parsed, repository!, sealing, check.Manifest, cancel); // before a device can want them
+            var publication = publishes
+                ? await PublishOutput.WithProgressAsync(
+                    json, check.Manifest, progress => repository!.PublishAsync(check.Manifest, bytes, check.Files, file => sealing?.Find(file), progress, cancel))
+                : null;
             PublishOutput.Done(json, check, Sha256Digest.Of(bytes), publication);
             return ExitCode.Done;
         }
@@ -98,16 +112,78 @@ static class Publish
         }
     }
 
+    /// <summary>The model's key when the release is to be sealed; null when it goes in the clear.</summary>
+    static async Task<ModelKey?> ModelKeyAsync(ParseResult parsed, IReleaseRepository? repository, ModelName model, ReleaseManifest? last, CancellationToken cancel)
+    {
+        var (wanted, refused) = (parsed.GetValue(SealedOption) || parsed.GetValue(SealToOption) is { Length: > 0 }, parsed.GetValue(UnsealedOption));
+        if (wanted && refused)
+            throw new UsageException("--sealed and --unsealed: give one of them.");
+        if (repository is not null && await repository.MustSealAsync(model, cancel))
+        {
+            if (refused)
+                throw new UsageException($"--unsealed: releases of {model} must be sealed; an operator takes that back with 'coppice model seal {model} --off'.");
+            wanted = true;
+        }
+
+        if (!wanted && (refused || last?.IsSealed != true))
+            return null;
+        if (Keys(parsed) is not { Length: > 0 } keys)
+            throw new UsageException("Sealed with what? Give the folder of keys with --keys, or set COPPICE_KEYS.");
+        if (SealingFiles.FindModelKey(keys, model) is { } known)
+            return known;
+        if (last?.IsSealed == true)
+            throw new PublicationException($"{model} {last.Version} is sealed, but its key is not at {SealingFiles.ModelKeyPath(keys, model)}. Bring it from where the release was published; or let 'coppice seal model-key {model}' make another, and devices fetch whole files once.");
+        if (parsed.GetValue(DryRunOption))
+            return ModelKey.Create(); // nothing is published with it
+        var made = SealingFiles.MakeModelKey(keys, model);
+        await Console.Error.WriteLineAsync($"Made the key of {model}: {SealingFiles.ModelKeyPath(keys, model)}. Keep a copy in a safe; without it the next release is sealed anew.");
+        return made;
+    }
+
+    /// <summary>Gives the keys of a release to those who may read it, or to the server that decides.</summary>
+    static async Task GiveKeysAsync(ParseResult parsed, IReleaseRepository repository, ReleaseSealing sealing, ReleaseManifest manifest, CancellationToken cancel)
+    {
+        var keys = sealing.KeysOf(manifest);
+        try
+        {
+            if (parsed.GetValue(SealToOption) is { Length: > 0 } files)
+            {
+                foreach (var to in SealingFiles.ReadPublic(files))
+                    await repository.GrantAsync(GrantFile.Of(to.Digest).With(keys.Select(key => Grant.Of(key, to))), cancel);
+            }
+            else if (await repository.KeeperAsync(cancel) is { } keeper)
+            {
+                await repository.KeepAsync(manifest.Model, GrantFile.Of(keeper.Digest).With(keys.Select(key => Grant.Of(key, keeper))), cancel);
+            }
+            else
+            {
+                await Console.Error.WriteLineAsync(
+                    $"warning: nobody is given the keys: this repository keeps none, and there is no --seal-to. Before a rollout: coppice seal grant {manifest.Model} {manifest.Version} --to FILE");
+            }
+        }
+        finally
+        {
+            foreach (var key in keys)
+                key.Dispose();
+        }
+    }
+
+    static string? Keys(ParseResult parsed) => parsed.GetValue(KeysOption) ?? Environment.GetEnvironmentVariable("COPPICE_KEYS");
+
     static IReleaseRepository? Open(ParseResult parsed)
     {
         if ((parsed.GetValue(RepoOption) ?? Environment.GetEnvironmentVariable("COPPICE_SERVER")) is not { Length: > 0 } repo)
             return parsed.GetValue(DryRunOption) ? null : throw new UsageException("Where to? Give --repo FOLDER or URL, or set COPPICE_SERVER; --dry-run only checks.");
         if ((parsed.GetValue(KeysOption) ?? Environment.GetEnvironmentVariable("COPPICE_KEYS")) is not { Length: > 0 } keys)
             throw new UsageException("Signed by whom? Give the folder of keys with --keys, or set COPPICE_KEYS.");
-        return Uri.TryCreate(repo, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
-            ? ServerRepository.Open(url, ServerOptions.Token(parsed.GetValue(TokenOption)), keys, TimeProvider.System)
-            : FolderRepository.Open(repo, keys, TimeProvider.System);
+        return Open(repo, keys, parsed.GetValue(TokenOption));
     }
+
+    /// <summary>A repository folder, or a server's by its address.</summary>
+    internal static IReleaseRepository Open(string repo, string keys, string? token) =>
+        Uri.TryCreate(repo, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+            ? ServerRepository.Open(url, ServerOptions.Token(token), keys, TimeProvider.System)
+            : FolderRepository.Open(repo, keys, TimeProvider.System);
 
     /// <summary>Null where the native library cannot be had: the release is then published untried, with a warning.</summary>
     static OnnxRuntime? Runtime()

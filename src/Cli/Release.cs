@@ -57,7 +57,7 @@ public static class ReleaseCommand
 
             var release = detail.Release;
             Output.Fields(("release", $"{release.Model} {release.Version}"), ("manifest", $"sha256 {release.Digest}"), ("published", $"{Output.Time(release.PublishedAt)} by {release.PublishedBy}"),
-                ("size", ByteSize.Format(release.Length)), ("notes", detail.Manifest.Notes), ("licence", detail.Manifest.Licence),
+                ("size", ByteSize.Format(release.Length)), ("sealed", detail.Manifest.IsSealed ? "yes" : "no"), ("notes", detail.Manifest.Notes), ("licence", detail.Manifest.Licence),
                 ("revoked", release.Revoked is { } revoked ? $"{Output.Time(revoked.At)} by {revoked.By}: {revoked.Why}" : null),
                 ("devices", string.Create(CultureInfo.InvariantCulture, $"{release.Serving}{(detail.Devices.IsEmpty ? "" : ": ")}{string.Join(" ", detail.Devices.Take(10))}{(release.Serving > 10 ? " …" : "")}")));
             Output.Table(["VARIANT", "FORMAT", "RUNTIME", "FILE", "SIZE", "SHA-256"], [.. detail.Manifest.Variants.SelectMany(variant => variant.Files.Select(file => new[]

@@ -17,9 +17,13 @@ public static class ServeCommand
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
         var maxBlob = new Option<string>("--max-blob") { Description = "Largest file taken.", DefaultValueFactory = _ => "64GiB" };
         var noPatches = new Option<bool>("--no-patches") { Description = "Make no patches; devices then fetch whole files." };
+        var sealingKeys = new Option<string[]>("--sealing-key")
+        {
+            Description = "File of the server's sealing key, outside the data folder, made with 'coppice seal key'; repeat for older ones. Without it the server keeps no content keys. A password comes from COPPICE_KEY_PASSWORD.",
+        };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, sealingKeys, log, json };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             var address = parsed.GetRequiredValue(listen);
@@ -37,6 +41,8 @@ public static class ServeCommand
                 EnrolmentsPerMinute = parsed.GetValue(enrolments),
                 MaxBlobBytes = (long)most,
                 Patches = !parsed.GetValue(noPatches),
+                SealingKeys = parsed.GetValue(sealingKeys) ?? [],
+                SealingKeyPassword = Environment.GetEnvironmentVariable(Publishing.KeyFiles.PasswordVariable),
                 LogLevel = parsed.GetValue(log),
             }, cancel);
             if (parsed.GetValue(json))

@@ -11,6 +11,7 @@ using Coppice.Server.Health;
 using Coppice.Server.Patches;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
+using Coppice.Server.Sealing;
 using Coppice.Server.Storage;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -68,7 +69,8 @@ public sealed class ControlPlane : IAsyncDisposable
         WebApplication? app = null;
         try
         {
-            app = Build(options, data, await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, options.Time.GetUtcNow()));
+            var sealing = ServerKeys.Open(options.SealingKeys, options.SealingKeyPassword, data.Path); // first: a wrong option leaves nothing behind
+            app = Build(options, data, await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, options.Time.GetUtcNow()), sealing);
             var first = await PrepareAsync(app.Services, data, options.Time.GetUtcNow(), cancel);
             await app.StartAsync(cancel);
             return new(app, data, first);
@@ -101,13 +103,14 @@ public sealed class ControlPlane : IAsyncDisposable
         var isNew = await services.GetRequiredService<OperatorStore>().EnsureAdminAsync(token => DataFolder.WritePrivate(data.AdminTokenFile, token + "\n"), now, cancel);
         await services.GetRequiredService<ReleaseStore>().ReconcileAsync(now, cancel);
         await services.GetRequiredService<PlanPublisher>().ReconcileAsync(cancel);
+        await services.GetRequiredService<ContentKeyStore>().RenewAsync(cancel);
         if (!isNew)
             return null;
         var token = await services.GetRequiredService<JoinTokenStore>().CreateAsync(new(FirstJoinTokenLife, FirstJoinTokenUses), EventRow.Itself, now, cancel);
         return new(data.AdminTokenFile, data.OfflineKeys, token);
     }
 
-    static WebApplication Build(ControlPlaneOptions options, DataFolder data, Database database, Repository repository)
+    static WebApplication Build(ControlPlaneOptions options, DataFolder data, Database database, Repository repository, ServerKeys sealing)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = data.Path, EnvironmentName = Environments.Production });
         builder.Configuration.Sources.Clear(); // a server is what its options say, not what lies around it
@@ -123,10 +126,11 @@ public sealed class ControlPlane : IAsyncDisposable
 
         var services = builder.Services;
         services.AddSingleton(options).AddSingleton(options.Time);
-        services.AddSingleton(_ => database).AddSingleton(_ => repository); // made by a delegate, so that the container disposes of them
+        services.AddSingleton(_ => database).AddSingleton(_ => repository).AddSingleton(_ => sealing); // made by a delegate, so that the container disposes of them
         services.AddSingleton<OperatorStore>().AddSingleton<TokenStore>().AddSingleton<RefusedActs>();
         services.AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
+        services.AddSingleton<ContentKeyStore>().AddSingleton<SealedModelStore>().AddSingleton<GrantStore>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
         services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>();
@@ -142,6 +146,7 @@ public sealed class ControlPlane : IAsyncDisposable
         // Resolved now, so that they are disposed of even when the start fails.
         app.Services.GetRequiredService<Database>();
         app.Services.GetRequiredService<Repository>();
+        app.Services.GetRequiredService<ServerKeys>();
         app.UseExceptionHandler(new ExceptionHandlerOptions
         {
             SuppressDiagnosticsCallback = context => context.Exception is BadHttpRequestException,
@@ -157,10 +162,12 @@ public sealed class ControlPlane : IAsyncDisposable
         app.MapRepository();
         app.MapEnrol();
         app.MapReports();
+        app.MapKeys();
         var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).AddAccessGate().ProducesProblem(StatusCodes.Status401Unauthorized);
         operators.MapBlobs();
         operators.MapModels();
         operators.MapReleases();
+        operators.MapSealing();
         operators.MapRollouts();
         operators.MapDevices();
         operators.MapJoinTokens();

@@ -24,6 +24,12 @@ public sealed record ControlPlaneOptions
     /// <summary>Bytes of the largest file that a patch is made from or makes.</summary>
     public long LargestPatched { get; init; } = PatchMaker.DefaultLargest;
 
+    /// <summary>Files of the server's sealing keys, outside the data folder: the present one first, then older ones that still open what is kept. Without one the server keeps no content keys.</summary>
+    public IReadOnlyList<string> SealingKeys { get; init; } = [];
+
+    /// <summary>The password of encrypted sealing keys.</summary>
+    public string? SealingKeyPassword { get; init; }
+
     /// <summary>How long a stop waits for requests under way.</summary>
     public TimeSpan StopPatience { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -1,7 +1,5 @@
 using System.CommandLine;
 using System.Text.RegularExpressions;
-using Coppice.Cli;
-using Coppice.Protocol;
 using Coppice.Rollouts;
 using Coppice.Tests;
 

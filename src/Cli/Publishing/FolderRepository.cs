@@ -4,6 +4,7 @@ using Coppice.Registry;
 using Coppice.Server.Patches;
 using Coppice.Server.Trust;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Cli.Publishing;
 
@@ -43,16 +44,16 @@ sealed class FolderRepository : IReleaseRepository
     }
 
     public async Task<Publication> PublishAsync(
-        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
+        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel)
     {
         var (sent, there) = (0L, 0L);
         foreach (var file in manifest.Files)
         {
-            await using var content = files[file.Digest].Open();
-            if (await tree.PutBlobAsync(content, file.Digest, file.Length, cancel))
-                sent += file.Length;
+            await using var content = files[file.StoredDigest].Open();
+            if (await tree.PutBlobAsync(content, file.StoredDigest, file.StoredLength, cancel))
+                sent += file.StoredLength;
             else
-                there += file.Length;
+                there += file.StoredLength;
             progress.Report(sent + there);
         }
 
@@ -68,11 +69,42 @@ sealed class FolderRepository : IReleaseRepository
             throw new PublicationException(e.Message, e);
         }
 
-        MakePatches(manifest, last, cancel);
+        MakePatches(manifest, last, key, cancel);
         return new(sent, there);
     }
 
-    void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, CancellationToken cancel)
+    public Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel) =>
+        Task.FromResult(tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString())) is { } bytes
+            && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _)
+                ? new PublishedRelease(manifest, Sha256Digest.Of(bytes.Span))
+                : null);
+
+    public Task<bool> MustSealAsync(ModelName model, CancellationToken cancel) => Task.FromResult(false);
+
+    public Task<SealingPublicKey?> KeeperAsync(CancellationToken cancel) => Task.FromResult<SealingPublicKey?>(null);
+
+    public Task KeepAsync(ModelName model, GrantFile keys, CancellationToken cancel) => throw new PublicationException("A folder keeps no content keys; grant them with --seal-to.");
+
+    public Task GrantAsync(GrantFile grants, CancellationToken cancel)
+    {
+        try
+        {
+            tree.Grants.Add(grants);
+            return Task.CompletedTask;
+        }
+        catch (Exception e) when (e is ArgumentException or BrokenSealException)
+        {
+            throw new PublicationException(e.Message, e);
+        }
+    }
+
+    public Task WithdrawAsync(Sha256Digest recipient, CancellationToken cancel)
+    {
+        tree.Grants.Withdraw(recipient);
+        return Task.CompletedTask;
+    }
+
+    void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, Func<ReleaseFile, ContentKey?> key, CancellationToken cancel)
     {
         if (last is null)
             return;
@@ -80,9 +112,9 @@ sealed class FolderRepository : IReleaseRepository
         {
             var maker = new PatchMaker(tree);
             foreach (var pair in PatchPairs.Of(manifest, last))
-                maker.Make(pair, cancel);
+                maker.Make(pair, name => new[] { pair.To, pair.From }.FirstOrDefault(file => file.Sealed?.Key == name) is { } file ? key(file) : null, cancel);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or BrokenSealException)
         {
             throw new PublicationException($"{manifest.Model} {manifest.Version} is published, but a patch from {last.Version} could not be stored: {e.Message} Devices fetch whole files.", e);
         }

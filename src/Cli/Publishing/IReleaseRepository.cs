@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Coppice.Registry;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Cli.Publishing;
 
@@ -10,17 +11,43 @@ interface IReleaseRepository : IDisposable
     /// <summary>The model's highest release so far; null when there is none.</summary>
     Task<ReleaseManifest?> LatestAsync(ModelName model, CancellationToken cancel);
 
+    /// <summary>A release that is published; null when there is none of this version.</summary>
+    Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel);
+
+    /// <summary>Asks whether releases of a model must be sealed, whatever the publisher says.</summary>
+    Task<bool> MustSealAsync(ModelName model, CancellationToken cancel);
+
+    /// <summary>The public key of a server that keeps content keys and gives them to devices; null when nobody does.</summary>
+    Task<SealingPublicKey?> KeeperAsync(CancellationToken cancel);
+
+    /// <summary>Hands content keys of a model to the keeper.</summary>
+    /// <exception cref="PublicationException">It refuses; says why and what to do.</exception>
+    Task KeepAsync(ModelName model, GrantFile keys, CancellationToken cancel);
+
+    /// <summary>Puts grants into the repository, beside those that are there.</summary>
+    /// <exception cref="PublicationException">It refuses; says why and what to do.</exception>
+    Task GrantAsync(GrantFile grants, CancellationToken cancel);
+
+    /// <summary>Leaves a public key no grants in the repository.</summary>
+    Task WithdrawAsync(Sha256Digest recipient, CancellationToken cancel);
+
     /// <summary>Brings the files, then the signed manifest. Either the whole release is there afterwards, or devices see nothing of it.</summary>
     /// <param name="manifest">What the bytes say.</param>
     /// <param name="bytes">The manifest as it is signed.</param>
-    /// <param name="files">Where the files' bytes are.</param>
+    /// <param name="files">Where the bytes of the blobs are.</param>
+    /// <param name="key">Finds the key of a sealed file, for patches that are made here; null when it is not known.</param>
     /// <param name="progress">Bytes brought so far, of all.</param>
     /// <param name="cancel">Stops.</param>
     /// <returns>What was done.</returns>
     /// <exception cref="PublicationException">The repository refuses; says why and what to do.</exception>
     Task<Publication> PublishAsync(
-        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel);
+        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel);
 }
+
+/// <summary>A release as it was published.</summary>
+/// <param name="Manifest">What it says.</param>
+/// <param name="Digest">SHA-256 of the manifest's bytes.</param>
+sealed record PublishedRelease(ReleaseManifest Manifest, Sha256Digest Digest);
 
 /// <summary>What a publication did.</summary>
 /// <param name="BytesSent">Bytes of files that were not there yet.</param>

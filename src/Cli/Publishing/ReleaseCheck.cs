@@ -13,7 +13,7 @@ namespace Coppice.Cli.Publishing;
 
 /// <summary>A release that was looked at: its manifest, where its files are, and what was measured.</summary>
 /// <param name="Manifest">Valid when there are no problems.</param>
-/// <param name="Files">Where each digest's bytes are: a path, or bytes made here.</param>
+/// <param name="Files">Where the bytes of each blob are, by the digest that the repository keeps it under: a path, or bytes made here.</param>
 /// <param name="Measures">What each variant that ran showed.</param>
 /// <param name="Problems">Everything that is wrong, at once.</param>
 /// <param name="Warnings">What a publisher should know.</param>
@@ -24,7 +24,14 @@ sealed record CheckedRelease(
 /// <summary>The bytes of a release's file: on disk, or in memory when this program made them.</summary>
 sealed record FileContent(string? Path, byte[]? Bytes)
 {
-    public Stream Open() => Path is null ? new MemoryStream(Bytes!, writable: false) : File.OpenRead(Path);
+    /// <summary>Seals the bytes on their way; null when they go as they are.</summary>
+    public Func<Stream, Stream>? Seal { get; init; }
+
+    public Stream Open()
+    {
+        Stream bytes = Path is null ? new MemoryStream(Bytes!, writable: false) : File.OpenRead(Path);
+        return Seal is null ? bytes : Seal(bytes);
+    }
 }
 
 /// <summary>Checks everything about a release that can be checked before devices see it: the files parse, the graphs load and run on the

@@ -4,6 +4,7 @@ using Coppice.Client;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Cli.Publishing;
 
@@ -44,6 +45,52 @@ sealed class ServerRepository : IReleaseRepository
         return latest;
     }
 
+    public async Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel)
+    {
+        var (client, _) = await ReleasesAsync(cancel);
+        if (await client.GetTargetAsync(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString()), cancel) is not { } target)
+            return null;
+        var bytes = await client.DownloadTargetAsync(target, ReleaseManifest.MaxBytes, cancel);
+        return DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) ? new(manifest, Sha256Digest.Of(bytes.Span)) : null;
+    }
+
+    public Task<bool> MustSealAsync(ModelName model, CancellationToken cancel) => AskAsync(async () => await control.FindSealedModelAsync(model, cancel) is not null);
+
+    public Task<SealingPublicKey?> KeeperAsync(CancellationToken cancel) => AskAsync(async () =>
+        (await control.GetSealingAsync(cancel)).PublicKey is { } text
+            ? SealingPublicKey.TryParse(text, out var key) ? key : throw new PublicationException($"{server} gives a sealing key that cannot be read; it is of another version, or not a Coppice server.")
+            : null);
+
+    public Task KeepAsync(ModelName model, GrantFile keys, CancellationToken cancel) => AskAsync(async () =>
+    {
+        await control.PutKeysAsync(model, keys, cancel);
+        return true;
+    });
+
+    public Task GrantAsync(GrantFile grants, CancellationToken cancel) => AskAsync(async () =>
+    {
+        await control.PutGrantsAsync(grants, cancel);
+        return true;
+    });
+
+    public Task WithdrawAsync(Sha256Digest recipient, CancellationToken cancel) => AskAsync(async () =>
+    {
+        await control.WithdrawGrantsAsync(recipient, cancel);
+        return true;
+    });
+
+    static async Task<T> AskAsync<T>(Func<Task<T>> ask)
+    {
+        try
+        {
+            return await ask();
+        }
+        catch (ControlException e)
+        {
+            throw new PublicationException(e.Message, e);
+        }
+    }
+
     static async Task<ReleaseManifest?> ManifestAsync(TufClient client, string path, CancellationToken cancel)
     {
         var target = await client.GetTargetAsync(path, cancel);
@@ -53,22 +100,22 @@ sealed class ServerRepository : IReleaseRepository
     }
 
     public async Task<Publication> PublishAsync(
-        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
+        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel)
     {
         try
         {
             var (sent, there) = (0L, 0L);
             foreach (var file in manifest.Files)
             {
-                if (await control.HasBlobAsync(file.Digest, cancel))
+                if (await control.HasBlobAsync(file.StoredDigest, cancel))
                 {
-                    there += file.Length;
+                    there += file.StoredLength;
                 }
                 else
                 {
-                    await using var content = files[file.Digest].Open();
-                    await control.PutBlobAsync(file.Digest, content, file.Length, cancel);
-                    sent += file.Length;
+                    await using var content = files[file.StoredDigest].Open();
+                    await control.PutBlobAsync(file.StoredDigest, content, file.StoredLength, cancel);
+                    sent += file.StoredLength;
                 }
 
                 progress.Report(sent + there);

@@ -135,6 +135,21 @@ public enum EventKind
     /// <summary>A join token was made.</summary>
     JoinTokenCreated,
 
+    /// <summary>A model's releases must be sealed, and some devices are given its keys.</summary>
+    ModelSealed,
+
+    /// <summary>A model's releases need not be sealed any more, and no device is given its keys.</summary>
+    ModelUnsealed,
+
+    /// <summary>A publisher handed in content keys.</summary>
+    KeysKept,
+
+    /// <summary>A device was given content keys for the first time.</summary>
+    KeysGranted,
+
+    /// <summary>Grants to a public key were taken out of the repository.</summary>
+    KeysWithdrawn,
+
     /// <summary>An operator was made known, or may do something else than before.</summary>
     OperatorChanged,
 

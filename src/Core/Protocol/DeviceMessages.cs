@@ -101,9 +101,11 @@ public enum ReportKind
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true,
     MaxDepth = 16,
-    Converters = [typeof(SemanticVersionConverter), typeof(ModelNameConverter), typeof(NamedEnum<ReportKind>)])]
+    Converters = [typeof(SemanticVersionConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(NamedEnum<ReportKind>)])]
 [JsonSerializable(typeof(EnrolRequest))]
 [JsonSerializable(typeof(EnrolAnswer))]
 [JsonSerializable(typeof(ReportBatch))]
 [JsonSerializable(typeof(ReportAnswer))]
+[JsonSerializable(typeof(KeyRequest))]
+[JsonSerializable(typeof(KeyAnswer))]
 public sealed partial class DeviceMessagesContext : JsonSerializerContext;

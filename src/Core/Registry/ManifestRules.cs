@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Fleet;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Registry;
 
@@ -33,6 +34,8 @@ public static class ManifestRules
 
         if (manifest.Trial is { } trial)
             CheckTrial(trial, found);
+        if (!manifest.Variants.IsDefaultOrEmpty && manifest.Variants.All(variant => !variant.Files.IsDefault))
+            CheckSealing(manifest, found);
         return found.ToImmutable();
     }
 
@@ -74,6 +77,26 @@ public static class ManifestRules
             found.Add(new($"{where}.length", $"{file.Length} bytes are negative; give the file's length."));
         if (file.Digest.IsDefault)
             found.Add(new($"{where}.digest", "is missing; give the file's SHA-256."));
+    }
+
+    /// <summary>A release is sealed as a whole: one file in the clear would tell what the others hide.</summary>
+    static void CheckSealing(ReleaseManifest manifest, ImmutableArray<Problem>.Builder found)
+    {
+        var files = manifest.Variants.SelectMany(variant => variant.Files).Concat(manifest.Trial?.Files ?? []).ToList();
+        if (!manifest.IsSealed)
+            return;
+        foreach (var file in files)
+        {
+            if (file.Sealed is not { } form)
+                found.Add(new("variants", $"'{file.Name}' is not sealed, but other files of the release are; seal all of them or none."));
+            else if (!SealHeader.IsSegment(form.Segment) || SealHeader.PlainLength(form.Length, form.Segment) != file.Length)
+                found.Add(new("variants", $"'{file.Name}' of {file.Length} bytes cannot have a sealed form of {form.Length} bytes in segments of {form.Segment}; seal it again."));
+            else if (form.Digest.IsDefault || form.Key.IsDefault || form.Digest == file.Digest)
+                found.Add(new("variants", $"'{file.Name}' lacks the digest of its sealed form, or the name of its key; give both."));
+        }
+
+        foreach (var twice in files.GroupBy(file => file.Digest).Where(group => group.Select(file => file.Sealed).Distinct().Count() > 1))
+            found.Add(new("variants", $"'{twice.First().Name}' is sealed in two ways; the same bytes have one sealed form in a release."));
     }
 
     static void CheckTrial(Trial trial, ImmutableArray<Problem>.Builder found)

@@ -33,6 +33,9 @@ public sealed record ReleaseManifest(int Schema, ModelName Model, SemanticVersio
     /// <summary>Said at publication: callers of the release before must change.</summary>
     public bool Breaking { get; init; }
 
+    /// <summary>Whether the repository keeps its files encrypted.</summary>
+    public bool IsSealed => Files.Any(file => file.Sealed is not null);
+
     /// <summary>Every file of every variant and of the trial, each digest once.</summary>
     public IEnumerable<ReleaseFile> Files =>
         Variants.SelectMany(variant => variant.Files).Concat(Trial?.Files ?? []).DistinctBy(file => file.Digest);
@@ -61,9 +64,26 @@ public sealed record Variant(string Name, ImmutableArray<ReleaseFile> Files, Mod
 
 /// <summary>A file of a release, found by its digest.</summary>
 /// <param name="Name">Relative path with '/', no '..', unique in its variant.</param>
-/// <param name="Digest">SHA-256 of the bytes.</param>
+/// <param name="Digest">SHA-256 of the bytes, as a device has them when it loads the file.</param>
 /// <param name="Length">Bytes.</param>
-public sealed record ReleaseFile(string Name, Sha256Digest Digest, long Length);
+public sealed record ReleaseFile(string Name, Sha256Digest Digest, long Length)
+{
+    /// <summary>How the repository keeps it, encrypted; null when it keeps the bytes as they are.</summary>
+    public SealedFile? Sealed { get; init; }
+
+    /// <summary>SHA-256 of the blob that the repository keeps.</summary>
+    public Sha256Digest StoredDigest => Sealed?.Digest ?? Digest;
+
+    /// <summary>Bytes of the blob that the repository keeps.</summary>
+    public long StoredLength => Sealed?.Length ?? Length;
+}
+
+/// <summary>The encrypted form of a file, described in docs/formats/sealing.md.</summary>
+/// <param name="Digest">SHA-256 of the sealed blob: its name in the repository.</param>
+/// <param name="Length">Bytes of the sealed blob.</param>
+/// <param name="Segment">Bytes of plaintext in each of its segments but the last.</param>
+/// <param name="Key">Name of the content key that opens it: <see cref="Trust.Sealing.ContentKey.Id"/>.</param>
+public sealed record SealedFile(Sha256Digest Digest, long Length, int Segment, Sha256Digest Key);
 
 /// <summary>What a model takes and gives.</summary>
 public sealed record TensorSignature(ImmutableArray<TensorSpec> Inputs, ImmutableArray<TensorSpec> Outputs);

@@ -56,6 +56,10 @@ public static class RepositoryLayout
     /// <summary>The file of a patch from one blob to another: <c>patches/FROM/TO.cpp</c>. Not signed: what it makes has a digest that is.</summary>
     public static string PatchFile(Sha256Digest from, Sha256Digest to) => $"patches/{from}/{to}.cpp";
 
+    /// <summary>The file of what a public key is granted: <c>grants/DIGEST.cpg</c>. Not signed: a grant that was meddled with does not open.</summary>
+    /// <param name="recipient">SHA-256 of the public key.</param>
+    public static string GrantFile(Sha256Digest recipient) => $"grants/{recipient}.cpg";
+
     /// <summary>The file of a role's version below the repository; null for the timestamp, which has none in its name.</summary>
     public static string MetadataFileName(string role, long? version) =>
         version is { } number ? $"metadata/{number}.{role}.json" : $"metadata/{role}.json";

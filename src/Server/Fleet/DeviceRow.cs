@@ -19,6 +19,12 @@ sealed class DeviceRow
     public required string Facts { get; set; }
     public required string Labels { get; set; }
 
+    /// <summary>What content keys are sealed to: SubjectPublicKeyInfo of P-256, base64; empty when it enrolled none.</summary>
+    public string SealingKey { get; set; } = "";
+
+    /// <summary>Whether it may be given content keys at all.</summary>
+    public bool MayHaveKeys => RetiredAt is null && SealingKey.Length > 0;
+
     /// <summary>Facts and labels as selectors read them.</summary>
     public FactSet FactSet() =>
         new(StoredText.Texts(Facts).Concat(StoredText.Texts(Labels).Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));

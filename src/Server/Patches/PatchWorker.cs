@@ -1,10 +1,13 @@
 using Coppice.Server.Registry;
+using Coppice.Server.Sealing;
+using Coppice.Trust;
+using Coppice.Trust.Sealing;
 
 namespace Coppice.Server.Patches;
 
 /// <summary>Makes patches that devices will want, one after the other, behind everything else that the server does.</summary>
 sealed partial class PatchWorker(
-    PatchNeeds needs, Repository repository, ControlPlaneOptions options, PatchSignal signal, TimeProvider time, ILogger<PatchWorker> log) : BackgroundService
+    PatchNeeds needs, Repository repository, ContentKeyStore keys, ControlPlaneOptions options, PatchSignal signal, TimeProvider time, ILogger<PatchWorker> log) : BackgroundService
 {
     static readonly TimeSpan Pause = TimeSpan.FromMinutes(1);
 
@@ -31,7 +34,8 @@ sealed partial class PatchWorker(
                 if (notWorth.Contains(pair))
                     continue;
                 cancel.ThrowIfCancellationRequested();
-                switch (await BehindAsync(() => Try(pair, cancel)))
+                var opened = await keys.OpenAsync(new[] { pair.From, pair.To }.Select(file => file.Sealed?.Key).OfType<Sha256Digest>(), cancel);
+                switch (await BehindAsync(() => Try(pair, opened.GetValueOrDefault, cancel)))
                 {
                     case PatchOutcome.Made:
                         made++;
@@ -77,11 +81,11 @@ sealed partial class PatchWorker(
         base.Dispose();
     }
 
-    PatchOutcome Try(PatchPair pair, CancellationToken cancel)
+    PatchOutcome Try(PatchPair pair, Func<Sha256Digest, ContentKey?> key, CancellationToken cancel)
     {
         try
         {
-            return maker.Make(pair, cancel);
+            return maker.Make(pair, key, cancel);
         }
         catch (Exception e) when (e is not (IOException or OperationCanceledException)) // of these two files, whatever is the matter with them: the next pair has others
         {

@@ -4,6 +4,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
 using Coppice.Server.Patches;
+using Coppice.Server.Sealing;
 using Coppice.Trust;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -23,7 +24,7 @@ static class ReleasesApi
 
     /// <summary>Publishes a release whose blobs are here already. The same bytes again change nothing.</summary>
     internal static async Task<Results<Created<ReleaseView>, Ok<ReleaseView>, ProblemHttpResult>> Publish(
-        string owner, string name, PublishRelease request, ReleaseStore releases, Repository repository, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        string owner, string name, PublishRelease request, ReleaseStore releases, Repository repository, SealedModelStore sealing, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         if (!DocumentJson.TryRead(request.Manifest, out ReleaseManifest? manifest, out var problems))
             return Problems.Validation(problems.Select(problem => problem with { Where = Within("manifest", problem.Where) }));
@@ -38,12 +39,15 @@ static class ReleasesApi
                 : Problems.Of(409, "release-exists", "The version is taken.", $"{manifest.Model} {there.Version} was published at {there.PublishedAt:u} with another manifest; a release never changes, give it a new version.");
         }
 
+        if (!manifest.IsSealed && await sealing.FindAsync(manifest.Model, cancel) is { } policy)
+            return Problems.Of(409, "must-be-sealed", "The release is not sealed.", $"Releases of {manifest.Model} must be sealed, as {policy.SetBy} said at {policy.SetAt:u}; publish with --sealed, or take that back with 'coppice model seal {manifest.Model} --off'.");
+
         var missing = repository.Missing(manifest);
         if (missing.Length > 0)
             return Problems.Of(409, "missing-blobs", "Blobs are missing.", $"The repository lacks {missing.Length} of the release's files ({string.Join(", ", missing.Select(file => file.Name).Take(10))}); PUT them to /v1/blobs/SHA256 first.",
-                ("missing", missing.Select(file => file.Digest.ToString()).ToArray()));
-        var lengths = manifest.Files.Where(file => repository.Tree.BlobLength(file.Digest) != file.Length)
-            .Select(file => new Problem($"manifest.files[{file.Digest}].length", $"is {file.Length}, but the blob has {repository.Tree.BlobLength(file.Digest)} bytes; write its length.")).ToList();
+                ("missing", missing.Select(file => file.StoredDigest.ToString()).ToArray()));
+        var lengths = manifest.Files.Where(file => repository.Tree.BlobLength(file.StoredDigest) != file.StoredLength)
+            .Select(file => new Problem($"manifest.files[{file.StoredDigest}].length", $"is {file.StoredLength}, but the blob has {repository.Tree.BlobLength(file.StoredDigest)} bytes; write its length.")).ToList();
         if (lengths.Count > 0)
             return Problems.Validation(lengths);
 

@@ -11,7 +11,7 @@ static class RepositoryApi
     const string ForEver = "public, max-age=31536000, immutable";
     const string AskAgain = "no-cache";
 
-    static readonly string[] Folders = ["metadata", "targets", "blobs", "patches"];
+    static readonly string[] Folders = ["metadata", "targets", "blobs", "patches", "grants"];
 
     public static void MapRepository(this IEndpointRouteBuilder routes) =>
         routes.MapMethods("/repository/{**path}", [HttpMethods.Get, HttpMethods.Head], Get).AllowAnonymous().ExcludeFromDescription();
@@ -48,9 +48,11 @@ static class RepositoryApi
             && parts.All(part => part.Length is > 0 and <= 255 && part[0] != '.' && part.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' or '+'));
     }
 
-    /// <summary>Whether the name holds a version or a digest; in <c>metadata/</c> only the timestamp does not.</summary>
+    /// <summary>Whether the name holds a version or a digest of what is in it; in <c>metadata/</c> only the timestamp does not, in <c>grants/</c> none.</summary>
     static bool NeverChanges(string path)
     {
+        if (path.StartsWith("grants/", StringComparison.Ordinal))
+            return false;
         var name = path[(path.LastIndexOf('/') + 1)..];
         return path.StartsWith("metadata/", StringComparison.Ordinal)
             ? name.IndexOf('.', StringComparison.Ordinal) is > 0 and var dot && name.AsSpan(0, dot).IndexOfAnyExceptInRange('0', '9') < 0

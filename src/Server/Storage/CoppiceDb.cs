@@ -4,6 +4,7 @@ using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
+using Coppice.Server.Sealing;
 using Coppice.Trust;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
@@ -26,6 +27,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<RolloutFigureRow> RolloutFigures => Set<RolloutFigureRow>();
     public DbSet<RolloutCheckRow> RolloutChecks => Set<RolloutCheckRow>();
     public DbSet<RolloutDecisionRow> RolloutDecisions => Set<RolloutDecisionRow>();
+    public DbSet<SealedModelRow> SealedModels => Set<SealedModelRow>();
+    public DbSet<ContentKeyRow> ContentKeys => Set<ContentKeyRow>();
+    public DbSet<KeyGrantRow> KeyGrants => Set<KeyGrantRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
 
     protected override void OnModelCreating(ModelBuilder model)
@@ -43,6 +47,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<RolloutFigureRow>().HasKey(row => new { row.Rollout, row.Device, row.Name });
         model.Entity<RolloutCheckRow>().HasKey(row => new { row.Rollout, row.Name, row.Attempt, row.Phase });
         model.Entity<RolloutDecisionRow>().HasKey(row => row.Id);
+        model.Entity<SealedModelRow>().HasKey(row => row.Model);
+        model.Entity<ContentKeyRow>().HasKey(row => row.Key);
+        model.Entity<KeyGrantRow>().HasKey(row => new { row.Device, row.Key });
         model.Entity<EventRow>().HasKey(row => row.Id);
     }
 

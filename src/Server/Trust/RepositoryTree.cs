@@ -273,6 +273,9 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
         return true;
     }
 
+    /// <summary>The static grants of content keys.</summary>
+    public Sealing.GrantFiles Grants => new(files);
+
     /// <summary>Opens a blob to be read, with its length; null when it is not here.</summary>
     public Stream? OpenBlob(Sha256Digest digest) => files.Open(RepositoryLayout.BlobFile(digest));
 

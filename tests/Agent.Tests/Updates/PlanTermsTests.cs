@@ -3,7 +3,6 @@ using Coppice.Agent.Updates;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
-using Coppice.Trust;
 
 namespace Coppice.Agent.Tests.Updates;
 

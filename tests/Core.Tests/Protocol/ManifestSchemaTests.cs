@@ -19,6 +19,7 @@ public sealed class ManifestSchemaTests
         { "properties/trial/properties/limits", typeof(TrialLimits) },
         { "properties/provenance", typeof(Provenance) },
         { "$defs/file", typeof(ReleaseFile) },
+        { "$defs/file/properties/sealed", typeof(SealedFile) },
         { "$defs/variant", typeof(Variant) },
         { "$defs/variant/properties/signature", typeof(TensorSignature) },
         { "$defs/variant/properties/requirements", typeof(Requirements) },
