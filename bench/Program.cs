@@ -3,6 +3,7 @@ using Coppice.Bench.Delta;
 using Coppice.Bench.Inference;
 using Coppice.Bench.Rollouts;
 using Coppice.Bench.Sealing;
+using Coppice.Bench.Trust;
 
 if (args is ["inference", .. var rest])
     return InferenceBench.Run(rest);
@@ -12,8 +13,10 @@ if (args is ["rollouts", .. var which])
     return RolloutBench.Run(which);
 if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
+if (args is ["trust"])
+    return await TrustBench.RunAsync();
 if (args is ["sealing", .. var sealing])
     return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: sealing | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | rollouts power | rollouts rehearse [DEVICES]");
+Console.Error.WriteLine("Say what to measure: sealing | trust | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | rollouts power | rollouts rehearse [DEVICES]");
 return 2;

@@ -7,9 +7,10 @@ namespace Coppice.Bench.Delta;
 
 /// <summary>Patches of every pair of files in some folders: size, time and memory, beside the delta tools that are installed.</summary>
 /// <remarks>
-/// <c>delta FOLDER… [--only TEXT] [--level Fast|Default|Max] [--no-peers]</c>. Pairs are NAME/old.EXT with NAME/new.EXT, and NAME.old.EXT with
+/// <c>delta FOLDER… [--only TEXT] [--level Fast|Default|Max] [--no-peers | --warm]</c>. Pairs are NAME/old.EXT with NAME/new.EXT, and NAME.old.EXT with
 /// NAME.new.EXT. Every result is compared byte by byte. Making and applying run in processes of their own, one thread each, so times and
-/// peaks are those of whole processes, start and compilation included.
+/// peaks are those of whole processes, start and compilation included. With <c>--warm</c>: each pair several times in this process, one thread,
+/// the least processor time of all, so that compilation is left out.
 /// </remarks>
 static class DeltaBench
 {
@@ -20,7 +21,7 @@ static class DeltaBench
         if (args is ["--make" or "--apply", ..])
             return Child(args);
         var folders = new List<string>();
-        var (only, level, peers) = ("", "Default", true);
+        var (only, level, peers, warm) = ("", "Default", true, false);
         for (var i = 0; i < args.Length; i++)
         {
             switch (args[i])
@@ -34,6 +35,9 @@ static class DeltaBench
                 case "--no-peers":
                     peers = false;
                     break;
+                case "--warm":
+                    warm = true;
+                    break;
                 default:
                     folders.Add(args[i]);
                     break;
@@ -41,10 +45,13 @@ static class DeltaBench
         }
         if (folders.Count == 0)
         {
-            Console.Error.WriteLine("Say where the pairs are: delta FOLDER… [--only TEXT] [--level Fast|Default|Max] [--no-peers]");
+            Console.Error.WriteLine("Say where the pairs are: delta FOLDER… [--only TEXT] [--level Fast|Default|Max] [--no-peers | --warm]");
             return 2;
         }
 
+        var pairs = folders.SelectMany(Pairs).Where(pair => pair.Name.Contains(only, StringComparison.Ordinal));
+        if (warm)
+            return WarmDelta.Run(pairs, Enum.Parse<PatchLevel>(level));
         var tools = peers ? DeltaPeer.Installed() : [];
         Console.WriteLine($"| pair | new bytes | patch | % | {string.Concat(tools.Select(tool => $"{tool.Name} | "))}best peer ÷ ours | make MB/s | make peak MB | apply MB/s | apply peak MB |");
         Console.WriteLine($"|{string.Concat(Enumerable.Repeat("---|", 9 + tools.Count))}");
@@ -52,7 +59,7 @@ static class DeltaBench
         var failed = false;
         try
         {
-            foreach (var (name, old, made) in folders.SelectMany(Pairs).Where(pair => pair.Name.Contains(only, StringComparison.Ordinal)))
+            foreach (var (name, old, made) in pairs)
                 failed |= !Measure(name, old, made, level, tools, work.FullName);
         }
         finally

@@ -34,6 +34,7 @@ public static class Patch
         DefaultValueFactory = _ => Math.Min(64, Environment.ProcessorCount),
     };
 
-    internal static ForEach OnThreads(int threads) =>
-        (count, body) => Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = threads }, body);
+    internal static ForEach? OnThreads(int threads) => threads == 1
+        ? null
+        : (count, body) => Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = threads }, body);
 }

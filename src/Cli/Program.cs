@@ -1,11 +1,16 @@
 using System.CommandLine;
 using Coppice.Cli;
 
-var root = new RootCommand("Coppice keeps the AI models on devices current: ship, try, switch, watch, take back.")
+// Patches are applied on the smallest devices: there, the other verbs would take memory and time for nothing.
+var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootCommand("Coppice keeps the AI models on devices current: ship, try, switch, watch, take back.")
 {
     QuickstartCommand.Build(),
     Publish.Build(),
     Repository.Build(),
+    KeyCommand.Build(),
+    RootKeys.Build(),
+    DelegateCommand.Build(),
+    SignCommand.Build(),
     ServeCommand.Build(),
     AgentCommand.Build(),
     DeviceCommand.Build(),

@@ -14,8 +14,8 @@ namespace Coppice.Cli;
 /// <summary><c>coppice publish</c>: checks a release in every way this machine can, signs it, and hands it in.</summary>
 static class Publish
 {
-    static readonly Argument<string> ModelArgument = new("MODEL") { Description = "The line of releases, as plant/bearing." };
-    static readonly Argument<string> VersionArgument = new("VERSION") { Description = "A semantic version, as 1.4.0." };
+    static readonly Argument<string> ModelArgument = new("MODEL") { Description = "The line of releases, as plant/bearing.", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Argument<string> VersionArgument = new("VERSION") { Description = "A semantic version, as 1.4.0.", Arity = ArgumentArity.ZeroOrOne };
     static readonly Argument<string[]> FilesArgument = new("FILE")
     {
         Description = "The model's file, then files that lie beside it (external data is found by itself). With --variant, leave it out.",
@@ -64,9 +64,15 @@ static class Publish
         {
             ModelArgument, VersionArgument, FilesArgument, VariantOption, RequiresOption, EvalOption, AccuracyOption, DropOption, GoldenOption, LatencyOption,
             MemoryOption, AdapterOption, RuntimeOption, LicenceOption, NotesOption, ByOption, SourceOption, BreakingOption, RepoOption, KeysOption, TokenOption,
-            SealedOption, UnsealedOption, SealToOption, DryRunOption, JsonOption,
+            PublishSigned.RequestOption, PublishSigned.SignedOption, SealedOption, UnsealedOption, SealToOption, DryRunOption, JsonOption,
         };
-        command.SetAction(RunAsync);
+        command.SetAction((parsed, cancel) => parsed.GetValue(PublishSigned.SignedOption) is { Length: > 0 } signed
+            ? Ceremony.RunAsync(async () =>
+            {
+                using var repository = Open(parsed)!;
+                await PublishSigned.RunAsync(repository, signed, cancel);
+            })
+            : RunAsync(parsed, cancel));
         return command;
     }
 
@@ -98,14 +104,21 @@ static class Publish
             var publishes = repository is not null && !parsed.GetValue(DryRunOption);
             if (publishes && sealing is not null)
                 await GiveKeysAsync(parsed, repository!, sealing, check.Manifest, cancel); // before a device can want them
+            if (publishes && parsed.GetValue(PublishSigned.RequestOption) is { } request)
+            {
+                PublishSigned.Write(request, await repository!.AskAsync(check.Manifest, bytes, check.Files, new Progress<long>(), cancel));
+                return ExitCode.Done;
+            }
+
             var publication = publishes
                 ? await PublishOutput.WithProgressAsync(
                     json, check.Manifest, progress => repository!.PublishAsync(check.Manifest, bytes, check.Files, file => sealing?.Find(file), progress, cancel))
                 : null;
+            check = check with { Warnings = [.. check.Warnings, .. (publication?.Warnings ?? []).Select(warning => new Problem("repository", warning))] };
             PublishOutput.Done(json, check, Sha256Digest.Of(bytes), publication);
             return ExitCode.Done;
         }
-        catch (Exception e) when (e is UsageException or PublicationException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is UsageException or PublicationException or RepositoryConflictException or IOException or UnauthorizedAccessException)
         {
             PublishOutput.Problems(json, [new("", e.Message)], []);
             return e is UsageException ? ExitCode.Usage : ExitCode.Failed;
@@ -174,13 +187,14 @@ static class Publish
     {
         if ((parsed.GetValue(RepoOption) ?? Environment.GetEnvironmentVariable("COPPICE_SERVER")) is not { Length: > 0 } repo)
             return parsed.GetValue(DryRunOption) ? null : throw new UsageException("Where to? Give --repo FOLDER or URL, or set COPPICE_SERVER; --dry-run only checks.");
-        if ((parsed.GetValue(KeysOption) ?? Environment.GetEnvironmentVariable("COPPICE_KEYS")) is not { Length: > 0 } keys)
-            throw new UsageException("Signed by whom? Give the folder of keys with --keys, or set COPPICE_KEYS.");
+        var keys = Keys(parsed);
+        if (string.IsNullOrEmpty(keys) && parsed.GetValue(PublishSigned.RequestOption) is null && parsed.GetValue(PublishSigned.SignedOption) is not { Length: > 0 })
+            throw new UsageException("Signed by whom? Give the folder of keys with --keys, or set COPPICE_KEYS; or have others sign, with --request.");
         return Open(repo, keys, parsed.GetValue(TokenOption));
     }
 
     /// <summary>A repository folder, or a server's by its address.</summary>
-    internal static IReleaseRepository Open(string repo, string keys, string? token) =>
+    internal static IReleaseRepository Open(string repo, string? keys, string? token) =>
         Uri.TryCreate(repo, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
             ? ServerRepository.Open(url, ServerOptions.Token(token), keys, TimeProvider.System)
             : FolderRepository.Open(repo, keys, TimeProvider.System);

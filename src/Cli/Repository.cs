@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Coppice.Cli.Publishing;
+using Coppice.Protocol;
 using Coppice.Server.Trust;
 using Coppice.Trust;
 
@@ -45,7 +46,10 @@ static class Repository
         var command = new Command("refresh", "Sign timestamp, snapshot and rollouts again before they expire.") { FolderArgument, KeysOption };
         command.SetAction(parsed => WithTree(parsed, tree =>
         {
-            Console.WriteLine(tree.RefreshExpiry(TimeProvider.System.GetUtcNow()) ? "Signed again." : "Nothing is near its expiry.");
+            var now = TimeProvider.System.GetUtcNow();
+            Console.WriteLine(tree.RefreshExpiry(now) ? "Signed again." : "Nothing is near its expiry.");
+            foreach (var warning in tree.Status(now).Warnings)
+                Console.Error.WriteLine($"warning: {warning}");
             return ExitCode.Done;
         }));
         return command;
@@ -53,15 +57,18 @@ static class Repository
 
     static Command Status()
     {
-        var command = new Command("status", "Versions and expiries, and what should be done about them.") { FolderArgument, KeysOption };
-        command.SetAction(parsed => WithTree(parsed, tree =>
+        var keys = new Option<string?>("--keys") { Description = "Not needed any more: looking takes no key." };
+        keys.Hidden = true;
+        var json = Output.JsonOption();
+        var command = new Command("status", "Who signs what, versions and expiries, and what should be done about them.") { FolderArgument, keys, json };
+        command.SetAction((parsed, cancel) => Ceremony.RunAsync(async () =>
         {
-            var status = tree.Status(TimeProvider.System.GetUtcNow());
-            foreach (var role in status.Roles)
-                Console.WriteLine($"{role.Role,-10} version {role.Version,-5} expires {role.Expires:u}{(role.Online ? "" : "  (offline key)")}");
-            foreach (var warning in status.Warnings)
-                Console.Error.WriteLine($"warning: {warning}");
-            return ExitCode.Done;
+            using var repository = Ceremony.Open(parsed.GetValue(FolderArgument), null, null);
+            var status = await repository.StatusAsync(cancel);
+            if (parsed.GetValue(json))
+                Output.Json(status, ControlContext.Default.RepositoryView);
+            else
+                RootKeys.Tell(status);
         }));
         return command;
     }
@@ -75,7 +82,7 @@ static class Repository
             var tree = RepositoryTree.OpenFolder(folder, online);
             return tree.IsInitialised ? work(tree) : Fail($"{folder} is not a repository; make one with: coppice repository init {folder} --keys FOLDER");
         }
-        catch (PublicationException e)
+        catch (Exception e) when (e is PublicationException or UntrustedMetadataException)
         {
             return Fail(e.Message);
         }

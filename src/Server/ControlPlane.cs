@@ -13,6 +13,7 @@ using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Sealing;
 using Coppice.Server.Storage;
+using Coppice.Server.Trust;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
@@ -167,6 +168,7 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapBlobs();
         operators.MapModels();
         operators.MapReleases();
+        operators.MapSigning();
         operators.MapSealing();
         operators.MapRollouts();
         operators.MapDevices();

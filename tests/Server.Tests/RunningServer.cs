@@ -157,6 +157,8 @@ sealed class TufWalk(HttpClient http, TimeProvider time)
     public async Task<RolloutPlan?> PlanAsync(ModelName model)
     {
         var trusted = new TrustedMetadataSet(await MetadataAsync("1.root.json"), time.GetUtcNow());
+        while (await http.GetAsync($"repository/metadata/{trusted.Root.Signed.Version + 1}.root.json") is { IsSuccessStatusCode: true } next)
+            trusted.UpdateRoot(await next.Content.ReadAsByteArrayAsync());
         trusted.UpdateTimestamp(await MetadataAsync("timestamp.json"));
         trusted.UpdateSnapshot(await MetadataAsync($"{trusted.Timestamp!.Signed.Snapshot.Version}.snapshot.json"));
         var search = new TargetSearch(RepositoryLayout.PlanTarget(model.ToString()));

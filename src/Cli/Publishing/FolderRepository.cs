@@ -12,22 +12,23 @@ namespace Coppice.Cli.Publishing;
 sealed class FolderRepository : IReleaseRepository
 {
     readonly RepositoryTree tree;
-    readonly SigningKey online;
-    readonly SigningKey release;
+    readonly OnlineKeys online;
+    readonly string? keys;
     readonly TimeProvider time;
 
-    FolderRepository(RepositoryTree tree, SigningKey online, SigningKey release, TimeProvider time) =>
-        (this.tree, this.online, this.release, this.time) = (tree, online, release, time);
+    FolderRepository(RepositoryTree tree, OnlineKeys online, string? keys, TimeProvider time) => (this.tree, this.online, this.keys, this.time) = (tree, online, keys, time);
 
-    /// <exception cref="PublicationException">The folder is no repository, or a key is missing.</exception>
-    public static FolderRepository Open(string folder, string keys, TimeProvider time)
+    /// <param name="folder">The repository.</param>
+    /// <param name="keys">Folder of the online keys and, to sign here, of release keys; null to ask others to sign.</param>
+    /// <param name="time">The clock.</param>
+    /// <exception cref="PublicationException">The folder is no repository, or a key cannot be read.</exception>
+    public static FolderRepository Open(string folder, string? keys, TimeProvider time)
     {
-        var online = KeyFiles.Online(keys);
-        var release = KeyFiles.Release(keys);
+        var online = keys is null ? OnlineKeys.Of() : KeyFiles.Online(keys);
         var tree = RepositoryTree.OpenFolder(folder, online);
         return tree.IsInitialised
-            ? new(tree, online, release, time)
-            : throw new PublicationException($"{folder} is not a repository; make one with: coppice repository init {folder} --keys {keys}");
+            ? new(tree, online, keys, time)
+            : throw new PublicationException($"{folder} is not a repository; make one with: coppice repository init {folder} --keys {keys ?? "FOLDER"}");
     }
 
     public Task<ReleaseManifest?> LatestAsync(ModelName model, CancellationToken cancel)
@@ -46,6 +47,60 @@ sealed class FolderRepository : IReleaseRepository
     public async Task<Publication> PublishAsync(
         ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel)
     {
+        var publication = await PutFilesAsync(manifest, files, progress, cancel);
+        var last = await LatestAsync(manifest.Model, cancel);
+        var now = time.GetUtcNow();
+        var path = PathOf(manifest);
+        try
+        {
+            var role = tree.RoleFor(path) ?? RepositoryLayout.ReleasesRole;
+            var signers = KeyFiles.OfRole(keys!, role, MetadataFile.ReadTargets(tree.CurrentTargets()).Signed);
+            try
+            {
+                tree.AddRelease(bytes, ReleaseSigning.Prepare(tree.CurrentRole(role), [new(path, bytes)], now, null, signers.AsSpan()), now, role);
+            }
+            finally
+            {
+                foreach (var signer in signers)
+                    signer.Dispose();
+            }
+        }
+        catch (Exception e) when (e is RepositoryConflictException or UntrustedMetadataException)
+        {
+            throw Refused(e);
+        }
+
+        MakePatches(manifest, last, key, cancel);
+        return publication with { Warnings = tree.Status(now).Warnings };
+    }
+
+    public async Task<SigningRequest> AskAsync(
+        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
+    {
+        await PutFilesAsync(manifest, files, progress, cancel);
+        return KeyCeremony.Release(tree.CurrentOffline(), PathOf(manifest), bytes, time.GetUtcNow());
+    }
+
+    public async Task<Publication> PublishSignedAsync(ReleaseManifest manifest, byte[] bytes, string role, ReadOnlyMemory<byte> metadata, CancellationToken cancel)
+    {
+        if (manifest.Files.FirstOrDefault(file => tree.BlobLength(file.StoredDigest) != file.StoredLength) is { } missing)
+            throw new PublicationException($"The repository lacks {missing.Name} ({missing.StoredDigest}); 'coppice publish --request' puts the files there, run it on this repository.");
+        var last = await LatestAsync(manifest.Model, cancel);
+        try
+        {
+            tree.AddRelease(bytes, metadata, time.GetUtcNow(), role);
+        }
+        catch (Exception e) when (e is RepositoryConflictException or UntrustedMetadataException or ArgumentException)
+        {
+            throw Refused(e);
+        }
+
+        MakePatches(manifest, last, _ => null, cancel);
+        return new(0, manifest.Files.Sum(file => file.StoredLength)) { Warnings = tree.Status(time.GetUtcNow()).Warnings };
+    }
+
+    async Task<Publication> PutFilesAsync(ReleaseManifest manifest, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
+    {
         var (sent, there) = (0L, 0L);
         foreach (var file in manifest.Files)
         {
@@ -57,19 +112,6 @@ sealed class FolderRepository : IReleaseRepository
             progress.Report(sent + there);
         }
 
-        var last = await LatestAsync(manifest.Model, cancel);
-        try
-        {
-            var now = time.GetUtcNow();
-            var target = RepositoryLayout.ReleaseTarget(manifest.Model.ToString(), manifest.Version.ToString());
-            tree.AddRelease(bytes, ReleaseSigning.Prepare(tree.CurrentReleases(), target, bytes, release, now), now);
-        }
-        catch (Exception e) when (e is RepositoryConflictException or UntrustedMetadataException)
-        {
-            throw new PublicationException(e.Message, e);
-        }
-
-        MakePatches(manifest, last, key, cancel);
         return new(sent, there);
     }
 
@@ -106,7 +148,7 @@ sealed class FolderRepository : IReleaseRepository
 
     void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, Func<ReleaseFile, ContentKey?> key, CancellationToken cancel)
     {
-        if (last is null)
+        if (last is null || last.Version == manifest.Version)
             return;
         try
         {
@@ -120,9 +162,11 @@ sealed class FolderRepository : IReleaseRepository
         }
     }
 
-    public void Dispose()
-    {
-        online.Dispose();
-        release.Dispose();
-    }
+    static string PathOf(ReleaseManifest manifest) => RepositoryLayout.ReleaseTarget(manifest.Model.ToString(), manifest.Version.ToString());
+
+    static PublicationException Refused(Exception e) => new(e is UntrustedMetadataException { Reason: Distrust.TooFewSignatures }
+        ? $"{e.Message} Where several people sign a release, ask them with: coppice publish … --request FILE"
+        : e.Message, e);
+
+    public void Dispose() => online.Dispose();
 }

@@ -14,31 +14,34 @@ sealed class ServerRepository : IReleaseRepository
 {
     readonly HttpClient http;
     readonly CoppiceClient control;
-    readonly Uri server;
-    readonly SigningKey release;
+    readonly string? keys;
     readonly TimeProvider time;
 
-    ServerRepository(Uri server, string token, SigningKey release, TimeProvider time)
+    ServerRepository(Uri server, string token, string? keys, TimeProvider time)
     {
         http = new() { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan };
         control = new(http, token);
-        (this.server, this.release, this.time) = (server, release, time);
+        (this.keys, this.time) = (keys, time);
     }
 
-    /// <exception cref="PublicationException">The release key cannot be read.</exception>
-    public static ServerRepository Open(Uri server, string token, string keys, TimeProvider time) =>
-        new(server.AbsolutePath.EndsWith('/') ? server : new(server + "/"), token, KeyFiles.Release(keys), time);
+    /// <param name="server">Its address.</param>
+    /// <param name="token">The operator's token.</param>
+    /// <param name="keys">Release keys, to sign here; null to ask others to sign.</param>
+    /// <param name="time">The clock.</param>
+    public static ServerRepository Open(Uri server, string token, string? keys, TimeProvider time) =>
+        new(server.AbsolutePath.EndsWith('/') ? server : new(server + "/"), token, keys, time);
 
     public async Task<ReleaseManifest?> LatestAsync(ModelName model, CancellationToken cancel)
     {
-        var (client, releases) = await ReleasesAsync(cancel);
+        var published = await PublishedAsync(cancel);
+        var releases = await published.RoleForAsync(RepositoryLayout.ReleaseTarget(model.ToString(), "0.0.0"), cancel);
         ReleaseManifest? latest = null;
         var prefix = $"releases/{model}/";
         foreach (var path in releases.Signed.Files.Keys.Where(path => path.StartsWith(prefix, StringComparison.Ordinal)))
         {
             // The path tells the version; only the highest manifest is fetched.
             if (SemanticVersion.TryParse(path[prefix.Length..^".json".Length], out var version) && (latest is null || version > latest.Version)
-                && await ManifestAsync(client, path, cancel) is { } manifest)
+                && await ManifestAsync(published.Client, path, cancel) is { } manifest)
                 latest = manifest;
         }
 
@@ -47,49 +50,37 @@ sealed class ServerRepository : IReleaseRepository
 
     public async Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel)
     {
-        var (client, _) = await ReleasesAsync(cancel);
+        var client = (await PublishedAsync(cancel)).Client;
         if (await client.GetTargetAsync(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString()), cancel) is not { } target)
             return null;
         var bytes = await client.DownloadTargetAsync(target, ReleaseManifest.MaxBytes, cancel);
         return DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) ? new(manifest, Sha256Digest.Of(bytes.Span)) : null;
     }
 
-    public Task<bool> MustSealAsync(ModelName model, CancellationToken cancel) => AskAsync(async () => await control.FindSealedModelAsync(model, cancel) is not null);
+    public Task<bool> MustSealAsync(ModelName model, CancellationToken cancel) => RefusingAsync(async () => await control.FindSealedModelAsync(model, cancel) is not null);
 
-    public Task<SealingPublicKey?> KeeperAsync(CancellationToken cancel) => AskAsync(async () =>
+    public Task<SealingPublicKey?> KeeperAsync(CancellationToken cancel) => RefusingAsync(async () =>
         (await control.GetSealingAsync(cancel)).PublicKey is { } text
-            ? SealingPublicKey.TryParse(text, out var key) ? key : throw new PublicationException($"{server} gives a sealing key that cannot be read; it is of another version, or not a Coppice server.")
+            ? SealingPublicKey.TryParse(text, out var key) ? key : throw new PublicationException($"{http.BaseAddress} gives a sealing key that cannot be read; it is of another version, or not a Coppice server.")
             : null);
 
-    public Task KeepAsync(ModelName model, GrantFile keys, CancellationToken cancel) => AskAsync(async () =>
+    public Task KeepAsync(ModelName model, GrantFile keys, CancellationToken cancel) => RefusingAsync(async () =>
     {
         await control.PutKeysAsync(model, keys, cancel);
         return true;
     });
 
-    public Task GrantAsync(GrantFile grants, CancellationToken cancel) => AskAsync(async () =>
+    public Task GrantAsync(GrantFile grants, CancellationToken cancel) => RefusingAsync(async () =>
     {
         await control.PutGrantsAsync(grants, cancel);
         return true;
     });
 
-    public Task WithdrawAsync(Sha256Digest recipient, CancellationToken cancel) => AskAsync(async () =>
+    public Task WithdrawAsync(Sha256Digest recipient, CancellationToken cancel) => RefusingAsync(async () =>
     {
         await control.WithdrawGrantsAsync(recipient, cancel);
         return true;
     });
-
-    static async Task<T> AskAsync<T>(Func<Task<T>> ask)
-    {
-        try
-        {
-            return await ask();
-        }
-        catch (ControlException e)
-        {
-            throw new PublicationException(e.Message, e);
-        }
-    }
 
     static async Task<ReleaseManifest?> ManifestAsync(TufClient client, string path, CancellationToken cancel)
     {
@@ -99,85 +90,101 @@ sealed class ServerRepository : IReleaseRepository
             : null;
     }
 
-    public async Task<Publication> PublishAsync(
-        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel)
+    public Task<Publication> PublishAsync(
+        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel) => RefusingAsync(async () =>
     {
-        try
-        {
-            var (sent, there) = (0L, 0L);
-            foreach (var file in manifest.Files)
-            {
-                if (await control.HasBlobAsync(file.StoredDigest, cancel))
-                {
-                    there += file.StoredLength;
-                }
-                else
-                {
-                    await using var content = files[file.StoredDigest].Open();
-                    await control.PutBlobAsync(file.StoredDigest, content, file.StoredLength, cancel);
-                    sent += file.StoredLength;
-                }
+        var publication = await PutFilesAsync(manifest, files, progress, cancel);
+        return publication with { Warnings = await HandInAsync(manifest, bytes, cancel) };
+    });
 
-                progress.Report(sent + there);
+    public Task<SigningRequest> AskAsync(
+        ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel) => RefusingAsync(async () =>
+    {
+        await PutFilesAsync(manifest, files, progress, cancel);
+        var published = await PublishedAsync(cancel);
+        return KeyCeremony.Release(await published.OfflineAsync(cancel), PathOf(manifest), bytes, time.GetUtcNow());
+    });
+
+    public Task<Publication> PublishSignedAsync(ReleaseManifest manifest, byte[] bytes, string role, ReadOnlyMemory<byte> metadata, CancellationToken cancel) => RefusingAsync(async () =>
+    {
+        await control.PublishAsync(manifest.Model, new(bytes, metadata.ToArray()), cancel);
+        return new Publication(0, manifest.Files.Sum(file => file.StoredLength));
+    });
+
+    async Task<Publication> PutFilesAsync(ReleaseManifest manifest, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
+    {
+        var (sent, there) = (0L, 0L);
+        foreach (var file in manifest.Files)
+        {
+            if (await control.HasBlobAsync(file.StoredDigest, cancel))
+            {
+                there += file.StoredLength;
+            }
+            else
+            {
+                await using var content = files[file.StoredDigest].Open();
+                await control.PutBlobAsync(file.StoredDigest, content, file.StoredLength, cancel);
+                sent += file.StoredLength;
             }
 
-            await HandInAsync(manifest, bytes, cancel);
-            return new(sent, there);
+            progress.Report(sent + there);
         }
-        catch (ControlException e)
-        {
-            throw new PublicationException(e.Message, e);
-        }
-        catch (RepositoryConflictException e)
-        {
-            throw new PublicationException(e.Message, e);
-        }
+
+        return new(sent, there);
     }
 
     /// <summary>Two publishers may prepare the same next version; the one who is late signs again on top of the other.</summary>
-    async Task HandInAsync(ReleaseManifest manifest, byte[] bytes, CancellationToken cancel)
+    /// <returns>What somebody should do about the metadata.</returns>
+    async Task<ImmutableArray<string>> HandInAsync(ReleaseManifest manifest, byte[] bytes, CancellationToken cancel)
     {
         const int tries = 5;
-        for (var attempt = 1; ; attempt++)
+        var path = PathOf(manifest);
+        var signers = ImmutableArray<SigningKey>.Empty;
+        try
         {
-            var (_, releases) = await ReleasesAsync(cancel);
-            var target = RepositoryLayout.ReleaseTarget(manifest.Model.ToString(), manifest.Version.ToString());
-            try
+            for (var attempt = 1; ; attempt++)
             {
-                await control.PublishAsync(manifest.Model, new(bytes, ReleaseSigning.Prepare(releases.Bytes, target, bytes, release, time.GetUtcNow())), cancel);
-                return;
+                var published = await PublishedAsync(cancel);
+                var releases = await published.RoleForAsync(path, cancel);
+                if (signers.IsEmpty)
+                    signers = KeyFiles.OfRole(keys!, releases.Role, published.Targets.Signed);
+                if (published.Targets.Signed.KeysOf(releases.Role)!.Threshold > signers.Length)
+                    throw new PublicationException($"'{releases.Role}' is signed by {published.Targets.Signed.KeysOf(releases.Role)!.Threshold} keys, and {signers.Length} of them is at hand; ask the others with: coppice publish … --request FILE");
+                var now = time.GetUtcNow();
+                try
+                {
+                    await control.PublishAsync(manifest.Model, new(bytes, ReleaseSigning.Prepare(releases, [new(path, bytes)], now, null, signers.AsSpan())), cancel);
+                    return [.. new[] { Warning(TopLevelRole.Root, published.Root.Signed, now), Warning(TopLevelRole.Targets, published.Targets.Signed, now) }.OfType<string>()];
+                }
+                catch (ControlException e) when (e.Type == "/problems/stale-metadata" && attempt < tries)
+                {
+                    // somebody else published in between
+                }
             }
-            catch (ControlException e) when (e.Type == "/problems/stale-metadata" && attempt < tries)
-            {
-                // somebody else published in between
-            }
+        }
+        finally
+        {
+            foreach (var signer in signers)
+                signer.Dispose();
         }
     }
 
-    /// <summary>The releases metadata of now, proved from the remembered root.</summary>
-    async Task<(TufClient Client, MetadataFile<Targets> Releases)> ReleasesAsync(CancellationToken cancel)
+    static string? Warning(string role, RoleMetadata metadata, DateTimeOffset now) =>
+        ExpiryWarning.Of(role, metadata.Expires, KeyCeremony.Life, now, "have its next version signed: coppice root renew");
+
+    async Task<PublishedMetadata> PublishedAsync(CancellationToken cancel) => await PublishedMetadata.FetchAsync(http, time.GetUtcNow(), cancel);
+
+    static string PathOf(ReleaseManifest manifest) => RepositoryLayout.ReleaseTarget(manifest.Model.ToString(), manifest.Version.ToString());
+
+    static async Task<T> RefusingAsync<T>(Func<Task<T>> work)
     {
-        var repository = new Uri(server, "repository/");
         try
         {
-            var root = await http.GetByteArrayAsync(new Uri(repository, "metadata/1.root.json"), cancel);
-            KnownRoots.Check(server, Sha256Digest.Of(root));
-            var store = new MemoryStore();
-            store.Write(TopLevelRole.Root, root);
-            var client = new TufClient(new HttpSource(http, repository), store);
-            await client.RefreshAsync(time.GetUtcNow(), cancel);
-            _ = await client.GetTargetAsync(RepositoryLayout.ReleaseTarget("coppice/none", "0.0.0"), cancel); // loads the role on its way
-            return client.Trusted!.TryGetTargets(RepositoryLayout.ReleasesRole, TopLevelRole.Targets, out var releases)
-                ? (client, releases)
-                : throw new PublicationException($"{repository} has no role 'releases'; it was not made by coppice.");
+            return await work();
         }
-        catch (HttpRequestException e)
+        catch (Exception e) when (e is ControlException or RepositoryConflictException)
         {
-            throw new PublicationException($"{repository} cannot be read ({e.Message}); check --repo, and that 'coppice serve' runs there.", e);
-        }
-        catch (UntrustedMetadataException e)
-        {
-            throw new PublicationException($"{repository} is not trusted: {e.Message}", e);
+            throw new PublicationException(e.Message, e);
         }
     }
 
@@ -185,17 +192,5 @@ sealed class ServerRepository : IReleaseRepository
     {
         control.Dispose();
         http.Dispose();
-        release.Dispose();
-    }
-
-    sealed class MemoryStore : IMetadataStore
-    {
-        readonly Dictionary<string, ReadOnlyMemory<byte>> files = [];
-
-        public ReadOnlyMemory<byte>? Read(string role) => files.TryGetValue(role, out var bytes) ? bytes : (ReadOnlyMemory<byte>?)null; // a bare null would become empty memory
-
-        public void Write(string role, ReadOnlyMemory<byte> bytes) => files[role] = bytes;
-
-        public void Delete(string role) => files.Remove(role);
     }
 }

@@ -1,12 +1,11 @@
 using Coppice.Delta.Bytes;
-using Coppice.Formats;
 
 namespace Coppice.Delta;
 
 /// <summary>Codes bytes that are no tensor, and says where in the patch a payload breaks the rules.</summary>
 static class ByteCoding
 {
-    public static void Decode(ReadOnlySpan<byte> payload, IReadOnlyList<IByteSource> oldFiles, IByteSource made, long start, Span<byte> into, long offset)
+    public static void Decode(ByteDecoder decoder, ReadOnlySpan<byte> payload, long start, Span<byte> into, long offset)
     {
         if (into.IsEmpty)
         {
@@ -16,7 +15,7 @@ static class ByteCoding
         }
         try
         {
-            new ByteDecoder(oldFiles, made).Decode(payload, start, into);
+            decoder.Decode(payload, start, into);
         }
         catch (MalformedPatchException fault)
         {

@@ -4,7 +4,7 @@ namespace Coppice.Delta;
 
 /// <summary>Turns an old file into the new one where it lies. Stopped at any point, even by a power cut, it goes on when it is called again.</summary>
 /// <remarks>
-/// Needs a journal of about 12 MiB, and more where later parts of the new file are made from old bytes that are overwritten
+/// Needs a journal of about 4 MiB, and more where later parts of the new file are made from old bytes that are overwritten
 /// earlier: nothing for a new version with the same layout, up to the old file's length for one with its tensors in another order.
 /// </remarks>
 public static class InPlacePatch

@@ -6,14 +6,14 @@ namespace Coppice.Delta;
 sealed class InPlaceStream : Stream
 {
     /// <summary>Bytes from which a group is put into the target.</summary>
-    const int GroupBytes = 2 << 20;
+    const int GroupBytes = 1 << 20;
 
     readonly IPatchFile target;
     readonly Journal journal;
     readonly OldReads reads;
     readonly long oldLength;
     readonly long mostJournal;
-    readonly MemoryStream pending = new();
+    readonly MemoryStream pending = new(Journal.AreaBytes);
     long committed;
     PatchProgress reached;
 

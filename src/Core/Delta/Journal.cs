@@ -11,8 +11,8 @@ sealed class Journal(IPatchFile file, ReadOnlySpan<byte> identity)
 {
     public const int IdentityBytes = 16;
 
-    /// <summary>Bytes of a group of records: 2 MiB are gathered, and the last record may add 4.</summary>
-    public const int AreaBytes = 6 << 20;
+    /// <summary>Bytes of a group of records: 1 MiB is gathered, and the last record may add as much.</summary>
+    public const int AreaBytes = 2 << 20;
 
     const int SlotBytes = 4096;
     const int SlotUsed = 76;

@@ -3,13 +3,14 @@ using Coppice.Formats;
 namespace Coppice.Delta;
 
 /// <summary>What has been written of the new file.</summary>
-sealed class OutputSoFar(Stream output, long length) : IByteSource
+sealed class OutputSoFar(Stream output) : IByteSource
 {
-    public long Length => length;
+    /// <summary>Set before a record is decoded.</summary>
+    public long Length { get; set; }
 
     public void Read(long offset, Span<byte> into)
     {
-        ByteRange.Check(offset, into.Length, length);
+        ByteRange.Check(offset, into.Length, Length);
         output.Position = offset;
         output.ReadExactly(into);
     }

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
+using Coppice.Delta.Bytes;
 using Coppice.Delta.Entropy;
 using Coppice.Delta.Tensors;
 using Coppice.Formats;
@@ -23,7 +24,7 @@ public sealed record PatchApplication
     /// <summary>Told after bytes were written. To resume later: make the output durable first, then keep the value.</summary>
     public Action<PatchProgress>? Progress { get; init; }
 
-    /// <summary>Frames that are decoded at once, 1 to 64; each takes about 2.5 MB. Old files must then be readable by several threads.</summary>
+    /// <summary>Frames that are decoded at once, 1 to 64; each takes about 1 MB. Old files must then be readable by several threads.</summary>
     public int Workers { get; init; } = 1;
 
     /// <summary>Runs work at once when there are several workers; one after the other if it is not given.</summary>
@@ -38,7 +39,8 @@ public sealed record PatchApplication
 
 /// <summary>Makes a new file out of old ones and a patch, frame by frame, in memory that does not grow with the files.</summary>
 /// <remarks>
-/// Memory: models and the current tensor's factors, at most 26 MB and usually below 2; about 2.5 MB for each worker; one record.
+/// Memory: models and the current tensor's factors, at most 26 MB and usually below 2; about 1 MB for each worker; two records and the
+/// bytes of one, 1 MiB each; where bytes are coded for the smallest size, tables of 4 to 8 MB. None of it grows with the files.
 /// A patch is not trusted: every size is checked before memory is taken, and a frame is written only when its checksum is right.
 /// </remarks>
 public sealed class PatchDecoder
@@ -56,10 +58,15 @@ public sealed class PatchDecoder
     readonly Batch batch;
     TensorRecord? tensor;
     long tensorFrame;
-    byte[] copied = [];
-    byte[] pool = [];
+    readonly OutputSoFar outputSoFar;
+    byte[]? block;
+    ByteDecoder? bytes;
+    byte[]? pool;
     byte[] poolPayload = [];
+    int poolPayloadLength;
+    bool isPoolDecoded;
     SliceSource? poolWindow;
+    int poolHead;
     long poolOffset;
     uint poolSum;
     int poolLength;
@@ -75,6 +82,7 @@ public sealed class PatchDecoder
         this.cancel = cancel;
         this.hash = hash;
         old = new(oldFiles);
+        outputSoFar = new(output);
         header = PatchHeader.Read(this.patch);
         scratches = new FrameScratch[Math.Clamp(application.Workers, 1, 64)];
         batch = new(scratches.Length);
@@ -208,7 +216,7 @@ public sealed class PatchDecoder
             tensorFrame++;
             return;
         }
-        scratches[batch.Count] ??= new();
+        scratches[batch.Count] ??= new(FrameScratch.Window);
         batch.Add(tensorFrame++, patch);
         if (batch.Count == scratches.Length)
             WriteBatch();
@@ -249,9 +257,7 @@ public sealed class PatchDecoder
             progress = new(progress.Frames + 1, progress.NewOffset + count);
             return;
         }
-        if (copied.Length < count)
-            copied = new byte[count];
-        var part = copied.AsSpan(0, count);
+        var part = Block(count);
         old.Read(from, part);
         if (Checksum.Of(part) != patch.Sum)
             throw Wrong($"bytes {from} to {from + count} of the old files are not what the patch was made from.");
@@ -267,13 +273,19 @@ public sealed class PatchDecoder
             progress = new(progress.Frames + 1, progress.NewOffset + count);
             return;
         }
-        var made = new byte[count];
-        ByteCoding.Decode(record.Bytes(record.Left), oldFiles, new OutputSoFar(output, progress.NewOffset), progress.NewOffset, made, patch.PayloadOffset);
+        var made = Block(count);
+        outputSoFar.Length = progress.NewOffset;
+        bytes ??= new(oldFiles, outputSoFar);
+        bytes.Use(oldFiles, outputSoFar);
+        ByteCoding.Decode(bytes, record.Bytes(record.Left), progress.NewOffset, made, patch.PayloadOffset);
         if (Checksum.Of(made) != patch.Sum)
             throw Wrong("coded bytes are damaged; fetch the patch again.");
         output.Position = progress.NewOffset;
         Write(made);
     }
+
+    /// <summary>Memory for the bytes of one record.</summary>
+    Span<byte> Block(int count) => (block ??= new byte[PatchLimits.MostBytes]).AsSpan(0, count);
 
     /// <summary>Keeps the record; it is decoded when a byte of it is wanted, which may be never when a run goes on.</summary>
     void FillPool()
@@ -284,9 +296,10 @@ public sealed class PatchDecoder
         (poolUsed, poolLength) = (0, (int)record.Number(Math.Min(PatchLimits.MostBytes, header.NewLength)));
         var from = record.Number(old.Length);
         poolWindow = new(old, from, record.Number(old.Length - from));
-        poolPayload = record.Bytes(record.Left).ToArray();
-        (poolSum, poolOffset) = (patch.Sum, patch.PayloadOffset);
-        pool = [];
+        (poolSum, poolOffset, isPoolDecoded) = (patch.Sum, patch.PayloadOffset, false);
+        var head = patch.Payload.Length - record.Left;
+        poolPayloadLength = patch.Exchange(ref poolPayload);
+        poolHead = head;
     }
 
     void Take()
@@ -300,17 +313,21 @@ public sealed class PatchDecoder
             progress = new(progress.Frames + 1, progress.NewOffset + count);
             return;
         }
-        if (pool.Length != poolLength)
+        if (!isPoolDecoded)
             DecodePool();
         Write(pool.AsSpan(poolUsed - count, count));
     }
 
     void DecodePool()
     {
-        pool = new byte[poolLength];
-        ByteCoding.Decode(poolPayload, [poolWindow!], new MemorySource(default), 0, pool, poolOffset);
-        if (Checksum.Of(pool) != poolSum)
+        pool ??= new byte[PatchLimits.MostBytes];
+        var (olds, made) = ((IByteSource[])[poolWindow!], new MemorySource(default));
+        bytes ??= new(olds, made);
+        bytes.Use(olds, made);
+        ByteCoding.Decode(bytes, poolPayload.AsSpan(poolHead, poolPayloadLength - poolHead), 0, pool.AsSpan(0, poolLength), poolOffset);
+        if (Checksum.Of(pool.AsSpan(0, poolLength)) != poolSum)
             throw Wrong("coded bytes are damaged; fetch the patch again.");
+        isPoolDecoded = true;
     }
 
     void Finish()
@@ -342,11 +359,9 @@ public sealed class PatchDecoder
 
         public void Add(long frame, PatchReader patch)
         {
-            var payload = patch.Payload;
-            if (payloads[Count] is null || payloads[Count].Length < payload.Length)
-                payloads[Count] = new byte[payload.Length];
-            payload.CopyTo(payloads[Count]);
-            (lengths[Count], offsets[Count], frames[Count], sums[Count]) = (payload.Length, patch.PayloadOffset, frame, patch.Sum);
+            payloads[Count] ??= [];
+            lengths[Count] = patch.Exchange(ref payloads[Count]);
+            (offsets[Count], frames[Count], sums[Count]) = (patch.PayloadOffset, frame, patch.Sum);
             Count++;
         }
 

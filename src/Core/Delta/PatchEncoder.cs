@@ -33,21 +33,21 @@ public static class PatchEncoder
             [.. bytes.Select(file => new OldFile(file.Length, [.. SourceDigest.Of(file).AsSpan(0, OldFile.DigestBytes)]))]);
         var plan = FilePlan.Of(old, oldFiles, made);
         if (made.Bytes.Length > Comparable(options.Level))
-            return Write(plan, patch);
+            return Write(plan, patch, long.MaxValue);
 
         // In a small file the whole may be easier for the byte matcher than its parts are for the tensor techniques.
         using var first = new MemoryStream();
         using var second = new MemoryStream();
-        var typed = Write(plan, first);
-        var matched = Write(FilePlan.WholeAsBytes(made.Bytes), second);
+        var typed = Write(plan, first, long.MaxValue);
+        var matched = Write(FilePlan.WholeAsBytes(made.Bytes), second, typed.PatchLength);
         (matched.PatchLength < typed.PatchLength ? second : first).WriteTo(patch);
         return matched.PatchLength < typed.PatchLength ? matched : typed;
 
-        PatchExplanation Write(List<PlanStep> steps, Stream to)
+        PatchExplanation Write(List<PlanStep> steps, Stream to, long wanted)
         {
             var writer = new PatchWriter(to);
             writer.Header(header);
-            var parts = new EncoderRun(old, bytes, made.Bytes, steps, writer, options, cancel).Write();
+            var parts = new EncoderRun(old, bytes, made.Bytes, steps, writer, options, cancel, wanted).Write();
             return new(made.Bytes.Length, writer.Position, parts);
         }
     }

@@ -1,10 +1,14 @@
 using System.Buffers.Binary;
+using System.Numerics;
 
 namespace Coppice.Delta;
 
 /// <summary>Reads the records of a patch, from the first to the last, with sizes checked before memory is taken.</summary>
 sealed class PatchReader(Stream patch)
 {
+    /// <summary>No payload but a tensor's is longer.</summary>
+    const int UsualBytes = PatchLimits.MostBytes + (1 << 16);
+
     readonly byte[] head = new byte[16];
     byte[] payload = new byte[4096];
     int length;
@@ -16,6 +20,14 @@ sealed class PatchReader(Stream patch)
     public long PayloadOffset { get; private set; }
 
     public RecordKind Kind { get; private set; }
+
+    /// <summary>Gives the payload's memory away for other memory; <see cref="Payload"/> is not to be read then.</summary>
+    /// <returns>How many of its bytes are the payload.</returns>
+    public int Exchange(ref byte[] buffer)
+    {
+        (buffer, payload) = (payload, buffer);
+        return length;
+    }
 
     /// <summary>The payload of the record, valid until the next one is read.</summary>
     public ReadOnlySpan<byte> Payload => payload.AsSpan(0, length);
@@ -75,7 +87,9 @@ sealed class PatchReader(Stream patch)
     void ReadPayload()
     {
         PayloadOffset = Position;
-        // Grows as bytes really arrive, so that a length alone takes no memory.
+        // A usual payload is given its memory at once. A longer one grows as bytes really arrive, so that a length alone takes none.
+        if (length > payload.Length && length <= UsualBytes)
+            payload = new byte[(int)Math.Min(BitOperations.RoundUpToPowerOf2((uint)length), UsualBytes)];
         for (var filled = 0; filled < length;)
         {
             var wanted = Math.Min(length - filled, 1 << 16);

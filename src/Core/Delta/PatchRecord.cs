@@ -33,7 +33,7 @@ static class PatchLimits
     };
 
     /// <summary>Bytes of the new file that one record makes: a device gathers no more before it writes.</summary>
-    public const int MostBytes = 4 << 20;
+    public const int MostBytes = Bytes.ByteDecoder.LongestFrame;
 
     public const int MostOldFiles = 64;
 }

@@ -126,6 +126,9 @@ public enum EventKind
     /// <summary>Somebody outside said how a check came out.</summary>
     CheckSaid,
 
+    /// <summary>What offline keys signed was put in force: other keys, teams, thresholds or expiries.</summary>
+    KeysChanged,
+
     /// <summary>A device was retired.</summary>
     DeviceRetired,
 

@@ -237,8 +237,10 @@ public sealed class SigningRequest
             var inner = new MetadataReader(role);
             if (member.Value.ValueKind != JsonValueKind.Object)
                 throw reader.Malformed($"'{UntrustedMetadataException.Shown(role)}' is no object", "give 'signatures' and 'signed'");
+            var signed = inner.Object(member.Value, "signed");
+            _ = inner.Canonical(signed); // what has no canonical form cannot be written either
             var signatures = MetadataFile.ReadSignatures(inner, member.Value).Select(signature => (signature.KeyId, signature.Signature.ToArray()));
-            files.Add(role, MetadataSigning.Envelope(inner.Object(member.Value, "signed"), signatures)); // without the white space of this file
+            files.Add(role, MetadataSigning.Envelope(signed, signatures)); // without the white space of this file
         }
         return files.ToImmutable();
     }
@@ -292,7 +294,7 @@ public readonly record struct NamedKey(string Id, string? Name)
     /// <summary>Name and the first digits of the id; enough to compare by voice.</summary>
     public override string ToString()
     {
-        var id = Id.Length > ShownDigits && Id.All(char.IsAsciiHexDigit) ? Id[..ShownDigits] : UntrustedMetadataException.Shown(Id, ShownDigits);
+        var id = Id.Length > ShownDigits && Id.All(char.IsAsciiHexDigit) ? Id[..ShownDigits] : SigningSummary.Printable(Id);
         return Name is null ? id : string.Create(CultureInfo.InvariantCulture, $"'{Name}' ({id})");
     }
 }

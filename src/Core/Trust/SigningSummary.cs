@@ -59,14 +59,14 @@ public static class SigningSummary
         var (old, now) = (before?.KeysOf(role), next.KeysOf(role)!);
         var keys = NamedKey.Of(next, role);
         foreach (var gone in before is null ? [] : NamedKey.Of(before, role).Where(key => !now.KeyIds.Contains(key.Id)))
-            lines.Add($"  - {role} loses the key {gone}");
+            lines.Add($"  - {Printable(role)} loses the key {gone}");
         foreach (var key in keys.Where(key => old is null || !old.KeyIds.Contains(key.Id)))
-            lines.Add($"  + {role} gets the key {key}");
+            lines.Add($"  + {Printable(role)} gets the key {key}");
         // The same id with other contents would be another key.
         foreach (var key in keys.Where(key => before is not null && before.Keys.TryGetValue(key.Id, out var was) && was.Identity != next.Keys[key.Id].Identity))
-            lines.Add($"  ! {role}: the key {key} is another key under the same id");
+            lines.Add($"  ! {Printable(role)}: the key {key} is another key under the same id");
         if (old is null || old.Threshold != now.Threshold || !old.KeyIds.SequenceEqual(now.KeyIds))
-            lines.Add($"  {role} needs {now.Threshold} of {Counted(now.KeyIds.Length, "key")}{(old is null || old.Threshold == now.Threshold ? "" : $", before {old.Threshold}")}");
+            lines.Add($"  {Printable(role)} needs {now.Threshold} of {Counted(now.KeyIds.Length, "key")}{(old is null || old.Threshold == now.Threshold ? "" : $", before {old.Threshold}")}");
     }
 
     static void OfDelegations(Delegations? before, Delegations? next, IDelegator? old, IDelegator now, ImmutableArray<string>.Builder lines)
@@ -74,20 +74,20 @@ public static class SigningSummary
         foreach (var role in before?.Roles ?? [])
         {
             if (next?.KeysOf(role.Name) is null)
-                lines.Add($"  - {role.Name} may sign nothing any more");
+                lines.Add($"  - {Printable(role.Name)} may sign nothing any more");
         }
         foreach (var role in next?.Roles ?? [])
         {
             var was = before?.Roles.FirstOrDefault(other => other.Name == role.Name);
             if (was is null || !was.Paths.SequenceEqual(role.Paths) || was.Terminating != role.Terminating || !was.PathHashPrefixes.SequenceEqual(role.PathHashPrefixes))
-                lines.Add($"  + {UntrustedMetadataException.Shown(role.Name)} may sign {Paths(role)}{(role.Terminating ? "" : ", and roles after it too")}");
+                lines.Add($"  + {Printable(role.Name)} may sign {Paths(role)}{(role.Terminating ? "" : ", and roles after it too")}");
             OfKeys(role.Name, was is null ? null : old, now, lines);
         }
         if (next?.Succinct is not null)
             lines.Add("  ! delegates to hash bins, which is none of this repository's ways");
         var (orderBefore, orderNow) = (Order(before, next), Order(next, before));
         if (!orderBefore.SequenceEqual(orderNow))
-            lines.Add($"  the roles are asked in another order: {string.Join(", ", next!.Roles.Select(role => role.Name))}");
+            lines.Add($"  the roles are asked in another order: {string.Join(", ", next!.Roles.Select(role => Printable(role.Name)))}");
     }
 
     static void OfFiles(Targets? before, Targets next, ImmutableArray<string>.Builder lines)

@@ -23,7 +23,7 @@ public sealed class OnlineKeys : IDisposable
     /// <summary>Keys in hand; no others are looked for.</summary>
     public static OnlineKeys Of(params IEnumerable<SigningKey> keys) => new(null, keys);
 
-    /// <summary>All private keys in a folder, <c>*.pem</c>, in the clear: a server starts without anybody there.</summary>
+    /// <summary>All private keys in a folder, <c>*.pem</c>, that are in the clear: a server starts without anybody there to give a password.</summary>
     /// <exception cref="InvalidDataException">A file there is no such key.</exception>
     public static OnlineKeys InFolder(string folder) => new(folder, Read(folder, []));
 
@@ -69,14 +69,17 @@ public sealed class OnlineKeys : IDisposable
             return keys;
         foreach (var file in Directory.GetFiles(folder, "*.pem").Order(StringComparer.Ordinal))
         {
+            var pem = File.ReadAllBytes(file);
+            if (SigningKey.IsEncrypted(pem))
+                continue; // somebody's, in a folder of all keys
             SigningKey key;
             try
             {
-                key = SigningKey.Import(File.ReadAllBytes(file));
+                key = SigningKey.Import(pem);
             }
             catch (CryptographicException problem)
             {
-                throw new InvalidDataException($"{file} is no online key: {problem.Message} An online key is not encrypted: make it with 'coppice key create FILE --no-password'.", problem);
+                throw new InvalidDataException($"{file} is no online key: {problem.Message} Make one with 'coppice key create FILE --no-password'.", problem);
             }
             if (ids.Add(key.KeyId))
                 keys.Add(key);

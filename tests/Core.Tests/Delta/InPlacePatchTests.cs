@@ -46,7 +46,7 @@ public sealed class InPlacePatchTests
         Assert.Equal(made.Bytes, target.Durable);
 
         (target, journal) = (new(new(), old.Bytes), new(new(), []));
-        Assert.Throws<IOException>(() => InPlacePatch.Apply(() => new MemoryStream(patch), target, journal, mostJournal: 13 << 20));
+        Assert.Throws<IOException>(() => InPlacePatch.Apply(() => new MemoryStream(patch), target, journal, mostJournal: 5 << 20));
     }
 
     [Fact]

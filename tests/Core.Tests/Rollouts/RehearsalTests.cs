@@ -127,7 +127,7 @@ public sealed class RehearsalTests
                 gates.Add(new(GateKind.Metric) { Metric = "m", Against = Reference.Before, MaxRise = 0.5 });
             var result = Rehearsal.Run(Plan([.. gates]), world);
 
-            Assert.Equal(world.Devices >= result.Settled + result.Failed + result.Silent + result.Underway + result.Back, true);
+            Assert.True(world.Devices >= result.Settled + result.Failed + result.Silent + result.Underway + result.Back);
             Assert.Equal(result.State is RolloutState.Reverted or RolloutState.Held, result.Stop is not null);
             foreach (var phase in result.Phases)
             {

@@ -48,6 +48,49 @@ public sealed class MetadataFuzzTests : IDisposable
         Assert.True(refused > Cases / 4 && read > Cases / 100, $"{refused} refused, {read} read of {Cases}: the mutations miss the point");
     }
 
+    [Fact]
+    public void Whatever_the_bytes_a_signing_request_is_read_and_told_or_refused_within_bounded_memory()
+    {
+        using var online = SigningKey.Create("online");
+        using var other = SigningKey.Create("other");
+        var keys = new[] { "snapshot", "timestamp", "rollouts" }.ToDictionary(role => role, _ => new RoleOfKeys(1, [online.Public]));
+        foreach (var role in (string[])["root", "targets", "releases"])
+            keys[role] = new(1, [_repository.RootKey.Public, other.Public]);
+        var create = KeyCeremony.Create(keys, TestRepository.Now).Sign(other, out _);
+        var present = create.Metadata;
+        byte[][] files =
+        [
+            create.Write(),
+            KeyCeremony.Change("Replace a key.", present, [new("root") { Remove = ["other"] }, new("releases") { Threshold = 2 }], ["targets"], TestRepository.Now).Write(),
+            KeyCeremony.Release(present, "releases/plant/bearing/1.0.0.json", "{\"model\":\"plant/bearing\"}"u8.ToArray(), TestRepository.Now).Write(),
+        ];
+        var random = new Random(20300102);
+        int refused = 0, read = 0;
+        for (var i = 0; i < Cases; i++)
+        {
+            var bytes = Mutated(files[i % files.Length], files[random.Next(files.Length)], random);
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            try
+            {
+                var request = SigningRequest.Read(bytes);
+                var told = SigningSummary.Of(request).AddRange(SigningSummary.Signatures(request)).Add(SigningSummary.Printable(request.Purpose));
+                Assert.All(told, line => Assert.DoesNotContain(line, char.IsControl));
+                read++;
+            }
+            catch (UntrustedMetadataException)
+            {
+                refused++;
+            }
+            catch (Exception problem) when (problem is not Xunit.Sdk.XunitException)
+            {
+                Assert.Fail($"case {i}: {problem.GetType().Name}: {problem.Message}\n{System.Text.Encoding.UTF8.GetString(bytes)}");
+            }
+            var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            Assert.True(allocated < 400_000 + (300 * bytes.Length), $"case {i}: {allocated} bytes for a file of {bytes.Length}");
+        }
+        Assert.True(refused > Cases / 4 && read > Cases / 100, $"{refused} refused, {read} read of {Cases}: the mutations miss the point");
+    }
+
     static readonly string[] Odd =
     [
         "\"\\ud800\"", "-0", "1e9", "1.5", "99999999999999999999", "null", "true", "[]", "{}", "\"\"", "\"04\"", "{\"a\":1,\"a\":2}", "\"\\u0000\"", "9007199254740993",

@@ -54,14 +54,26 @@ sealed class AdaptiveNumber
     const int Limit = 60;
 
     readonly uint[] _lengths = new uint[64];
-    readonly uint[] _bits = new uint[64 << LearntBits];
+    readonly uint[]?[] _bits = new uint[]?[64]; // by length
+    ulong _used; // lengths whose bits have learnt something
 
     public AdaptiveNumber() => Reset();
 
     public void Reset()
     {
         _lengths.AsSpan().Fill(AdaptiveBits.Fresh);
-        _bits.AsSpan().Fill(AdaptiveBits.Fresh);
+        _used = 0;
+    }
+
+    /// <summary>The learnt bits of numbers of one length; only the lengths that occur take memory and are set to first values.</summary>
+    uint[] BitsOf(int length)
+    {
+        var bits = _bits[length] ??= new uint[1 << LearntBits];
+        if ((_used >> length & 1) != 0)
+            return bits;
+        _used |= 1UL << length;
+        bits.AsSpan().Fill(AdaptiveBits.Fresh);
+        return bits;
     }
 
     public long Code<TCoder>(ref TCoder coder, long value) where TCoder : struct, IBitCoder, allows ref struct
@@ -74,13 +86,14 @@ sealed class AdaptiveNumber
         length = node & 63;
 
         var result = 1UL;
+        var learnt = BitsOf(length);
         node = 1;
         for (var i = length - 1; i >= 0; i--)
         {
             var bit = (int)(stored >> i) & 1;
             if (length - 1 - i < LearntBits)
             {
-                bit = AdaptiveBits.Code(ref coder, ref _bits[(length << LearntBits) + node], bit, Limit);
+                bit = AdaptiveBits.Code(ref coder, ref learnt[node], bit, Limit);
                 node = (node << 1) | bit;
             }
             else

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Coppice.Delta.Bytes;
 
 /// <summary>Predicts whether a new byte is the old byte at its place, from where the last differences were.</summary>
@@ -25,7 +27,7 @@ sealed class Agreement
     public void Reset()
     {
         _slots.AsSpan().Fill(AdaptiveBits.Fresh);
-        _mixer.Reset();
+        _mixer.Reset(Contexts + 1);
         _inputs.AsSpan().Clear();
         _run = _gap = _gapBefore = 0;
         _history = 0;
@@ -44,6 +46,7 @@ sealed class Agreement
     /// <param name="last">The new byte before.</param>
     /// <param name="phase">The place in the new file, modulo 8.</param>
     /// <param name="inRun">Bytes since the last copy.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public int Code<TCoder>(ref TCoder coder, int agrees, int old, int last, int phase, int inRun)
         where TCoder : struct, IBitCoder, allows ref struct
     {
@@ -78,11 +81,12 @@ sealed class Agreement
         return agrees;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     void Choose(int context, uint index)
     {
         var slot = context << Bits | (int)(index & ((1 << Bits) - 1));
         _chosen[context] = slot;
-        _inputs[context] = Math.Clamp(Logistic.Stretch((int)(_slots[slot] >> 20)), -2047, 2047);
+        _inputs[context] = Logistic.Inputs[(int)(_slots[slot] >> 20)];
     }
 
     static uint Hash(uint a, uint b) => (a * 0x9E3779B1u + b * 0x85EBCA6Bu + 0x27D4EB2Fu) * 0x2C1B3C6Du >> (32 - Bits);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Coppice.Delta.Bytes;
 
@@ -23,6 +24,7 @@ struct ArithmeticWriter(int capacity) : IBitCoder
 
     public readonly int Count => _count;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Code(int bit, int one)
     {
         var middle = Interval.Split(_low, _high, one);
@@ -87,6 +89,7 @@ ref struct ArithmeticReader : IBitCoder
             _point = (_point << 8) | Take();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Code(int bit, int one)
     {
         var middle = Interval.Split(_low, _high, one);
@@ -133,6 +136,7 @@ struct CostMeter : IBitCoder
 {
     public long Cost { get; private set; }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Code(int bit, int one)
     {
         Cost += Logistic.Cost(bit != 0 ? one : 65536 - one);

@@ -1,24 +1,24 @@
+using System.Diagnostics.CodeAnalysis;
 using Coppice.Formats;
 
 namespace Coppice.Delta.Bytes;
 
 /// <summary>Makes ranges of a new file from old files, the new file's earlier bytes and frames.</summary>
 /// <remarks>
-/// Memory is fixed whatever a payload says: tables of at most 19 MiB, kept from frame to frame, and buffers of under 1 MiB.
+/// Memory is fixed whatever a payload says: tables of at most 8 MiB, kept from frame to frame, and small buffers.
 /// A frame depends on the old files and on new bytes before it, on no other frame's state; so decoding can stop and go on at any frame.
 /// Not for use by two threads at once.
 /// </remarks>
 public sealed class ByteDecoder
 {
-    /// <summary>The most bytes a frame may make: 4 MiB.</summary>
-    public const int LongestFrame = 4 << 20;
+    /// <summary>The most bytes a frame may make: 1 MiB, so that the smallest device can gather them.</summary>
+    public const int LongestFrame = 1 << 20;
 
     /// <summary>The most old files a frame may take bytes from.</summary>
     public const int MostOlds = 255;
 
-    readonly IByteSource _made;
     readonly SourceWindow _window;
-    readonly int _olds;
+    IByteSource _made;
     StrongFrame? _strong;
     FastFrame? _fast;
 
@@ -27,11 +27,21 @@ public sealed class ByteDecoder
     /// <exception cref="ArgumentException">There are too many old files.</exception>
     public ByteDecoder(IReadOnlyList<IByteSource> olds, IByteSource made)
     {
+        _window = new SourceWindow(olds, made);
+        Use(olds, made);
+    }
+
+    /// <summary>Takes other files from now on, with the tables that are there.</summary>
+    /// <param name="olds">The old files, in the encoder's order.</param>
+    /// <param name="made">The new file so far.</param>
+    /// <exception cref="ArgumentException">There are too many old files.</exception>
+    [MemberNotNull(nameof(_made))]
+    public void Use(IReadOnlyList<IByteSource> olds, IByteSource made)
+    {
         if (olds.Count > MostOlds)
             throw new ArgumentException($"{olds.Count} old files are given, and {MostOlds} is the most.", nameof(olds));
         _made = made;
-        _window = new SourceWindow(olds, made);
-        _olds = olds.Count;
+        _window.Use(olds, made);
     }
 
     /// <summary>Makes the bytes of a frame.</summary>
@@ -58,13 +68,13 @@ public sealed class ByteDecoder
             case FrameKind.Strong:
                 var header = StrongHeader.Read(payload, out var length);
                 var coder = new ArithmeticReader(payload[length..], length);
-                _strong ??= new StrongFrame(_olds, _window);
+                _strong ??= new StrongFrame(_window);
                 _strong.Begin(header);
                 _strong.Decode(ref coder, output, start);
                 coder.Finish();
                 break;
             case FrameKind.Fast:
-                _fast ??= new FastFrame(_olds, _window);
+                _fast ??= new FastFrame(_window);
                 _fast.Decode(payload, output, start);
                 break;
             default:

@@ -9,8 +9,11 @@ public sealed class ByteEncoder
     // Shares of the guessed cost of a literal, found by trial: steps cost more than a plan can know.
     const double FirstShare = 0.6;
     static readonly (double Share, bool Many)[] Trials = [(0.55, false), (0.55, true), (1, true)];
-    const int AllPlansTo = 1 << 20;
+    const int AllPlansTo = 1 << 16;
     const int ReplanFrom = 4096;
+
+    /// <summary>Samples say too much, about so far: they know less than the whole frame.</summary>
+    const double Doubt = 1.04;
 
     readonly ByteEncoderOptions _options;
     readonly int _own;
@@ -18,6 +21,8 @@ public sealed class ByteEncoder
     readonly MatchWindows _windows;
     readonly StrongEncoder _strong;
     readonly FastEncoder _fast;
+    MatchText? _planned;
+    Planner? _planner;
 
     /// <param name="olds">The old files, the most alike first; may be empty, at most 255.</param>
     /// <param name="made">The whole new file.</param>
@@ -32,15 +37,16 @@ public sealed class ByteEncoder
         _made = made;
         _windows = new MatchWindows(olds, made);
         var window = new SourceWindow(olds, made);
-        _strong = new StrongEncoder(new StrongFrame(olds.Count, window));
+        _strong = new StrongEncoder(new StrongFrame(window));
         _fast = new FastEncoder(olds.Count, window);
     }
 
     /// <summary>Codes the bytes of the new file from <paramref name="start"/> on.</summary>
     /// <param name="start">The first byte. Frames may skip bytes and come in any order; in rising order matches are found best.</param>
     /// <param name="length">1 to <see cref="ByteDecoder.LongestFrame"/>.</param>
+    /// <param name="wanted">A payload that will clearly be longer than this is of no use: the search for a smaller one may end early.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty, too long or not inside the new file.</exception>
-    public ByteFrame Encode(long start, int length)
+    public ByteFrame Encode(long start, int length, long wanted = long.MaxValue)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(start);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
@@ -49,7 +55,9 @@ public sealed class ByteEncoder
 
         var text = _windows.For(start, length, out var place);
         var frame = text.Slice(place, length);
-        var planner = new Planner(text, _own);
+        if (_planned != text)
+            (_planned, _planner) = (text, new Planner(text, _own));
+        var planner = _planner!;
         var best = new ByteFrame([(byte)FrameKind.Stored, .. frame], new(length, length + 1, 0, 0, 0, length, 0));
         if (_options.Effort != ByteEffort.Small)
         {
@@ -58,29 +66,33 @@ public sealed class ByteEncoder
             if (payload.Length < best.Payload.Length)
                 best = new(ImmutableCollectionsMarshal.AsImmutableArray(payload), Count(plan, length, payload.Length, 0));
         }
-        return _options.Effort == ByteEffort.Fast ? best : Strong(planner, place, frame, start, best);
+        return _options.Effort == ByteEffort.Fast ? best : Strong(planner, place, frame, start, best, wanted);
     }
 
     /// <summary>The strong coding, where it is worth its time; else what there is.</summary>
-    ByteFrame Strong(Planner planner, int place, Span<byte> frame, long start, ByteFrame best)
+    ByteFrame Strong(Planner planner, int place, Span<byte> frame, long start, ByteFrame best, long wanted)
     {
         var first = planner.Plan(place, frame.Length, PlanCosts.Strong(frame, FirstShare, true));
         List<List<Command>> plans = [first];
-        if (Coded(first) > ReplanFrom)
+        var coded = Coded(first);
+        if (coded > ReplanFrom)
         {
             // What literals cost is known better now. Which share of it makes the best plan is not, and samples do not tell: models learn.
             var share = _strong.LiteralShare(frame, start, PlanCosts.Strong(frame, 1, true));
             plans.Clear();
-            foreach (var (part, many) in Coded(first) > AllPlansTo ? Trials[..1] : Trials)
+            foreach (var (part, many) in coded > AllPlansTo || coded > frame.Length - frame.Length / 16 ? Trials[..1] : Trials) // where next to nothing is copied, plans are alike
                 plans.Add(planner.Plan(place, frame.Length, PlanCosts.Strong(frame, part * share, many)));
         }
         var (header, estimate) = _strong.Choose(plans[0], frame, start);
+
+        if (estimate > wanted * Doubt)
+            return best;
 
         var most = best.Payload.Length - 1;
         if (_options.Effort == ByteEffort.Balanced && Coded(plans[0]) > _options.StrongBytes && best.Payload[0] == (byte)FrameKind.Fast)
         {
             most = (int)(best.Payload.Length * (1 - _options.StrongGain));
-            if (estimate > most * 1.03) // samples say too much: they know less than the whole frame
+            if (estimate > most * Doubt)
                 return best;
         }
         foreach (var plan in plans)

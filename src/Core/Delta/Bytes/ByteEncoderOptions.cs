@@ -18,8 +18,8 @@ public sealed record ByteEncoderOptions
     public ByteEffort Effort { get; init; }
 
     /// <summary>Coded bytes per frame up to which the strong coding is used whenever it is smaller: at about 1 MB/s they take so many microseconds.</summary>
-    public int StrongBytes { get; init; } = 1 << 16;
+    public int StrongBytes { get; init; } = 1 << 15;
 
     /// <summary>Share of the fast payload that the strong coding must save in frames with more coded bytes, 0 to 1.</summary>
-    public double StrongGain { get; init; } = 0.02;
+    public double StrongGain { get; init; } = 0.025;
 }

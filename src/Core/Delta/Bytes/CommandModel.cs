@@ -14,20 +14,17 @@ sealed class CommandModel
     readonly AdaptiveNumber _distance = new();
     readonly AdaptiveNumber[] _copy = [new(), new()];
     readonly AdaptiveNumber[] _literals = [new(), new()];
-    readonly long[] _shifts;
+    long[] _shifts = [];
     Relations _recent;
     int _lastAligned;
     int _state;
 
-    /// <param name="sources">Old files; one more source is the new file itself.</param>
-    public CommandModel(int sources)
+    /// <summary>Begins a frame.</summary>
+    /// <param name="olds">Old files; one more source is the new file itself.</param>
+    public void Reset(int olds)
     {
-        _shifts = new long[sources + 1];
-        Reset();
-    }
-
-    public void Reset()
-    {
+        if (_shifts.Length != olds + 1)
+            _shifts = new long[olds + 1];
         _relations.AsSpan().Fill(AdaptiveBits.Fresh);
         _aligned.AsSpan().Fill(AdaptiveBits.Fresh);
         foreach (var number in (AdaptiveNumber[])[_source, _shift, _near, _distance, .. _copy, .. _literals])

@@ -19,17 +19,12 @@ sealed class FastFrame
     const uint Low = 1u << 16;
 
     readonly SourceWindow _window;
-    readonly int _olds;
     readonly uint[] _slots = new uint[(LiteralTables + StepTables) * FastTables.Total];
     readonly FastTableModel _tables = new();
     readonly FastModes _modes = new();
     readonly int[] _frequencies = new int[256];
 
-    public FastFrame(int olds, SourceWindow window)
-    {
-        _olds = olds;
-        _window = window;
-    }
+    public FastFrame(SourceWindow window) => _window = window;
 
     /// <summary>Reads a frame.</summary>
     /// <param name="payload">All of it, the kind included.</param>
@@ -106,9 +101,10 @@ sealed class FastFrame
             var own = relation >= Relations.Count + 62;
             var length = relation - Relations.Count - (own ? 62 : 0);
             var value = length == 0 ? 0 : (long)(1UL << (length - 1) | bits.Take(length - 1));
-            source = own ? _olds : _olds > 1 ? (int)bits.Take(8) : 0;
-            if (source > _olds || (source == _olds) != own)
-                throw Malformed($"source {source} is named where there are {_olds} old files");
+            var olds = _window.Olds;
+            source = own ? olds : olds > 1 ? (int)bits.Take(8) : 0;
+            if (source > olds || (source == olds) != own)
+                throw Malformed($"source {source} is named where there are {olds} old files");
             shift = own ? -1 - value : unchecked(recent[0].Shift + ((value & 1) == 0 ? value >> 1 : -1 - (value >> 1)));
         }
         recent.Use(index, source, shift);

@@ -1,78 +1,75 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Coppice.Delta.Bytes;
 
 /// <summary>Predicts bytes, bit by bit, from several contexts at once; encoder and decoder run the same code.</summary>
-/// <remarks>Memory is fixed by the shape: 256 KiB to 1 MiB per context, at most about 19 MiB.</remarks>
+/// <remarks>Memory is fixed: 32 to 256 KiB for each hashed context, 1 KiB for each dense one that occurs, at most about 7 MiB.</remarks>
 sealed class LiteralModel
 {
     const int RepeatOrder = 6;
 
-    readonly LiteralShape _shape;
-    readonly HashedContexts _hashed;
-    readonly uint[] _dense;
+    const int MostDense = 8 + 256 + 3 * 1024;
+
+    readonly HashedContexts _hashed = new();
+    readonly uint[] _dense = new uint[MostDense * 256];
+    readonly int[] _stamps = new int[MostDense]; // the frame in which a dense context was last used
     readonly int[] _denseAt = new int[5];
-    readonly int[] _denseBases;
-    readonly int[] _denseSlots;
-    readonly int[] _inputs;
-    readonly Mixer _byTree;
-    readonly Mixer _bySurroundings;
+    readonly int[] _denseBases = new int[5];
+    readonly int[] _inputs = new int[40];
+    readonly Mixer _byTree = new(1, 256);
+    readonly Mixer _bySurroundings = new(1, 256);
     readonly Correction _correction = new(1024);
-    readonly int _repeatBits;
-    readonly int[]? _repeats;
     readonly uint[] _repeatSlots = new uint[128];
+    readonly sbyte[] _votes = new sbyte[256]; // by the byte that came: above zero when it replaced, below when it was put in
+    LiteralShape _shape;
+    int _denseCount;
+    int _stamp;
+    int _repeatBits;
+    int[] _repeats = [];
+    bool _hasRepeats;
     int _repeatAt;
     int _repeatLength;
-    int _missed = -1; // the byte that was not expected, directly after it
+    int _missed; // the byte that was not expected, directly after it; -1 without one
     bool _skipped; // whether the repeat went past the byte it had expected
-    readonly sbyte[] _votes = new sbyte[256]; // by the byte that came: above zero when it replaced, below when it was put in
 
     // What the aligned old bytes have been worth lately.
     int _lastChange;
     int _changeBefore;
     int _hits;
 
+    /// <summary>Begins a frame. Dense contexts are set to first values when they are first used: most frames use few.</summary>
     /// <param name="shape">Which contexts there are.</param>
-    /// <param name="tableBits">10 to 15: the hashed tables have 2^bits buckets of 32 bytes each.</param>
-    public LiteralModel(LiteralShape shape, int tableBits)
+    /// <param name="tableBits">10 to 13: the hashed tables have 2^bits buckets of 32 bytes each.</param>
+    public void Reset(LiteralShape shape, int tableBits)
     {
         _shape = shape;
-        _repeatBits = tableBits + 5;
-        var sizes = new List<int>();
+        _denseCount = 0;
+        var start = 0;
         void Add(LiteralContexts context, int contexts)
         {
             if (shape.Contexts.HasFlag(context))
-                sizes.Add(contexts * 256);
+                _denseAt[_denseCount++] = start;
+            start += shape.Contexts.HasFlag(context) ? contexts : 0;
         }
         Add(LiteralContexts.Phase, 8);
         Add(LiteralContexts.Order1, 256);
         Add(LiteralContexts.Element, 1024);
         Add(LiteralContexts.Old, 1024);
         Add(LiteralContexts.OldMoved, 1024);
-        _denseBases = new int[sizes.Count];
-        _denseSlots = new int[sizes.Count];
-        for (int i = 0, start = 0; i < sizes.Count; start += sizes[i++])
-            _denseAt[i] = start;
-        _dense = new uint[sizes.Sum()];
-        _hashed = new HashedContexts(int.PopCount((int)(shape.Contexts & ~LiteralShape.Dense & ~LiteralContexts.Repeat)), tableBits);
-        if (shape.Contexts.HasFlag(LiteralContexts.Repeat))
+        _stamp++;
+        _hashed.Reset(int.PopCount((int)(shape.Contexts & ~LiteralShape.Dense & ~LiteralContexts.Repeat)), tableBits);
+        _hasRepeats = shape.Contexts.HasFlag(LiteralContexts.Repeat);
+        _repeatBits = tableBits + 4;
+        if (_hasRepeats && _repeats.Length < 1 << _repeatBits)
             _repeats = new int[1 << _repeatBits];
-
-        var inputs = 2 * (_denseBases.Length + _hashed.Count) + (_repeats is null ? 0 : 2) + 1;
-        _byTree = new Mixer(inputs, 256);
-        _bySurroundings = new Mixer(inputs, 512);
-        _inputs = new int[_byTree.Width];
-        Reset();
-    }
-
-    public void Reset()
-    {
-        _dense.AsSpan().Fill(AdaptiveBits.Fresh);
+        else if (_hasRepeats)
+            _repeats.AsSpan(0, 1 << _repeatBits).Clear();
         _repeatSlots.AsSpan().Fill(AdaptiveBits.Fresh);
-        _repeats?.AsSpan().Clear();
-        _hashed.Reset();
-        _byTree.Reset();
-        _bySurroundings.Reset();
+
+        var inputs = 2 * (_denseCount + _hashed.Count) + (_hasRepeats ? 2 : 0) + 1;
+        _byTree.Reset(inputs);
+        _bySurroundings.Reset(inputs);
         _correction.Reset();
         _inputs.AsSpan().Clear();
         _votes.AsSpan().Clear();
@@ -96,54 +93,54 @@ sealed class LiteralModel
     /// <param name="origin">Where the frame begins in the new file; its low bits give the phase.</param>
     /// <param name="old">The old byte at this place in bits 0 to 7, the one before in 8 to 15, the one after in 16 to 23; -1 when there is none.</param>
     /// <returns>The byte.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public int Code<TCoder>(ref TCoder coder, int symbol, ReadOnlySpan<byte> frame, int place, long origin, int old)
         where TCoder : struct, IBitCoder, allows ref struct
     {
         Span<uint> hashes = stackalloc uint[11];
         Surround(frame, place, origin, old, hashes);
-        var expected = Expect(frame, place);
+        var expected = _hasRepeats ? Expect(frame, place) : 0;
         var surroundings = (old < 0 ? 0 : 1 + Math.Min(_hits, 2)) * 8 + Math.Min(7, _repeatLength == 0 ? 0 : 1 + Interval.Length((uint)_repeatLength >> 2));
+        ref var dense = ref MemoryMarshal.GetArrayDataReference(_dense);
+        ref var bases = ref MemoryMarshal.GetArrayDataReference(_denseBases);
+        ref var stretched = ref MemoryMarshal.GetReference(Logistic.Inputs);
+        ref var input = ref MemoryMarshal.GetArrayDataReference(_inputs);
+        var denseCount = _denseCount;
+        var hashedCount = _hashed.Count;
+        var repeatsAt = 2 * (denseCount + hashedCount);
+        Unsafe.Add(ref input, repeatsAt + (_hasRepeats ? 2 : 0)) = 256;
 
         var tree = 1;
         for (var bits = 0; bits < 8; bits++)
         {
             if (bits is 0 or 4)
-                for (var i = 0; i < _hashed.Count; i++)
+                for (var i = 0; i < hashedCount; i++)
                     _hashed.Select(i, bits == 0 ? hashes[i] : (hashes[i] + (uint)tree * 0x2545F491u) * 0x85EBCA6Bu);
             var node = bits < 4 ? tree : (tree & ((1 << (bits - 4)) - 1)) | (1 << (bits - 4));
 
-            var at = 0;
-            for (var i = 0; i < _denseBases.Length; i++)
+            // Bounds hold: a base is a context's first slot and tree is below 256; a slot's upper 12 bits are below 4096.
+            for (var i = 0; i < denseCount; i++)
             {
-                var slot = _denseBases[i] + tree;
-                _denseSlots[i] = slot;
-                var likely = (int)(_dense[slot] >> 20);
-                _inputs[at++] = Math.Clamp(Logistic.Stretch(likely), -2047, 2047);
-                _inputs[at++] = (likely - 2048) >> 2;
+                var likely = (int)(Unsafe.Add(ref dense, Unsafe.Add(ref bases, i) + tree) >> 20);
+                Unsafe.Add(ref input, 2 * i) = Unsafe.Add(ref stretched, likely);
+                Unsafe.Add(ref input, 2 * i + 1) = (likely - 2048) >> 2;
             }
-            _hashed.Predict(_inputs, at, node);
-            at += 2 * _hashed.Count;
+            _hashed.Predict(_inputs, 2 * denseCount, node);
             var repeatSlot = -1;
-            if (_repeats is not null)
+            if (_hasRepeats)
             {
+                var (first, second) = (0, 0);
                 if (_repeatLength > 0 && (expected | 256) >> (8 - bits) == tree)
                 {
-                    var wanted = (expected >> (7 - bits)) & 1;
-                    repeatSlot = (Math.Min(_repeatLength, 31) | (_missed >= 0 ? 32 : 0)) * 2 + wanted;
+                    repeatSlot = (Math.Min(_repeatLength, 31) | (_missed >= 0 ? 32 : 0)) * 2 + ((expected >> (7 - bits)) & 1);
                     var likely = (int)(_repeatSlots[repeatSlot] >> 20);
-                    _inputs[at++] = Math.Clamp(Logistic.Stretch(likely), -2047, 2047);
-                    _inputs[at++] = (likely - 2048) >> 2;
+                    (first, second) = (Unsafe.Add(ref stretched, likely), (likely - 2048) >> 2);
                 }
-                else
-                {
-                    _inputs[at++] = 0;
-                    _inputs[at++] = 0;
-                }
+                (Unsafe.Add(ref input, repeatsAt), Unsafe.Add(ref input, repeatsAt + 1)) = (first, second);
             }
-            _inputs[at] = 256;
 
             var odds = (_byTree.Mix(_inputs, tree) + _bySurroundings.Mix(_inputs, (surroundings << 3) | bits) + 1) >> 1;
-            var plain = Logistic.Squash(odds);
+            var plain = Logistic.SquashInside(odds); // a mean of two that are inside
             var refined = _correction.Refine(odds, tree | (Math.Min(surroundings >> 3, 3) << 8));
             var one = Math.Clamp((plain + refined + 1) >> 1, 16, 65520);
 
@@ -152,8 +149,8 @@ sealed class LiteralModel
             _byTree.Learn(_inputs, bit);
             _bySurroundings.Learn(_inputs, bit);
             _correction.Learn(bit);
-            foreach (var slot in _denseSlots)
-                AdaptiveBits.Update(ref _dense[slot], bit, 400);
+            for (var i = 0; i < denseCount; i++)
+                AdaptiveBits.Update(ref Unsafe.Add(ref dense, Unsafe.Add(ref bases, i) + tree), bit, 400);
             _hashed.Learn(bit, node);
             if (repeatSlot >= 0)
                 AdaptiveBits.Update(ref _repeatSlots[repeatSlot], bit, 400);
@@ -179,6 +176,19 @@ sealed class LiteralModel
         return value;
     }
 
+    /// <summary>First slot of a dense context, which has first values when it is new in this frame.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    void Dense(int index, int context)
+    {
+        context += _denseAt[index];
+        _denseBases[index] = context * 256;
+        if (_stamps[context] == _stamp)
+            return;
+        _stamps[context] = _stamp;
+        _dense.AsSpan(context * 256, 256).Fill(AdaptiveBits.Fresh);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Surround(ReadOnlySpan<byte> frame, int place, long origin, int old, Span<uint> hashes)
     {
         var last = 0UL; // the eight bytes before, the nearest lowest
@@ -192,15 +202,15 @@ sealed class LiteralModel
 
         var dense = 0;
         if (contexts.HasFlag(LiteralContexts.Phase))
-            _denseBases[dense] = _denseAt[dense++] + phase * 256;
+            Dense(dense++, phase);
         if (contexts.HasFlag(LiteralContexts.Order1))
-            _denseBases[dense] = _denseAt[dense++] + (int)c1 * 256;
+            Dense(dense++, (int)c1);
         if (contexts.HasFlag(LiteralContexts.Element))
-            _denseBases[dense] = _denseAt[dense++] + ((int)((last >> (8 * (_shape.Element - 1))) & 255) | ((phaseInElement & 3) << 8)) * 256;
+            Dense(dense++, (int)((last >> (8 * (_shape.Element - 1))) & 255) | ((phaseInElement & 3) << 8));
         if (contexts.HasFlag(LiteralContexts.Old))
-            _denseBases[dense] = _denseAt[dense++] + (aligned | (old < 0 ? 0 : 1 + Math.Min(_hits, 2)) << 8) * 256;
+            Dense(dense++, aligned | (old < 0 ? 0 : 1 + Math.Min(_hits, 2)) << 8);
         if (contexts.HasFlag(LiteralContexts.OldMoved))
-            _denseBases[dense] = _denseAt[dense] + (((aligned + _lastChange) & 255) | ((phaseInElement & 3) << 8)) * 256;
+            Dense(dense, ((aligned + _lastChange) & 255) | ((phaseInElement & 3) << 8));
 
         var next = 0;
         void Add(Span<uint> into, ulong value)
@@ -244,9 +254,10 @@ sealed class LiteralModel
     }
 
     /// <summary>The byte that followed the last time, if a repeat is running or one is found.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     int Expect(ReadOnlySpan<byte> frame, int place)
     {
-        if (_repeats is null || place < RepeatOrder)
+        if (place < RepeatOrder)
             return 0;
         var hash = 0u;
         for (var i = place - RepeatOrder; i < place; i++)
@@ -268,6 +279,7 @@ sealed class LiteralModel
     }
 
     /// <summary>Moves the repeat past the byte that came; after one that was not expected it goes on where that has worked before.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Follow(ReadOnlySpan<byte> frame, int place, int value)
     {
         if (_repeatLength == 0)

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
 namespace Coppice.Delta.Bytes;
 
 /// <summary>Probabilities and their log odds as integers, from tables that integer arithmetic makes: the same on every processor.</summary>
@@ -10,11 +13,20 @@ static class Logistic
     static readonly short[] StretchTable = MakeStretch();
     static readonly ushort[] CostTable = MakeCost();
 
+    /// <summary>The probability of log odds that are not beyond ±<see cref="Limit"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int SquashInside(int odds) => Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(SquashTable), odds + Limit);
+
     /// <summary>The probability, in 1/65536 and from 1 to 65535, of log odds in 1/256.</summary>
     public static int Squash(int odds) => SquashTable[Math.Clamp(odds, -Limit, Limit) + Limit];
 
     /// <summary>The log odds, in 1/256, of a probability in 1/4096, 0 to 4095.</summary>
     public static int Stretch(int probability) => StretchTable[probability & 4095];
+
+    /// <summary>The log odds of every probability in 1/4096, cut to ±2047 as a mixer wants its inputs.</summary>
+    public static ReadOnlySpan<short> Inputs => InputTable;
+
+    static readonly short[] InputTable = [.. StretchTable.Select(odds => (short)Math.Clamp((int)odds, -2047, 2047))];
 
     /// <summary>What an event of this probability (in 1/65536, 1 to 65536) costs, in 1/4096 bit.</summary>
     public static int Cost(int probability) =>

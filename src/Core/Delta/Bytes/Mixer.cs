@@ -13,9 +13,9 @@ sealed class Mixer
 {
     public const int Lanes = 8;
 
-    readonly int _width;
-    readonly int[] _weights;
-    readonly int _first;
+    readonly int _sets;
+    int _width;
+    int[] _weights = [];
     int _set;
     int _odds;
     int _uses;
@@ -24,17 +24,19 @@ sealed class Mixer
     /// <param name="sets">How many sets of weights there are to choose from.</param>
     public Mixer(int inputs, int sets)
     {
-        _width = (inputs + Lanes - 1) / Lanes * Lanes;
-        _weights = new int[_width * sets];
-        _first = Math.Max(1, inputs);
-        Reset();
+        _sets = sets;
+        Reset(inputs);
     }
 
     public int Width => _width;
 
-    public void Reset()
+    /// <summary>Begins afresh, perhaps with another number of inputs.</summary>
+    public void Reset(int inputs)
     {
-        _weights.AsSpan().Fill(Math.Min(65536, 65536 * 5 / 4 / _first + 6000));
+        _width = (inputs + Lanes - 1) / Lanes * Lanes;
+        if (_weights.Length < _width * _sets)
+            _weights = new int[_width * _sets];
+        _weights.AsSpan(0, _width * _sets).Fill(Math.Min(65536, 65536 * 5 / 4 / Math.Max(1, inputs) + 6000));
         _uses = 0;
     }
 
@@ -46,7 +48,7 @@ sealed class Mixer
     {
         _set = set * _width;
         ref var input = ref MemoryMarshal.GetArrayDataReference(inputs);
-        ref var weight = ref _weights[_set];
+        ref var weight = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_weights), _set); // sets are below the number of sets
         var sum = Vector256<int>.Zero;
         for (var i = 0; i < _width; i += Lanes)
             sum += Vector256.ShiftRightArithmetic(Vector256.LoadUnsafe(ref input, (nuint)i) * Vector256.LoadUnsafe(ref weight, (nuint)i), 8);
@@ -59,7 +61,7 @@ sealed class Mixer
     public void Learn(int[] inputs, int bit)
     {
         // The error is in 1/4096. Weights move fast in a frame's first bits and more slowly with every doubling; rates found by trial.
-        var error = ((bit << 16) - Logistic.Squash(_odds)) >> 4;
+        var error = ((bit << 16) - Logistic.SquashInside(_odds)) >> 4;
         var rate = Math.Max(2, _uses < 4096 ? 22 - (_uses >> 10) : 19 - Interval.Length((uint)_uses >> 12));
         if (_uses < int.MaxValue)
             _uses++;
@@ -67,7 +69,7 @@ sealed class Mixer
         var round = Vector256.Create(1 << 13);
         var most = Vector256.Create(1 << 19);
         ref var input = ref MemoryMarshal.GetArrayDataReference(inputs);
-        ref var weight = ref _weights[_set];
+        ref var weight = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_weights), _set);
         for (var i = 0; i < _width; i += Lanes)
         {
             var moved = Vector256.LoadUnsafe(ref weight, (nuint)i)
@@ -93,11 +95,19 @@ sealed class Correction
 
     public void Reset()
     {
-        for (var i = 0; i < _table.Length; i++)
-            _table[i] = (ushort)Logistic.Squash((i % Steps - Steps / 2) * 256);
+        var table = _table.AsSpan();
+        for (var i = 0; i < Steps; i++)
+            table[i] = (ushort)Logistic.Squash((i - Steps / 2) * 256);
+        for (var filled = Steps; filled < table.Length;)
+        {
+            var count = Math.Min(filled, table.Length - filled);
+            table[..count].CopyTo(table[filled..]);
+            filled += count;
+        }
     }
 
     /// <summary>The corrected probability of a 1 in 1/65536.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Refine(int odds, int context)
     {
         var place = odds + (Steps / 2) * 256;
@@ -107,6 +117,7 @@ sealed class Correction
         return (_table[_index] * (256 - _weight) + _table[_index + 1] * _weight) >> 8;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Learn(int bit)
     {
         ref var slot = ref _table[_weight < 128 ? _index : _index + 1];

@@ -9,8 +9,8 @@ sealed class SourceWindow
     const int Size = 8192;
     const int Before = 64;
 
-    readonly IReadOnlyList<IByteSource> _olds;
-    readonly IByteSource _made;
+    IReadOnlyList<IByteSource> _olds;
+    IByteSource _made;
     readonly byte[] _buffer = new byte[Size];
     int _source = -1;
     long _start;
@@ -24,8 +24,14 @@ sealed class SourceWindow
         _made = made;
     }
 
+    /// <summary>Reads from other files from now on.</summary>
+    public void Use(IReadOnlyList<IByteSource> olds, IByteSource made) => (_olds, _made, _source) = (olds, made, -1);
+
     /// <summary>Forgets what is buffered: the new file has grown.</summary>
     public void Reset() => _source = -1;
+
+    /// <summary>How many old files there are.</summary>
+    public int Olds => _olds.Count;
 
     /// <summary>Whether this is the new file itself.</summary>
     public bool IsOwn(int source) => source == _olds.Count;

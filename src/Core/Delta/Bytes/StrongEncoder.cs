@@ -6,7 +6,12 @@ namespace Coppice.Delta.Bytes;
 sealed class StrongEncoder
 {
     const int Samples = 2;
-    const int ShareSample = 16 << 10;
+    const int ShareSample = 3 << 10;
+    const int FirstSample = 3 << 10;
+    const int LongestSample = 40 << 10;
+
+    /// <summary>Candidates that are looked at more closely when short samples have spoken.</summary>
+    const int Finalists = 2;
 
     static readonly LiteralShape[] Candidates =
     [
@@ -26,12 +31,21 @@ sealed class StrongEncoder
     /// <summary>The shape that codes samples of the frame best, and what the frame then costs in bytes, about.</summary>
     public (StrongHeader Header, double Bytes) Choose(List<Command> plan, Span<byte> frame, long origin)
     {
-        var tableBits = Math.Clamp(Interval.Length((uint)(Coded(plan) >> 2)), 10, 15);
-        var best = (Header: new StrongHeader(Candidates[0], tableBits), Bytes: double.PositiveInfinity);
-        foreach (var shape in Candidates)
+        var tableBits = Math.Clamp(Interval.Length((uint)(Coded(plan) >> 2)), 10, StrongHeader.MostTableBits);
+        var coded = Coded(plan);
+        var costs = new double[Candidates.Length];
+        for (var i = 0; i < costs.Length; i++)
+            costs[i] = Estimate(plan, frame, origin, new(Candidates[i], Math.Min(tableBits, 11)), FirstSample);
+        if (coded <= Samples * FirstSample) // everything was coded
         {
-            var header = new StrongHeader(shape, tableBits);
-            var bytes = Estimate(plan, frame, origin, header);
+            var first = Array.IndexOf(costs, costs.Min());
+            return (new(Candidates[first], tableBits), costs[first]);
+        }
+        var best = (Header: new StrongHeader(Candidates[0], tableBits), Bytes: double.PositiveInfinity);
+        foreach (var i in Enumerable.Range(0, costs.Length).OrderBy(i => costs[i]).Take(Finalists))
+        {
+            var header = new StrongHeader(Candidates[i], tableBits);
+            var bytes = Estimate(plan, frame, origin, header, (int)Math.Clamp(coded / 16, FirstSample, LongestSample));
             if (bytes < best.Bytes)
                 best = (header, bytes);
         }
@@ -39,12 +53,12 @@ sealed class StrongEncoder
     }
 
     /// <summary>What the frame costs in bytes, from samples.</summary>
-    public double Estimate(List<Command> plan, Span<byte> frame, long origin, StrongHeader header)
+    double Estimate(List<Command> plan, Span<byte> frame, long origin, StrongHeader header, int sampleLength)
     {
         var coded = Coded(plan);
         if (coded == 0)
             return plan.Count * 4;
-        var samples = Sample(plan, coded, (int)Math.Clamp(coded / 12, 12 << 10, 80 << 10));
+        var samples = Sample(plan, coded, sampleLength);
         var meter = new CostMeter();
         var sampled = 0L;
         _frame.Begin(header);

@@ -1,30 +1,22 @@
+using System.Runtime.CompilerServices;
+
 namespace Coppice.Delta.Bytes;
 
 /// <summary>The small coding of a frame: every decision predicted by mixed contexts, about 1 to 3 MB/s of coded bytes.</summary>
 sealed class StrongFrame
 {
-    readonly CommandModel _commands;
+    readonly CommandModel _commands = new();
     readonly Agreement _agreement = new();
     readonly SourceWindow _window;
-    LiteralModel? _literals;
-    LiteralShape _shape;
-    int _tableBits;
+    readonly LiteralModel _literals = new();
 
-    public StrongFrame(int olds, SourceWindow window)
-    {
-        _commands = new CommandModel(olds);
-        _window = window;
-    }
+    public StrongFrame(SourceWindow window) => _window = window;
 
-    /// <summary>Prepares for a frame; tables are kept when the next frame has the same shape.</summary>
+    /// <summary>Prepares for a frame, with the memory of the last one.</summary>
     public void Begin(StrongHeader header)
     {
-        if (_literals is null || header.Shape != _shape || header.TableBits != _tableBits)
-            _literals = new LiteralModel(header.Shape, header.TableBits);
-        else
-            _literals.Reset();
-        (_shape, _tableBits) = (header.Shape, header.TableBits);
-        _commands.Reset();
+        _literals.Reset(header.Shape, header.TableBits);
+        _commands.Reset(_window.Olds);
         _agreement.Reset();
         Agreeing = 0;
     }
@@ -69,10 +61,11 @@ sealed class StrongFrame
     public long Agreeing { get; private set; }
 
     /// <summary>Codes a step's literals; its copy is in place already.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     int Run<TCoder>(ref TCoder coder, Command command, Span<byte> frame, long origin, int place)
         where TCoder : struct, IBitCoder, allows ref struct
     {
-        var literals = _literals!;
+        var literals = _literals;
         place += command.Copy;
         if (command.Copy > 0)
         {

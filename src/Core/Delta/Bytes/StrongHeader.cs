@@ -17,9 +17,12 @@ enum FrameKind
 /// Then two bytes of row length if a context needs it. All little-endian.
 /// </remarks>
 /// <param name="Shape">How literals are modelled.</param>
-/// <param name="TableBits">Size of the hashed tables, 10 to 15.</param>
+/// <param name="TableBits">Size of the hashed tables, 10 to 13.</param>
 readonly record struct StrongHeader(LiteralShape Shape, int TableBits)
 {
+    /// <summary>The largest tables: they must be near a processor and fit into the smallest device.</summary>
+    public const int MostTableBits = 13;
+
     public byte[] Write()
     {
         var bytes = new List<byte>
@@ -41,8 +44,8 @@ readonly record struct StrongHeader(LiteralShape Shape, int TableBits)
         var first = Take(payload, ref at);
         var contexts = (LiteralContexts)(Take(payload, ref at) | Take(payload, ref at) << 8);
         var tableBits = 10 + (first >> 4);
-        if (tableBits > 15)
-            throw new MalformedPatchException(0, $"byte frame: tables of 2^{tableBits} buckets are asked for, and 2^15 is the most; update this program or fetch the patch again.");
+        if (tableBits > MostTableBits)
+            throw new MalformedPatchException(0, $"byte frame: tables of 2^{tableBits} buckets are asked for, and 2^{MostTableBits} is the most; update this program or fetch the patch again.");
         var shape = new LiteralShape(contexts, 1 << (first >> 2 & 3), 1);
         if (shape.NeedsRow)
         {

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -6,40 +7,63 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Coppice.Delta.Entropy;
 
-/// <summary>Reads what <see cref="RansEncoder"/> wrote.</summary>
-static class RansDecoder
+/// <summary>Reads what <see cref="RansEncoder"/> wrote, window by window.</summary>
+ref struct RansDecoder
 {
     const int Lanes = RansEncoder.Lanes;
     const uint SlotMask = SymbolModel.Scale - 1;
 
-    /// <summary>Fills <paramref name="symbols"/>, and notes which of them are followed by raw bits.</summary>
-    /// <param name="bytes">8 states and the words; all of them must be used up.</param>
-    /// <param name="contexts">One context per symbol; overwritten.</param>
+    readonly ReadOnlySpan<byte> bytes;
+    readonly SymbolModel model;
+    readonly Span<uint> states;
+    readonly bool gathers;
+    int at = 4 * Lanes;
+
+    /// <param name="bytes">8 states and the words.</param>
     /// <param name="model">The model of the symbols.</param>
-    /// <param name="symbols">Overwritten.</param>
-    /// <param name="large">Indices of the symbols from <see cref="Token.Literals"/> on, in order; at least 8 longer than <paramref name="symbols"/>, of at most 65,536.</param>
+    /// <param name="states">Memory for the 8 states.</param>
     /// <param name="vectors">Whether the processor's gather instructions may be used; the result is the same.</param>
-    /// <returns>The number of large symbols, or -1 when the bytes are not what an encoder writes.</returns>
-    public static int Decode(
-        ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols, Span<ushort> large, bool vectors)
+    public RansDecoder(ReadOnlySpan<byte> bytes, SymbolModel model, Span<uint> states, bool vectors)
     {
-        if (bytes.Length < 4 * Lanes || bytes.Length % 2 != 0 || contexts.Length < symbols.Length || large.Length < symbols.Length + Lanes)
-            return -1;
-
-        Span<uint> states = stackalloc uint[Lanes];
+        this.bytes = bytes;
+        this.model = model;
+        this.states = states[..Lanes];
+        gathers = vectors && Avx2.IsSupported && BitConverter.IsLittleEndian;
+        IsBroken = bytes.Length < 4 * Lanes || bytes.Length % 2 != 0;
         for (var lane = 0; lane < Lanes; lane++)
-            states[lane] = BinaryPrimitives.ReadUInt32LittleEndian(bytes[(4 * lane)..]);
-        var at = 4 * Lanes;
-        var done = vectors && Avx2.IsSupported && BitConverter.IsLittleEndian
-            ? DecodeGathered(bytes, ref at, states, contexts, model, symbols)
-            : DecodeGroups(bytes, ref at, states, contexts, model, symbols);
-        if (!DecodeRest(bytes, ref at, states, contexts, model, symbols, done))
-            return -1;
+            states[lane] = IsBroken ? RansEncoder.LowestState : BinaryPrimitives.ReadUInt32LittleEndian(bytes[(4 * lane)..]);
+    }
 
-        foreach (var state in states)
-            if (state != RansEncoder.LowestState)
-                return -1;
-        return at == bytes.Length ? FindLarge(symbols, large) : -1;
+    /// <summary>Whether the bytes turned out to be none that an encoder writes.</summary>
+    public bool IsBroken { get; private set; }
+
+    /// <summary>Whether everything was used up and nothing is missing.</summary>
+    public readonly bool Ended
+    {
+        get
+        {
+            foreach (var state in states)
+                if (state != RansEncoder.LowestState)
+                    return false;
+            return !IsBroken && at == bytes.Length;
+        }
+    }
+
+    /// <summary>Reads the next symbols, and notes which of them are followed by raw bits.</summary>
+    /// <param name="contexts">One context per symbol.</param>
+    /// <param name="symbols">Overwritten. A multiple of 8 for all windows but the last.</param>
+    /// <param name="large">Indices of the symbols from <see cref="Token.Literals"/> on, in order; at least 32 longer than <paramref name="symbols"/>, of at most 65,536.</param>
+    /// <param name="tables">Memory of as many numbers as there are symbols.</param>
+    /// <returns>The number of large symbols, or -1 when the bytes are not what an encoder writes.</returns>
+    public int Decode(ReadOnlySpan<byte> contexts, Span<byte> symbols, Span<ushort> large, Span<int> tables)
+    {
+        if (IsBroken || contexts.Length < symbols.Length || large.Length < symbols.Length + Lanes || tables.Length < symbols.Length)
+            return -1;
+        var done = gathers
+            ? DecodeGathered(bytes, ref at, states, contexts, model, symbols, tables)
+            : DecodeGroups(bytes, ref at, states, contexts, model, symbols);
+        IsBroken = !DecodeRest(bytes, ref at, states, contexts, model, symbols, done);
+        return IsBroken ? -1 : FindLarge(symbols, large);
     }
 
     /// <summary>Groups of eight symbols while at least eight words are left, so that no read needs its own check.</summary>
@@ -89,10 +113,17 @@ static class RansDecoder
 
     /// <summary>All eight states at once: table entries are gathered, and the lanes that run low take the next words in lane order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static int DecodeGathered(
-        ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols)
+    static unsafe int DecodeGathered(
+        ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols, Span<int> tables)
     {
+        var starts = model.SlotStarts;
+        ref var start = ref MemoryMarshal.GetArrayDataReference(starts); // 256 of them: any byte is inside
         ref var context = ref MemoryMarshal.GetReference(contexts);
+        ref var table = ref MemoryMarshal.GetReference(tables);
+        // A second gather would cost more than these loads.
+        for (nint j = 0; j < symbols.Length; j++)
+            Unsafe.Add(ref table, j) = Unsafe.Add(ref start, (nint)Unsafe.Add(ref context, j));
+
         ref var symbol = ref MemoryMarshal.GetReference(symbols);
         ref var words = ref MemoryMarshal.GetReference(bytes);
         ref var spread = ref MemoryMarshal.GetArrayDataReference(LaneSpread);
@@ -101,34 +132,28 @@ static class RansDecoder
         var one = Vector256.Create(1u);
         var slotMask = Vector256.Create(SlotMask);
         var frequencyMask = Vector256.Create(0xFFFu);
+        var lowBytes = LowBytes;
         var i = 0;
         var position = at;
-        unsafe
+        fixed (uint* slots = model.Slots)
         {
-            fixed (uint* slots = model.Slots)
-            fixed (int* tables = model.SlotStarts)
+            for (; i + Lanes <= symbols.Length && position <= last; i += Lanes)
             {
-                for (; i + Lanes <= symbols.Length && position <= last; i += Lanes)
-                {
-                    var group = Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref context, i))).AsByte();
-                    var table = Avx2.GatherVector256(tables, Avx2.ConvertToVector256Int32(group), 4);
-                    var index = table.AsUInt32() | (state & slotMask);
-                    var entry = Avx2.GatherVector256(slots, index.AsInt32(), 4);
+                var index = Vector256.LoadUnsafe(ref table, (nuint)i).AsUInt32() | (state & slotMask);
+                var entry = Avx2.GatherVector256(slots, index.AsInt32(), 4);
 
-                    // The lowest byte of every entry, packed to eight bytes.
-                    var picked = Avx2.Shuffle(entry.AsByte(), LowBytes);
-                    var packed = picked.AsUInt32()[0] | (ulong)picked.AsUInt32()[4] << 32;
-                    Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i), packed);
+                // The lowest byte of every entry, packed to eight bytes.
+                var picked = Avx2.Shuffle(entry.AsByte(), lowBytes).AsUInt32();
+                Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i), Sse2.UnpackLow(picked.GetLower(), picked.GetUpper()).AsUInt64().ToScalar());
 
-                    var next = (((entry >> 8) & frequencyMask) + one) * (state >> SymbolModel.ScaleBits) + (entry >> 20);
-                    var low = Vector256.Equals(next >> 16, Vector256<uint>.Zero);
-                    var lanes = low.ExtractMostSignificantBits();
-                    var fresh = Avx2.ConvertToVector256Int32(Unsafe.ReadUnaligned<Vector128<ushort>>(ref Unsafe.Add(ref words, position)));
-                    var order = Unsafe.Add(ref spread, (nint)lanes);
-                    var word = Avx2.PermuteVar8x32(fresh, Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(order).AsByte())).AsUInt32();
-                    state = Vector256.ConditionalSelect(low, next << 16 | word, next);
-                    position += 2 * System.Numerics.BitOperations.PopCount(lanes);
-                }
+                var next = (((entry >> 8) & frequencyMask) + one) * (state >> SymbolModel.ScaleBits) + (entry >> 20);
+                var low = Vector256.Equals(next >> 16, Vector256<uint>.Zero);
+                var lanes = low.ExtractMostSignificantBits();
+                var fresh = Avx2.ConvertToVector256Int32(Unsafe.ReadUnaligned<Vector128<ushort>>(ref Unsafe.Add(ref words, position)));
+                var order = Unsafe.Add(ref spread, (nint)lanes);
+                var word = Avx2.PermuteVar8x32(fresh, Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(order).AsByte())).AsUInt32();
+                state = Vector256.ConditionalSelect(low, next << 16 | word, next);
+                position += 2 * BitOperations.PopCount(lanes);
             }
         }
         state.CopyTo(states);
@@ -180,7 +205,7 @@ static class RansDecoder
         var i = 0;
         for (; Vector256.IsHardwareAccelerated && i + 32 <= symbols.Length; i += 32)
             for (var set = Vector256.GreaterThan(Vector256.Create(symbols[i..]), Vector256.Create((byte)(Token.Literals - 1))).ExtractMostSignificantBits(); set != 0; set &= set - 1)
-                large[count++] = (ushort)(i + System.Numerics.BitOperations.TrailingZeroCount(set));
+                large[count++] = (ushort)(i + BitOperations.TrailingZeroCount(set));
         for (; i < symbols.Length; i++)
         {
             large[count] = (ushort)i;

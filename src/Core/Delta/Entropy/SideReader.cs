@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 
 namespace Coppice.Delta.Entropy;
 
@@ -23,6 +24,7 @@ ref struct SideReader
     /// <summary>Whether everything was used up and nothing is missing.</summary>
     public readonly bool Ended => !broken && !raw.Overrun && at == words.Length && state == RansEncoder.LowestState;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public byte Symbol(SymbolModel model, byte context)
     {
         var entry = model.Slots[model.Map[context] << SymbolModel.ScaleBits | (int)(state & (SymbolModel.Scale - 1))];
@@ -38,6 +40,7 @@ ref struct SideReader
         return (byte)entry;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public uint Number(SymbolModel model, byte context)
     {
         var token = Symbol(model, context);

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Coppice.Delta.Entropy;
 
 /// <summary>What symbols to expect in each of 256 contexts: a map from contexts to a few frequency tables.</summary>
@@ -156,6 +158,7 @@ sealed class SymbolModel
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     uint[] BuildSlots()
     {
         var built = new uint[frequencies.Length * Scale];

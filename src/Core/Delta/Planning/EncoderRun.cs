@@ -8,13 +8,17 @@ namespace Coppice.Delta.Planning;
 
 /// <summary>Writes the records of a planned file, segment by segment: the tensors of a segment share their models.</summary>
 sealed class EncoderRun(
-    OldFiles old, IReadOnlyList<IByteSource> oldFiles, IByteSource made, List<PlanStep> plan, PatchWriter writer, PatchOptions options, CancellationToken cancel)
+    OldFiles old, IReadOnlyList<IByteSource> oldFiles, IByteSource made, List<PlanStep> plan, PatchWriter writer, PatchOptions options, CancellationToken cancel,
+    long mostWanted = long.MaxValue)
 {
     /// <summary>Elements of the tensors of one segment: their symbols are in memory until the segment is written.</summary>
     const long SegmentElements = 1 << 24;
 
     /// <summary>Share of its bytes that a tensor must still take for the byte matcher to be tried on it.</summary>
     const double WorthMatching = 0.45;
+
+    /// <summary>A longer tensor is not given to the byte matcher.</summary>
+    const long MostMatched = 4 << 20;
 
     /// <summary>Old files up to this length are all searched for what stands between tensors; of longer ones the beginning, where headers are.</summary>
     const long WholeWindow = 128 << 20;
@@ -145,12 +149,16 @@ sealed class EncoderRun(
         record.Clear();
         tensor.Record.WriteTo(record, words, raw);
         var typed = record.Length + frames.Sum(frame => (long)frame.Length);
-        if (typed > part.Length * WorthMatching && (options.Level == PatchLevel.Max || part.Lattice is not { IsFloat: true }) && part.Length <= Math.Min(matchingLeft, PatchLimits.MostBytes))
+        if (typed > part.Length * WorthMatching && (options.Level == PatchLevel.Max || part.Lattice is not { IsFloat: true }) && part.Length <= Math.Min(matchingLeft, MostMatched))
         {
             matchingLeft -= part.Length;
-            var payload = Match(part.Offset, (int)part.Length);
-            if (payload.Length < typed * 0.99) // it is also slower to apply
-                return WriteBytes(part, payload);
+            var payloads = Pieces(part).Select(piece => (Piece: piece, Payload: Match(piece.Offset, (int)piece.Length, (long)((double)typed * piece.Length / part.Length)))).ToList();
+            if (payloads.Sum(piece => (long)piece.Payload.Length) < typed * payloads.Min(piece => Worth(piece.Payload)))
+            {
+                foreach (var (piece, payload) in payloads)
+                    WriteBytes(piece, payload.AsSpan());
+                return "bytes";
+            }
         }
         writer.Record(RecordKind.Tensor, record.Written);
         foreach (var (i, frame) in frames.Index())
@@ -158,10 +166,21 @@ sealed class EncoderRun(
         return tensor.Record.ToString();
     }
 
-    ByteEffort Effort => options.Level == PatchLevel.Fast ? ByteEffort.Fast : ByteEffort.Small;
+    /// <summary>At the usual level the slow coding must be worth its time at the device.</summary>
+    ByteEffort Effort => options.Level switch { PatchLevel.Fast => ByteEffort.Fast, PatchLevel.Default => ByteEffort.Balanced, _ => ByteEffort.Small };
+
+    /// <summary>Part of a tensor's typed size that the byte matcher's may be: it is also slower to apply, and the slow coding much slower.</summary>
+    double Worth(ImmutableArray<byte> payload) => (payload[0] & 3) == (byte)FrameKind.Strong && options.Level != PatchLevel.Max ? 0.975 : 0.99;
 
     /// <summary>What the byte matcher makes of a range of the new file.</summary>
-    ReadOnlySpan<byte> Match(long offset, int count) => (matcher ??= new(oldFiles, made, new() { Effort = Effort })).Encode(offset, count).Payload.AsSpan();
+    ImmutableArray<byte> Match(long offset, int count, long wanted) => (matcher ??= new(oldFiles, made, new() { Effort = Effort })).Encode(offset, count, wanted).Payload;
+
+    /// <summary>A range cut to what one record may make.</summary>
+    static IEnumerable<AlignedPart> Pieces(AlignedPart part)
+    {
+        for (var left = part.Length; left > 0; left -= Math.Min(left, PatchLimits.MostBytes))
+            yield return part with { Offset = part.End - left, Length = Math.Min(left, PatchLimits.MostBytes) };
+    }
 
     string WriteCopy(PlanStep step)
     {
@@ -212,17 +231,12 @@ sealed class EncoderRun(
 
     string WriteBytes(AlignedPart part)
     {
-        for (var left = part.Length; left > 0;)
-        {
-            var count = (int)Math.Min(PatchLimits.MostBytes, left);
-            var at = part.End - left;
-            WriteBytes(part with { Offset = at, Length = count }, Match(at, count));
-            left -= count;
-        }
+        foreach (var piece in Pieces(part))
+            WriteBytes(piece, Match(piece.Offset, (int)piece.Length, mostWanted).AsSpan());
         return "bytes";
     }
 
-    string WriteBytes(AlignedPart part, ReadOnlySpan<byte> payload)
+    void WriteBytes(AlignedPart part, ReadOnlySpan<byte> payload)
     {
         var bytes = new byte[part.Length];
         made.Read(part.Offset, bytes);
@@ -230,6 +244,5 @@ sealed class EncoderRun(
         record.Number(bytes.Length);
         record.Bytes(payload);
         writer.Record(RecordKind.Bytes, record.Written, Checksum.Of(bytes));
-        return "bytes";
     }
 }

@@ -42,18 +42,18 @@ static class FloatDifference
         return (ordered & sign) != 0 ? ordered ^ sign : ~ordered & lattice.Mask;
     }
 
-    /// <summary>Puts new elements together from predictions and symbols; large ones take their raw bits from <paramref name="raw"/>.</summary>
-    /// <returns>False when a symbol or the raw bits break the rules.</returns>
+    /// <summary>Puts new elements together from predictions and symbols; large ones take their raw bits from <paramref name="rawNumbers"/>.</summary>
+    /// <returns>False when a symbol breaks the rules.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static bool Rebuild(
-        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ReadOnlySpan<byte> raw,
+        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ref RawNumbers rawNumbers,
         Span<uint> bits, bool vectors)
     {
         var done = vectors && Vector256.IsHardwareAccelerated ? RebuildVectors(lattice, predicted, symbols, bits) : 0;
         for (var i = done; i < bits.Length; i++)
             bits[i] = Add(lattice, predicted[i], Token.UnZigZag(symbols[i]));
 
-        var numbers = new RawNumbers(raw);
+        var numbers = rawNumbers; // a copy stays in registers
         var (mask, sign) = (lattice.Mask, 1u << (lattice.Bits - 1));
         var mirrors = lattice.Bits != 32;
         foreach (var i in large)
@@ -70,7 +70,8 @@ static class FloatDifference
             var ordered = (((word & sign) != 0 ? ~word : word | sign) + difference) & mask;
             bits[i] = (ordered & sign) != 0 ? ordered ^ sign : ~ordered & mask;
         }
-        return numbers.Ended;
+        rawNumbers = numbers;
+        return true;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -17,10 +17,10 @@ static class FloatFields
     const int ClassOfScale = 24;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Contexts(TensorRecord tensor, FrameScratch scratch, int firstColumn, int count)
+    public static void Contexts(TensorRecord tensor, FrameScratch scratch, int first, int count)
     {
         var lattice = tensor.Lattice;
-        for (int start = 0, row = 0, column = firstColumn; start < count; row++, column = 0)
+        for (int start = 0, row = first / tensor.Columns, column = first % tensor.Columns; start < count; row++, column = 0)
         {
             var length = Math.Min(count - start, tensor.Columns - column);
             for (var i = 0; i < length; i++)
@@ -78,10 +78,10 @@ static class FloatFields
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static bool Rebuild(TensorRecord tensor, FrameScratch scratch, int count, ReadOnlySpan<byte> raw)
+    public static void Rebuild(TensorRecord tensor, FrameScratch scratch, int count, ref BitReader bits)
     {
         var lattice = tensor.Lattice;
-        var reader = new BitReader(raw);
+        var reader = bits;
         var signShift = lattice.Bits - 1;
         var low = lattice.Mantissa - Leading;
         for (var i = 0; i < count; i++)
@@ -96,6 +96,6 @@ static class FloatFields
                 _ => (sign << signShift | ((uint)(kind - ClassOfScale + (int)scratch.Predicted[i]) << Leading | (uint)(symbol >> 1 & 3)) << low | reader.Read(low)) & lattice.Mask,
             };
         }
-        return !reader.Overrun && reader.BytesUsed == raw.Length;
+        bits = reader;
     }
 }

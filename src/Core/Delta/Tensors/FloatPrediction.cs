@@ -14,12 +14,18 @@ static class FloatPrediction
     public const uint Mirror = 1u << 31;
 
     /// <summary>Fills the scratch's predictions and contexts from its old elements, row scales and left factors.</summary>
-    public static void Predict(TensorRecord tensor, FrameScratch scratch, int firstColumn, int count, bool vectors)
+    /// <param name="tensor">The tensor of the frame.</param>
+    /// <param name="scratch">Holds the old elements from <paramref name="first"/> on, and what belongs to the frame's rows.</param>
+    /// <param name="first">The first element, from the beginning of the frame.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="vectors">Whether vector instructions may be used; the result is the same.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Predict(TensorRecord tensor, FrameScratch scratch, int first, int count, bool vectors)
     {
         vectors &= Vector256.IsHardwareAccelerated;
         if ((tensor.Flags & TensorFlags.Threshold) != 0)
             Prune(scratch.Old.AsSpan(0, count), tensor.Lattice.Mask >> 1, tensor.Threshold);
-        for (int start = 0, row = 0, column = firstColumn; start < count; row++, column = 0)
+        for (int start = 0, row = first / tensor.Columns, column = first % tensor.Columns; start < count; row++, column = 0)
         {
             var length = Math.Min(count - start, tensor.Columns - column);
             var old = scratch.Old.AsSpan(start, length);

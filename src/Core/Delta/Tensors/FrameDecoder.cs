@@ -41,7 +41,7 @@ static class FrameDecoder
             payload.End();
             return output.Length;
         }
-        if (mode > FrameMode.Stored || mode != FrameMode.Coded && !tensor.HasOld || mode == FrameMode.Corrected && tensor.Technique is Technique.FloatFields or Technique.Strided)
+        if (mode > FrameMode.Stored || mode != FrameMode.Coded && (!tensor.HasOld || tensor.Technique == Technique.FloatFields) || mode == FrameMode.Corrected && tensor.Technique == Technique.Strided)
             throw payload.Wrong($"frame mode {(byte)mode} does not go with {tensor.Technique}.");
 
         var coded = mode == FrameMode.Coded;
@@ -57,62 +57,102 @@ static class FrameDecoder
         payload.End();
 
         if (tensor.Technique == Technique.Strided)
-        {
-            Strided.Decode(tensor, first, count, old, main, models[tensor.Slot]!, scratch, coded, output, payload);
-            return output.Length;
-        }
+            return Strided.Decode(tensor, first, old, main, models[tensor.Slot]!, scratch, coded, output) ? output.Length : throw Undecodable(payload);
 
         OldElements.Read(tensor, first, count, old, scratch);
-        if (!FrameSide.Read(tensor, first, count, mode, ref side, models, scratch))
+        FrameSide.Read(tensor, count, mode, ref side, models, scratch);
+        if (coded && !side.Ended)
             throw payload.Wrong("the scales or factors of a frame do not decode; fetch the patch again.");
-        if (tensor.Technique == Technique.FloatFields)
+        var good = mode switch
         {
-            FloatFields.Contexts(tensor, scratch, 0, count);
-            if (!side.Ended || RansDecoder.Decode(main, scratch.Contexts, models[tensor.Slot]!, scratch.Symbols.AsSpan(0, count), scratch.Large, vectors) < 0
-                || !FloatFields.Rebuild(tensor, scratch, count, raw))
-                throw payload.Wrong("the elements of a frame do not decode; fetch the patch again.");
-            Packing.Pack(tensor.Lattice, scratch.New.AsSpan(0, count), scratch.NewSteps, output);
-            return output.Length;
-        }
+            FrameMode.Coded when tensor.Technique == Technique.FloatFields => DecodeFields(tensor, count, main, raw, models[tensor.Slot]!, scratch, vectors, output),
+            FrameMode.Coded => DecodeDifferences(tensor, count, main, raw, models[tensor.Slot]!, scratch, vectors, output),
+            _ => DecodeCorrections(tensor, count, mode == FrameMode.Corrected, ref side, models[SideModels.Slot]!, scratch, vectors, output),
+        };
+        return good ? output.Length : throw Undecodable(payload);
+    }
 
-        if (tensor.Technique == Technique.FloatDifference)
-            FloatPrediction.Predict(tensor, scratch, 0, count, vectors);
-        else
-            IntegerPrediction.Predict(tensor, scratch, 0, count, vectors);
-        var symbols = scratch.Symbols.AsSpan(0, count);
-        var large = 0;
-        if (coded)
-            large = side.Ended ? RansDecoder.Decode(main, scratch.Contexts, models[tensor.Slot]!, symbols, scratch.Large, vectors) : -1;
-        else
+    static MalformedPatchException Undecodable(RecordReader payload) => payload.Wrong("the elements of a frame do not decode; fetch the patch again.");
+
+    static bool DecodeFields(
+        TensorRecord tensor, int count, ReadOnlySpan<byte> main, ReadOnlySpan<byte> raw, SymbolModel model, FrameScratch scratch, bool vectors, Span<byte> output)
+    {
+        var decoder = new RansDecoder(main, model, scratch.States, vectors);
+        var bits = new BitReader(raw);
+        for (var start = 0; start < count; start += scratch.Elements)
+        {
+            var length = Math.Min(scratch.Elements, count - start);
+            OldElements.Unpack(tensor, start, length, scratch);
+            FloatFields.Contexts(tensor, scratch, start, length);
+            if (decoder.Decode(scratch.Contexts, scratch.Symbols.AsSpan(0, length), scratch.Large, scratch.Tables) < 0)
+                return false;
+            FloatFields.Rebuild(tensor, scratch, length, ref bits);
+            Pack(tensor, start, length, scratch, output);
+        }
+        return decoder.Ended && !bits.Overrun && bits.BytesUsed == raw.Length;
+    }
+
+    static bool DecodeDifferences(
+        TensorRecord tensor, int count, ReadOnlySpan<byte> main, ReadOnlySpan<byte> raw, SymbolModel model, FrameScratch scratch, bool vectors, Span<byte> output)
+    {
+        var decoder = new RansDecoder(main, model, scratch.States, vectors);
+        var numbers = new RawNumbers(raw);
+        for (var start = 0; start < count; start += scratch.Elements)
+        {
+            var length = Math.Min(scratch.Elements, count - start);
+            var symbols = scratch.Symbols.AsSpan(0, length);
+            Predict(tensor, start, length, scratch, vectors);
+            var large = decoder.Decode(scratch.Contexts, symbols, scratch.Large, scratch.Tables);
+            if (large < 0 || !Rebuild(tensor, scratch, symbols, scratch.Large.AsSpan(0, large), ref numbers, vectors))
+                return false;
+            Pack(tensor, start, length, scratch, output);
+        }
+        return decoder.Ended && numbers.Ended;
+    }
+
+    /// <summary>Every element is as predicted, but for those that the side stream names.</summary>
+    static bool DecodeCorrections(
+        TensorRecord tensor, int count, bool corrected, ref SideReader side, SymbolModel model, FrameScratch scratch, bool vectors, Span<byte> output)
+    {
+        var left = corrected ? side.Number(model, SideModels.Gap) : 0;
+        var next = left > 0 ? (long)side.Number(model, SideModels.Gap) : long.MaxValue;
+        for (var start = 0; start < count; start += scratch.Elements)
+        {
+            var length = Math.Min(scratch.Elements, count - start);
+            var symbols = scratch.Symbols.AsSpan(0, length);
             symbols.Clear();
-        if (large < 0 || !Rebuild(tensor, scratch, count, symbols, scratch.Large.AsSpan(0, large), raw, vectors))
-            throw payload.Wrong("the elements of a frame do not decode; fetch the patch again.");
-        if (mode == FrameMode.Corrected)
-            Correct(tensor, count, ref side, models[SideModels.Slot]!, scratch, payload);
-        Packing.Pack(tensor.Lattice, scratch.New.AsSpan(0, count), scratch.NewSteps, output);
-        return output.Length;
+            Predict(tensor, start, length, scratch, vectors);
+            var none = new RawNumbers([]);
+            Rebuild(tensor, scratch, symbols, [], ref none, vectors);
+            while (next < start + length)
+            {
+                var difference = side.Signed(model, SideModels.Correction);
+                scratch.New[next - start] = tensor.Technique == Technique.FloatDifference
+                    ? FloatDifference.Add(tensor.Lattice, scratch.Predicted[next - start], difference)
+                    : IntegerPrediction.Add(tensor.Lattice, scratch.Predicted[next - start], difference);
+                next = --left > 0 ? next + 1 + side.Number(model, SideModels.Gap) : long.MaxValue;
+            }
+            Pack(tensor, start, length, scratch, output);
+        }
+        return left == 0 && (!corrected || side.Ended);
+    }
+
+    static void Predict(TensorRecord tensor, int start, int length, FrameScratch scratch, bool vectors)
+    {
+        OldElements.Unpack(tensor, start, length, scratch);
+        if (tensor.Technique == Technique.FloatDifference)
+            FloatPrediction.Predict(tensor, scratch, start, length, vectors);
+        else
+            IntegerPrediction.Predict(tensor, scratch, start, length, vectors);
     }
 
     static bool Rebuild(
-        TensorRecord tensor, FrameScratch scratch, int count, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ReadOnlySpan<byte> raw, bool vectors) =>
+        TensorRecord tensor, FrameScratch scratch, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ref RawNumbers numbers, bool vectors) =>
         tensor.Technique == Technique.FloatDifference
-            ? FloatDifference.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, count), symbols, large, raw, scratch.New.AsSpan(0, count), vectors)
-            : IntegerPrediction.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, count), symbols, large, raw, scratch.New.AsSpan(0, count), vectors);
+            ? FloatDifference.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, symbols.Length), symbols, large, ref numbers, scratch.New.AsSpan(0, symbols.Length), vectors)
+            : IntegerPrediction.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, symbols.Length), symbols, large, ref numbers, scratch.New.AsSpan(0, symbols.Length), vectors);
 
-    static void Correct(TensorRecord tensor, int count, ref SideReader side, SymbolModel model, FrameScratch scratch, RecordReader payload)
-    {
-        var corrections = side.Number(model, SideModels.Gap);
-        var at = -1L;
-        for (var i = 0U; i < corrections && at < count; i++)
-        {
-            at += 1 + side.Number(model, SideModels.Gap);
-            var difference = side.Signed(model, SideModels.Correction);
-            if (at < count)
-                scratch.New[at] = tensor.Technique == Technique.FloatDifference
-                    ? FloatDifference.Add(tensor.Lattice, scratch.Predicted[at], difference)
-                    : IntegerPrediction.Add(tensor.Lattice, scratch.Predicted[at], difference);
-        }
-        if (at >= count || !side.Ended)
-            throw payload.Wrong("the corrections of a frame do not decode; fetch the patch again.");
-    }
+    static void Pack(TensorRecord tensor, int start, int length, FrameScratch scratch, Span<byte> output) => Packing.Pack(
+        tensor.Lattice, scratch.New.AsSpan(0, length), scratch.NewSteps.AsSpan(start / 32),
+        output.Slice((int)tensor.Lattice.BytesOf(start), (int)tensor.Lattice.BytesOf(length)));
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Coppice.Delta.Entropy;
 
 namespace Coppice.Delta.Tensors;
@@ -13,9 +14,9 @@ static class FrameSide
 
     public static int Rows(TensorRecord tensor, int count) => (count + tensor.Columns - 1) / tensor.Columns;
 
-
-    public static bool Read(
-        TensorRecord tensor, long first, int count, FrameMode mode, ref SideReader side, ReadOnlySpan<SymbolModel?> models, FrameScratch scratch)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Read(
+        TensorRecord tensor, int count, FrameMode mode, ref SideReader side, ReadOnlySpan<SymbolModel?> models, FrameScratch scratch)
     {
         var rows = Rows(tensor, count);
         if (mode == FrameMode.Exact)
@@ -26,7 +27,7 @@ static class FrameSide
             scratch.Left.AsSpan(0, rows * tensor.Rank).Clear();
             if (tensor.Lattice.IsBlock)
                 scratch.OldSteps.AsSpan(0, count / 32).CopyTo(scratch.NewSteps);
-            return true;
+            return;
         }
         var model = models[SideModels.Slot]!;
         if (tensor.Lattice.IsBlock)
@@ -47,7 +48,6 @@ static class FrameSide
                 scratch.Left[row * tensor.Rank + component] =
                     (short)side.Signed(models[SideModels.FactorSlot]!, SideModels.FactorContext(tensor.ComponentScales[component], scale));
         }
-        return true;
     }
 
     /// <summary>Writes what <see cref="Read"/> reads, from the scratch; ratios must be multiples of 16.</summary>

@@ -12,10 +12,12 @@ static class IntegerPrediction
     const int MostRatio = 1 << 22; // times a code of 8 bits this stays inside 32 bits
     const float MostAddend = 1 << 29;
 
-    public static void Predict(TensorRecord tensor, FrameScratch scratch, int firstColumn, int count, bool vectors)
+    /// <inheritdoc cref="FloatPrediction.Predict(TensorRecord, FrameScratch, int, int, bool)"/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Predict(TensorRecord tensor, FrameScratch scratch, int first, int count, bool vectors)
     {
         var lattice = tensor.Lattice;
-        for (int start = 0, row = 0, column = firstColumn; start < count; row++, column = 0)
+        for (int start = 0, row = first / tensor.Columns, column = first % tensor.Columns; start < count; row++, column = 0)
         {
             var length = Math.Min(count - start, tensor.Columns - column);
             var products = scratch.Products.AsSpan(0, length);
@@ -28,7 +30,7 @@ static class IntegerPrediction
                 var (ratio, perStep) = (scratch.Ratios[row], (float)One);
                 if (lattice.IsBlock)
                 {
-                    var block = (start + at) / 32;
+                    var block = (first + start + at) / 32;
                     (ratio, perStep) = Ratio(tensor.HasOld ? scratch.OldSteps[block] : (ushort)0, scratch.NewSteps[block]);
                     scale -= HalfOctaves(scratch.NewSteps[block]);
                 }
@@ -44,6 +46,7 @@ static class IntegerPrediction
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Span(
         Lattice lattice, int ratio, ReadOnlySpan<int> products, float step, int scale, ReadOnlySpan<int> columnScales,
         ReadOnlySpan<uint> old, Span<uint> predicted, Span<byte> contexts, bool vectors)
@@ -125,20 +128,19 @@ static class IntegerPrediction
     }
 
     public static bool Rebuild(
-        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ReadOnlySpan<byte> raw,
+        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ref RawNumbers numbers,
         Span<uint> codes, bool vectors)
     {
         var done = vectors && Vector256.IsHardwareAccelerated ? RebuildVectors(lattice, predicted, symbols, codes) : 0;
         for (var i = done; i < codes.Length; i++)
             codes[i] = Add(lattice, predicted[i], Token.UnZigZag(symbols[i]));
-        var numbers = new RawNumbers(raw);
         foreach (var i in large)
         {
             if (symbols[i] >= Token.Count)
                 return false;
             codes[i] = Add(lattice, predicted[i], Token.UnZigZag(numbers.Next(symbols[i])));
         }
-        return numbers.Ended;
+        return true;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Coppice.Delta.Tensors;
 
@@ -31,8 +32,7 @@ static class Packing
                     words[i] = bytes[i];
                 break;
             case LatticeKind.Int8:
-                for (var i = 0; i < words.Length; i++)
-                    words[i] = (uint)(sbyte)bytes[i];
+                WidenSigned(bytes, words);
                 break;
             case LatticeKind.UInt8:
                 for (var i = 0; i < words.Length; i++)
@@ -51,8 +51,7 @@ static class Packing
                 {
                     var from = bytes.Slice(block * 34, 34);
                     steps[block] = BinaryPrimitives.ReadUInt16LittleEndian(from);
-                    for (var i = 0; i < 32; i++)
-                        words[block * 32 + i] = (uint)(sbyte)from[2 + i];
+                    WidenSigned(from[2..], words.Slice(block * 32, 32));
                 }
                 break;
             case LatticeKind.Q4_0:
@@ -60,11 +59,10 @@ static class Packing
                 {
                     var from = bytes.Slice(block * 18, 18);
                     steps[block] = BinaryPrimitives.ReadUInt16LittleEndian(from);
-                    for (var i = 0; i < 16; i++)
-                    {
-                        words[block * 32 + i] = (uint)((from[2 + i] & 15) - 8);
-                        words[block * 32 + 16 + i] = (uint)((from[2 + i] >> 4) - 8);
-                    }
+                    var nibbles = Vector128.Create(from[2..]);
+                    var eight = Vector128.Create((byte)8);
+                    WidenSigned((nibbles & Vector128.Create((byte)15)) - eight, words[(block * 32)..]);
+                    WidenSigned((nibbles >>> 4) - eight, words[(block * 32 + 16)..]);
                 }
                 break;
         }
@@ -87,8 +85,7 @@ static class Packing
                 Narrow(words, bytes);
                 break;
             case LatticeKind.Float8E4M3 or LatticeKind.Float8E5M2 or LatticeKind.Int8:
-                for (var i = 0; i < words.Length; i++)
-                    bytes[i] = (byte)words[i];
+                NarrowBytes(words, bytes);
                 break;
             case LatticeKind.UInt8:
                 for (var i = 0; i < words.Length; i++)
@@ -107,8 +104,7 @@ static class Packing
                 {
                     var to = bytes.Slice(block * 34, 34);
                     BinaryPrimitives.WriteUInt16LittleEndian(to, steps[block]);
-                    for (var i = 0; i < 32; i++)
-                        to[2 + i] = (byte)words[block * 32 + i];
+                    NarrowBytes(words.Slice(block * 32, 32), to[2..]);
                 }
                 break;
             case LatticeKind.Q4_0:
@@ -116,12 +112,48 @@ static class Packing
                 {
                     var to = bytes.Slice(block * 18, 18);
                     BinaryPrimitives.WriteUInt16LittleEndian(to, steps[block]);
-                    for (var i = 0; i < 16; i++)
-                        to[2 + i] = (byte)(((words[block * 32 + i] + 8) & 15) | (words[block * 32 + 16 + i] + 8) << 4);
+                    var eight = Vector128.Create((byte)8);
+                    var low = (Narrow16(words[(block * 32)..]) + eight) & Vector128.Create((byte)15);
+                    var high = Narrow16(words[(block * 32 + 16)..]) + eight;
+                    (low | high << 4).CopyTo(to[2..]);
                 }
                 break;
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void WidenSigned(ReadOnlySpan<byte> bytes, Span<uint> words)
+    {
+        var i = 0;
+        for (; i + 16 <= words.Length; i += 16)
+            WidenSigned(Vector128.Create(bytes[i..]), words[i..]);
+        for (; i < words.Length; i++)
+            words[i] = (uint)(sbyte)bytes[i];
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void WidenSigned(Vector128<byte> bytes, Span<uint> words)
+    {
+        var (low, high) = Vector128.Widen(bytes.AsSByte());
+        var ((a, b), (c, d)) = (Vector128.Widen(low), Vector128.Widen(high));
+        Vector256.Create(a, b).AsUInt32().CopyTo(words);
+        Vector256.Create(c, d).AsUInt32().CopyTo(words[8..]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void NarrowBytes(ReadOnlySpan<uint> words, Span<byte> bytes)
+    {
+        var i = 0;
+        for (; i + 16 <= words.Length; i += 16)
+            Narrow16(words[i..]).CopyTo(bytes[i..]);
+        for (; i < words.Length; i++)
+            bytes[i] = (byte)words[i];
+    }
+
+    /// <summary>The lowest byte of each of sixteen words.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector128<byte> Narrow16(ReadOnlySpan<uint> words) => Vector128.Narrow(
+        Vector128.Narrow(Vector128.Create(words), Vector128.Create(words[4..])), Vector128.Narrow(Vector128.Create(words[8..]), Vector128.Create(words[12..])));
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Widen(ReadOnlySpan<byte> bytes, Span<uint> words)
@@ -135,9 +167,9 @@ static class Packing
         var halves = MemoryMarshal.Cast<byte, ushort>(bytes);
         for (; words.Length >= 16; halves = halves[16..], words = words[16..])
         {
-            var (low, high) = System.Runtime.Intrinsics.Vector256.Widen(System.Runtime.Intrinsics.Vector256.Create(halves));
-            System.Runtime.Intrinsics.Vector256.CopyTo(low, words);
-            System.Runtime.Intrinsics.Vector256.CopyTo(high, words[8..]);
+            var (low, high) = Vector256.Widen(Vector256.Create(halves));
+            Vector256.CopyTo(low, words);
+            Vector256.CopyTo(high, words[8..]);
         }
         for (var i = 0; i < words.Length; i++)
             words[i] = halves[i];
@@ -154,8 +186,8 @@ static class Packing
         }
         var halves = MemoryMarshal.Cast<byte, ushort>(bytes);
         for (; words.Length >= 16; halves = halves[16..], words = words[16..])
-            System.Runtime.Intrinsics.Vector256.CopyTo(System.Runtime.Intrinsics.Vector256.Narrow(
-                System.Runtime.Intrinsics.Vector256.Create(words), System.Runtime.Intrinsics.Vector256.Create(words[8..])), halves);
+            Vector256.CopyTo(Vector256.Narrow(
+                Vector256.Create(words), Vector256.Create(words[8..])), halves);
         for (var i = 0; i < words.Length; i++)
             halves[i] = (ushort)words[i];
     }

@@ -16,28 +16,27 @@ static class Strided
         }
     }
 
-    public static void Decode(
-        TensorRecord tensor, long first, int count, IByteSource old, ReadOnlySpan<byte> main, SymbolModel model, FrameScratch scratch, bool coded,
-        Span<byte> output, RecordReader payload)
+    /// <returns>False when the symbols are not what an encoder writes.</returns>
+    public static bool Decode(
+        TensorRecord tensor, long first, IByteSource old, ReadOnlySpan<byte> main, SymbolModel model, FrameScratch scratch, bool coded, Span<byte> output)
     {
-        var symbols = scratch.Symbols.AsSpan(0, count);
-        if (coded)
-        {
-            Contexts(tensor, first, count, scratch.Contexts);
-            if (RansDecoder.Decode(main, scratch.Contexts, model, symbols, scratch.Large, vectors: false) < 0)
-                throw payload.Wrong("the bytes of a frame do not decode; fetch the patch again.");
-        }
+        if (tensor.HasOld)
+            old.Read(tensor.OldOffset + first, output);
         else
+            output.Clear();
+        if (!coded)
+            return true;
+        var decoder = new RansDecoder(main, model, scratch.States, vectors: false);
+        for (var start = 0; start < output.Length; start += scratch.Elements)
         {
-            symbols.Clear();
+            var part = output[start..Math.Min(output.Length, start + scratch.Elements)];
+            var symbols = scratch.Symbols.AsSpan(0, part.Length);
+            Contexts(tensor, first + start, part.Length, scratch.Contexts);
+            if (decoder.Decode(scratch.Contexts, symbols, scratch.Large, scratch.Tables) < 0)
+                return false;
+            for (var i = 0; i < part.Length; i++)
+                part[i] += symbols[i];
         }
-        if (!tensor.HasOld)
-        {
-            symbols.CopyTo(output);
-            return;
-        }
-        old.Read(tensor.OldOffset + first, output);
-        for (var i = 0; i < count; i++)
-            output[i] += symbols[i];
+        return decoder.Ended;
     }
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Runtime.CompilerServices;
 using Coppice.Delta.Entropy;
 
 namespace Coppice.Delta.Tensors;
@@ -276,6 +277,7 @@ sealed class TensorRecord
         return null;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     bool ReadSide(ref SideReader side, ReadOnlySpan<SymbolModel?> models)
     {
         var model = models[SideModels.Slot]!;

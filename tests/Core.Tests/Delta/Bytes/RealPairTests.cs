@@ -6,10 +6,10 @@ namespace Coppice.Core.Tests.Delta.Bytes;
 public sealed class RealPairTests
 {
     [Theory] // best peer in comments: HDiffPatch with LZMA2, zstd --patch-from, bsdiff, xdelta3 or brotli
-    [InlineData("yunet_onnx", 545)] // 1,080
-    [InlineData("tessdata_hin", 440)] // 507
-    [InlineData("vocab_falcon_gguf", 50)] // 98
-    [InlineData("face_landmarker_task", 8_960)] // 9,851
+    [InlineData("yunet_onnx", 560)] // 1,080
+    [InlineData("tessdata_hin", 445)] // 507
+    [InlineData("vocab_falcon_gguf", 80)] // 98
+    [InlineData("face_landmarker_task", 9_140)] // 9,851
     [InlineData("mobilenet_v2_quant_tflite", 14_330)] // 16,008
     [InlineData("okay_nabu_tflite", 66_100)] // 67,279
     public void A_real_release_comes_back_and_stays_below_the_best_peer(string pair, int most)
@@ -22,7 +22,7 @@ public sealed class RealPairTests
     [Theory]
     [InlineData("yunet_onnx", 1_190)]
     [InlineData("face_landmarker_task", 11_100)]
-    [InlineData("mobilenet_v2_quant_tflite", 17_900)]
+    [InlineData("mobilenet_v2_quant_tflite", 18_140)]
     [InlineData("okay_nabu_tflite", 68_800)]
     [InlineData("vww_int8_tflite", 242_400)]
     [InlineData("silero_vad_ggml", 679_000)]
