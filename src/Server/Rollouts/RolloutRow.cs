@@ -5,7 +5,6 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Events;
-using Coppice.Server.Storage;
 using Coppice.Trust;
 
 namespace Coppice.Server.Rollouts;
