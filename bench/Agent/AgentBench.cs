@@ -144,7 +144,7 @@ static class AgentBench
             var file = Prepare(Path.Combine(folder, "repository"), megabytes);
             var disk = new FolderDisk(Path.Combine(folder, "data"));
             var blobs = new BlobStore(disk, long.MaxValue);
-            var way = new WholeBlob(disk, new FolderBlobs(Path.Combine(folder, "repository")), new(0, TimeProvider.System), TimeSpan.FromSeconds(30), TimeProvider.System);
+            var way = new WholeBlob(disk, new FolderFiles(Path.Combine(folder, "repository")), new(0, TimeProvider.System), TimeSpan.FromSeconds(30), TimeProvider.System);
             GC.Collect();
             var before = Anonymous();
             var most = before;
@@ -158,7 +158,7 @@ static class AgentBench
                 }
             });
             var watch = Stopwatch.StartNew();
-            await new FilePuller(disk, blobs, [way]).PullAsync(file, _ => { }, default);
+            await new FilePuller(disk, blobs, [way]).PullAsync(file, (_, _) => { }, default);
             var fetched = watch.Elapsed;
             var whole = blobs.Holds(file, default);
             await done.CancelAsync();

@@ -39,6 +39,9 @@ public enum AgentEventKind
     /// <summary>The plan brings a release, and fetching begins.</summary>
     Started,
 
+    /// <summary>The way by which a file comes, and what others would cost.</summary>
+    Chosen,
+
     /// <summary>Every file is here and has its digest.</summary>
     Fetched,
 

@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using System.Net;
 using Coppice.Agent.Inventory;
 using Coppice.Agent.Link;
+using Coppice.Agent.Link.Sealing;
 using Coppice.Agent.Link.Tuf;
 using Coppice.Agent.Quality;
 using Coppice.Agent.Serving;
@@ -42,6 +43,8 @@ public sealed class CoppiceAgent : IAsyncDisposable
     readonly DeviceLink? link;
     readonly HttpClient http;
     readonly TufRepository repository;
+    readonly SealingKey sealing;
+    readonly KeyRing keys;
     readonly FrozenDictionary<string, AgentModel> models;
     readonly CancellationTokenSource closing = new();
     readonly SemaphoreSlim send = new(0, 1);
@@ -67,6 +70,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
             AllowAutoRedirect = false, // an answer from elsewhere is no answer
             AutomaticDecompression = DecompressionMethods.None,
             ConnectTimeout = TimeSpan.FromSeconds(15),
+            MaxResponseDrainSize = 16 << 10, // an answer that is not wanted, as the whole file in place of ranges, is not read to its end
             PooledConnectionLifetime = TimeSpan.FromMinutes(5), // follows DNS
             UseCookies = false,
         })
@@ -78,9 +82,12 @@ public sealed class CoppiceAgent : IAsyncDisposable
         link = server is null ? null : new(http, server, token, disk, reports);
         if (link is not null)
             link.Labelled += labels => facts.Labels = labels;
-        var (metadata, blobs, patches) = Sources(options, server);
+        var (metadata, repositoryFiles) = Sources(options, server);
+        sealing = DeviceSealing.OpenOrMake(disk);
+        keys = new(disk, sealing, repositoryFiles, link is null ? null : (wanted, cancel) => link.KeysAsync(identity, wanted, sealing.Public.ToString(), cancel));
+        var files = new SealedFiles(repositoryFiles, keys);
         repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time);
-        models = Models(runtimes, blobs, patches).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
+        models = Models(runtimes, files).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
     }
 
     /// <summary>The device's id.</summary>
@@ -92,7 +99,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
     /// <exception cref="InferenceException">The native library that a serving release needs is not here; with it back, the release serves again.</exception>
     public static async Task<CoppiceAgent> OpenAsync(AgentOptions options, CancellationToken cancel = default)
     {
-        Directory.CreateDirectory(options.Data);
+        FolderDisk.MakePrivate(options.Data);
         FileStream hold;
         try
         {
@@ -281,12 +288,11 @@ public sealed class CoppiceAgent : IAsyncDisposable
         }
     }
 
-    IEnumerable<AgentModel> Models(IReadOnlyList<IModelRuntime> runtimes, IBlobSource source, IPatchSource patches)
+    IEnumerable<AgentModel> Models(IReadOnlyList<IModelRuntime> runtimes, IRepositoryFiles files)
     {
         var names = options.Models.Select(Name).Distinct().ToList();
         var blobs = new BlobStore(disk, options.Quota);
         var rate = new RateLimit(options.RatePerSecond, options.Time);
-        var whole = new WholeBlob(disk, source, rate, options.Stall, options.Time);
         var needs = new BlobNeeds(names);
         var boot = MachineBoot.Current();
         var runners = new List<UpdateRunner>();
@@ -296,7 +302,6 @@ public sealed class CoppiceAgent : IAsyncDisposable
             var host = new ModelHost(name);
             UpdateContext context = null!;
             UpdateRunner runner = null!;
-            var patched = new PatchedBlob(disk, blobs, patches, () => slots.Files(((Slot?[])[runner.State.Serving, runner.State.Previous]).OfType<Slot>()), rate, options.Stall, options.Time);
             context = new()
             {
                 Model = name,
@@ -308,7 +313,15 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 Loader = new(disk, slots, runtimes, options.Limits, options.Time),
                 Host = host,
                 Repository = repository,
-                Puller = new(disk, blobs, [patched, whole], why => context.Happened(AgentEventKind.Trouble, why)),
+                Puller = new(
+                    disk, blobs,
+                    [
+                        new WholeBlob(disk, files, rate, options.Stall, options.Time),
+                        new PatchedBlob(disk, files, rate, options.Stall, options.Time),
+                        new RangedBlob(disk, blobs, files, () => slots.Files(((Slot?[])[runner.State.Serving, runner.State.Previous]).OfType<Slot>()), rate, options.Stall, options.Time),
+                    ],
+                    (kind, why) => context.Happened(kind, why)),
+                Keys = keys,
                 Reports = reports,
                 Trial = new TrialRunner(options.Time).Run,
                 Facts = facts.Now,
@@ -331,19 +344,14 @@ public sealed class CoppiceAgent : IAsyncDisposable
         ? name
         : throw new ArgumentException($"models: '{text}' is not a model name; write owner/name in lower case, as plant/bearing.");
 
-    (IMetadataSource Metadata, IBlobSource Blobs, IPatchSource Patches) Sources(AgentOptions given, Uri? server)
+    (IMetadataSource Metadata, IRepositoryFiles Files) Sources(AgentOptions given, Uri? server)
     {
         var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString())
             ?? throw new ArgumentException("repository: give a server, or the folder or address of a repository.");
         if (!place.Contains("://", StringComparison.Ordinal))
-        {
-            var folder = new FolderBlobs(place);
-            return (new FolderSource(place), folder, folder);
-        }
-
+            return (new FolderSource(place), new FolderFiles(place));
         var address = AsFolder(place, "repository");
-        var files = new HttpBlobs(http, address);
-        return (new HttpSource(http, address), files, files);
+        return (new HttpSource(http, address), new HttpFiles(http, address));
     }
 
     static Uri AsFolder(string text, string option) =>
@@ -381,6 +389,8 @@ public sealed class CoppiceAgent : IAsyncDisposable
         Tell(new(options.Time.GetUtcNow(), AgentEventKind.Closed, "the agent ended in order"));
         live.Close();
         repository.Dispose();
+        keys.Dispose();
+        sealing.Dispose();
         http.Dispose();
         send.Dispose();
         closing.Dispose();

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Coppice.Agent;
+using Coppice.Agent.Link.Sealing;
 using Coppice.Agent.Updates;
 using Coppice.Inference;
 
@@ -40,6 +41,9 @@ public static class AgentCommand
         command.Subcommands.Add(status);
         command.Subcommands.Add(history);
         command.Subcommands.Add(explain);
+        var sealingKey = new Command("sealing-key", "The public key that publishers grant this device sealed releases by, in PEM; made when there is none.");
+        sealingKey.SetAction(parsed => Told(parsed, data => Console.Out.Write(DeviceSealing.PublicKeyOf(data))));
+        command.Subcommands.Add(sealingKey);
         return command;
     }
 

@@ -9,6 +9,9 @@ static class ExitCode
     /// <summary>Understood, and refused or failed; standard error says why.</summary>
     public const int Failed = 1;
 
+    /// <summary>Taken, and waits for another person to approve it; nothing is done yet.</summary>
+    public const int Awaits = 3;
+
     /// <summary>Not understood: the command line is wrong.</summary>
     public const int Usage = 2;
 }

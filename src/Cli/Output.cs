@@ -39,6 +39,11 @@ public static class Output
                 await Console.Error.WriteLineAsync("  " + e.Detail);
             return ExitCode.Failed;
         }
+        catch (AwaitsApprovalException e)
+        {
+            Approval.Say(e.Approval, Console.Error);
+            return ExitCode.Awaits;
+        }
         catch (OperationCanceledException)
         {
             return ExitCode.Failed;

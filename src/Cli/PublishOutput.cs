@@ -87,7 +87,7 @@ static class PublishOutput
             return work(new Progress<long>());
         return AnsiConsole.Progress().Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new TransferSpeedColumn(), new RemainingTimeColumn()).StartAsync(async context =>
         {
-            var bar = context.AddTask("files", maxValue: Math.Max(1, manifest.Files.Sum(file => file.StoredLength)));
+            var bar = context.AddTask("files", maxValue: Math.Max(1, manifest.Blobs.Sum(blob => blob.Length)));
             return await work(new Progress<long>(bytes => bar.Value = bytes));
         });
     }

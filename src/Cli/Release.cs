@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Coppice.Delivery;
 using Coppice.Protocol;
 
 namespace Coppice.Cli;
@@ -59,6 +60,8 @@ public static class ReleaseCommand
             Output.Fields(("release", $"{release.Model} {release.Version}"), ("manifest", $"sha256 {release.Digest}"), ("published", $"{Output.Time(release.PublishedAt)} by {release.PublishedBy}"),
                 ("size", ByteSize.Format(release.Length)), ("sealed", detail.Manifest.IsSealed ? "yes" : "no"), ("notes", detail.Manifest.Notes), ("licence", detail.Manifest.Licence),
                 ("revoked", release.Revoked is { } revoked ? $"{Output.Time(revoked.At)} by {revoked.By}: {revoked.Why}" : null),
+                ("fetched", DeliveryWays.Format(detail.BytesByWay) is { Length: > 0 } ways ? ways : null),
+                ("patches", detail.Patches.IsEmpty ? null : string.Join(", ", detail.Patches.Select(patch => $"{patch.File} {(patch.From.IsEmpty ? "compressed" : $"from {string.Join(" and ", patch.From.Select(from => from.ToString()[..12]))}")} {ByteSize.Format(patch.Length)}"))),
                 ("devices", string.Create(CultureInfo.InvariantCulture, $"{release.Serving}{(detail.Devices.IsEmpty ? "" : ": ")}{string.Join(" ", detail.Devices.Take(10))}{(release.Serving > 10 ? " …" : "")}")));
             Output.Table(["VARIANT", "FORMAT", "RUNTIME", "FILE", "SIZE", "SHA-256"], [.. detail.Manifest.Variants.SelectMany(variant => variant.Files.Select(file => new[]
             {

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.CommandLine;
 using System.Globalization;
 using Coppice.Client;
+using Coppice.Delivery;
 using Coppice.Protocol;
 using Coppice.Rollouts;
 
@@ -27,6 +28,8 @@ public static class RolloutCommand
             Order(server, "advance", "Starts the next phase without waiting; past the last, completes the rollout.", (client, rollout, why, cancel) => client.AdvanceAsync(rollout.Id, rollout.Phase + 1, why, cancel)),
             Order(server, "retry", "Lets devices that failed try again.", (client, rollout, why, cancel) => client.RetryAsync(rollout.Id, rollout.Attempt + 1, why, cancel)),
         };
+        foreach (var verb in Approval.Build(server, Json))
+            command.Subcommands.Add(verb);
         server.AddTo(command);
         return command;
     }
@@ -54,6 +57,7 @@ public static class RolloutCommand
             ("stops", $"{Output.Words(rollout.Policy.OnFailure)} {(rollout.Policy.MaxFailures is { } borne ? $"after more than {borne} failures" : "when a gate is bad")}"),
             ("devices", $"{rollout.Counts.Settled} settled, {rollout.Counts.Underway} under way, {rollout.Counts.Refused} refused, {rollout.Counts.TakenBack} taken back, {rollout.Unfit} unfit{(rollout.Counts.Silent > 0 ? $", {rollout.Counts.Silent} silent" : "")}"),
             ("bytes", rollout.BytesTotal == 0 ? null : $"{ByteSize.Format(rollout.BytesFetched)} fetched for {ByteSize.Format(rollout.BytesTotal)}{(saved > 0 ? $", {Output.Share(saved / (double)rollout.BytesTotal)} saved" : "")}"),
+            ("by way", DeliveryWays.Format(rollout.BytesByWay) is { Length: > 0 } ways ? ways : null),
             ("verdict", rollout.Verdict));
         Gates(rollout.Gates);
         if (rollout.Experiment is { } experiment)

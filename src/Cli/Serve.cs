@@ -2,6 +2,8 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Coppice.Server;
+using Coppice.Server.Access;
+using Coppice.Server.Events;
 using Coppice.Server.Storage;
 using Microsoft.Extensions.Logging;
 
@@ -17,13 +19,18 @@ public static class ServeCommand
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
         var maxBlob = new Option<string>("--max-blob") { Description = "Largest file taken.", DefaultValueFactory = _ => "64GiB" };
         var noPatches = new Option<bool>("--no-patches") { Description = "Make no patches; devices then fetch whole files." };
+        var patchThreads = new Option<int>("--patch-threads") { Description = "Patches made at once, each with one thread.", DefaultValueFactory = _ => 1 };
+        var largestPatched = new Option<string>("--largest-patched") { Description = "Largest file that a patch is made from or makes; a patch takes memory by its largest tensor.", DefaultValueFactory = _ => "512MB" };
+        var oidc = new Option<string?>("--oidc") { Description = "File that says whose sign-ins are taken beside API tokens, and what groups may do." };
         var sealingKeys = new Option<string[]>("--sealing-key")
         {
             Description = "File of the server's sealing key, outside the data folder, made with 'coppice seal key'; repeat for older ones. Without it the server keeps no content keys. A password comes from COPPICE_KEY_PASSWORD.",
         };
+        var smtp = new Option<string?>("--smtp") { Description = "Server that takes mail: smtp://user:password@host:587 or smtps://…, or @FILE that holds it." };
+        var mailFrom = new Option<string?>("--mail-from") { Description = "Sender of the server's mail; wanted with --smtp." };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, sealingKeys, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             var address = parsed.GetRequiredValue(listen);
@@ -31,6 +38,10 @@ public static class ServeCommand
                 throw new UsageException($"--listen: '{address}' is not an address to listen on; write http://127.0.0.1:8420, or http://0.0.0.0:8420 behind a proxy that speaks TLS.");
             if (!ByteSize.TryParse(parsed.GetValue(maxBlob), out var most) || most < 1)
                 throw new UsageException($"--max-blob: '{parsed.GetValue(maxBlob)}' is not a size; write it as 64GiB.");
+            if (!ByteSize.TryParse(parsed.GetValue(largestPatched), out var largest) || largest < 1)
+                throw new UsageException($"--largest-patched: '{parsed.GetValue(largestPatched)}' is not a size; write it as 512MB.");
+            if (parsed.GetValue(patchThreads) is < 1 or > 64)
+                throw new UsageException("--patch-threads: give 1 to 64.");
             if (parsed.GetValue(enrolments) < 1)
                 throw new UsageException("--enrolments-per-minute: give 1 or more.");
 
@@ -41,8 +52,12 @@ public static class ServeCommand
                 EnrolmentsPerMinute = parsed.GetValue(enrolments),
                 MaxBlobBytes = (long)most,
                 Patches = !parsed.GetValue(noPatches),
+                Oidc = parsed.GetValue(oidc) is { } file ? ReadOidc(file) : null,
                 SealingKeys = parsed.GetValue(sealingKeys) ?? [],
                 SealingKeyPassword = Environment.GetEnvironmentVariable(Publishing.KeyFiles.PasswordVariable),
+                PatchThreads = parsed.GetValue(patchThreads),
+                LargestPatched = (long)largest,
+                Mail = parsed.GetValue(smtp) is { } mail ? ReadMail(mail, parsed.GetValue(mailFrom)) : null,
                 LogLevel = parsed.GetValue(log),
             }, cancel);
             if (parsed.GetValue(json))
@@ -52,6 +67,33 @@ public static class ServeCommand
             await server.WaitForShutdownAsync(cancel);
         }));
         return command;
+    }
+
+    static MailSettings ReadMail(string server, string? from)
+    {
+        try
+        {
+            var text = server.StartsWith('@') ? File.ReadAllText(server[1..]).Trim() : server;
+            if (!Uri.TryCreate(text, UriKind.Absolute, out var url) || url.Scheme is not ("smtp" or "smtps") || url.Host.Length == 0)
+                throw new UsageException("--smtp: that is no address of a mail server; write smtp://user:password@host:587, with what is not a letter or digit in the password percent-encoded.");
+            return new(url, from ?? throw new UsageException("--mail-from is missing; give the sender's address, as coppice@example.org."));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"--smtp: {server[1..]} cannot be read ({e.Message}).");
+        }
+    }
+
+    static OidcSettings ReadOidc(string file)
+    {
+        try
+        {
+            return OidcSettings.Read(file);
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"--oidc: {e.Message}");
+        }
     }
 
     static async Task<ControlPlane> StartAsync(ControlPlaneOptions options, CancellationToken cancel)

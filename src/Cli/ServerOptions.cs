@@ -15,7 +15,7 @@ public sealed class ServerOptions
     const string DefaultServer = "http://127.0.0.1:8420";
 
     readonly Option<string?> server = new("--server") { Description = $"Address of the server; else {ServerVariable}, else {DefaultServer}.", Recursive = true };
-    readonly Option<string?> token = new("--token") { Description = $"An operator's token, or @FILE that holds it; else {TokenVariable}.", Recursive = true };
+    readonly Option<string?> token = new("--token") { Description = $"An operator's token, or @FILE that holds it; else {TokenVariable}, else the sign-in of 'coppice login'.", Recursive = true };
 
     /// <summary>Gives a command, and the ones below it, these options.</summary>
     public void AddTo(Command command)
@@ -26,7 +26,13 @@ public sealed class ServerOptions
 
     /// <summary>A client as the options say.</summary>
     /// <exception cref="UsageException">An option cannot be read, or the token is missing.</exception>
-    public CoppiceClient Connect(ParseResult parsed) => new(Server(parsed), Token(parsed));
+    public CoppiceClient Connect(ParseResult parsed)
+    {
+        var address = Server(parsed);
+        return parsed.GetValue(token) is null && string.IsNullOrWhiteSpace(Environment.GetEnvironmentVariable(TokenVariable)) && KeptSignIn.Exists(address)
+            ? new(address, cancel => KeptSignIn.TokenAsync(address, DateTimeOffset.UtcNow, cancel))
+            : new(address, Token(parsed));
+    }
 
     /// <summary>The server's address.</summary>
     /// <exception cref="UsageException">It is no address.</exception>
@@ -46,7 +52,7 @@ public sealed class ServerOptions
     {
         var text = given ?? Environment.GetEnvironmentVariable(TokenVariable);
         if (string.IsNullOrWhiteSpace(text))
-            throw new UsageException($"--token is missing; give it, or set {TokenVariable}. The first token is in the file admin.token of the server's data folder: --token @DATA/admin.token");
+            throw new UsageException($"--token is missing; give it, set {TokenVariable}, or sign in with 'coppice login'. The first token is in the file admin.token of the server's data folder: --token @DATA/admin.token");
         if (!text.StartsWith('@'))
             return text.Trim();
         try

@@ -6,6 +6,9 @@ namespace Coppice.Client;
 
 public sealed partial class CoppiceClient
 {
+    /// <summary>Where people sign in.</summary>
+    public Task<SignIn> GetSignInAsync(CancellationToken cancel = default) => GetAsync("v1/sign-in", ControlContext.Default.SignIn, cancel);
+
     /// <summary>Who the token is for and what it may do.</summary>
     public Task<WhoAmI> GetMeAsync(CancellationToken cancel = default) => GetAsync("v1/me", ControlContext.Default.WhoAmI, cancel);
 

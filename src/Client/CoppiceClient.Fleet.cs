@@ -33,8 +33,8 @@ public sealed partial class CoppiceClient
         SendAsync(HttpMethod.Post, "v1/join-tokens", wanted, ControlContext.Default.CreateJoinToken, ControlContext.Default.CreatedJoinToken, cancel);
 
     /// <summary>What happened after an event.</summary>
-    public Task<EventPage> ListEventsAsync(long after = 0, int limit = 100, CancellationToken cancel = default) =>
-        GetAsync("v1/events" + Query(("after", after.ToString(CultureInfo.InvariantCulture)), ("limit", limit.ToString(CultureInfo.InvariantCulture))), ControlContext.Default.EventPage, cancel);
+    public Task<EventPage> ListEventsAsync(long after = 0, int limit = 100, string? kind = null, string? model = null, CancellationToken cancel = default) =>
+        GetAsync("v1/events" + Query(("after", after.ToString(CultureInfo.InvariantCulture)), ("limit", limit.ToString(CultureInfo.InvariantCulture)), ("kind", kind), ("model", model)), ControlContext.Default.EventPage, cancel);
 
     /// <summary>Whether the server can do its work.</summary>
     public async Task<Readiness> GetReadinessAsync(CancellationToken cancel = default)

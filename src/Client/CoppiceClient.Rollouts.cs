@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Net;
+using System.Net.Http.Json;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
@@ -9,8 +11,9 @@ namespace Coppice.Client;
 public sealed partial class CoppiceClient
 {
     /// <summary>Starts a rollout.</summary>
+    /// <exception cref="AwaitsApprovalException">A policy wants another person to approve it first.</exception>
     public Task<RolloutView> StartRolloutAsync(StartRollout rollout, CancellationToken cancel = default) =>
-        SendAsync(HttpMethod.Post, "v1/rollouts", rollout, ControlContext.Default.StartRollout, ControlContext.Default.RolloutView, cancel);
+        OrderAsync("v1/rollouts", JsonContent.Create(rollout, ControlContext.Default.StartRollout), cancel);
 
     /// <summary>Rollouts, newest first.</summary>
     public Task<ImmutableArray<RolloutView>> ListRolloutsAsync(ModelName? model = null, RolloutState? state = null, CancellationToken cancel = default) =>
@@ -58,5 +61,13 @@ public sealed partial class CoppiceClient
     public Task<RolloutWhy> WhyAsync(string id, CancellationToken cancel = default) => GetAsync($"v1/rollouts/{Escape(id)}/why", ControlContext.Default.RolloutWhy, cancel);
 
     Task<RolloutView> OrderAsync(string id, string verb, RolloutOrder order, CancellationToken cancel) =>
-        SendAsync(HttpMethod.Post, $"v1/rollouts/{Escape(id)}/{verb}", order, ControlContext.Default.RolloutOrder, ControlContext.Default.RolloutView, cancel);
+        OrderAsync($"v1/rollouts/{Escape(id)}/{verb}", JsonContent.Create(order, ControlContext.Default.RolloutOrder), cancel);
+
+    async Task<RolloutView> OrderAsync(string path, HttpContent order, CancellationToken cancel)
+    {
+        using var response = await SendAsync(HttpMethod.Post, path, order, cancel);
+        return response.StatusCode == HttpStatusCode.Accepted
+            ? throw new AwaitsApprovalException(await ReadAsync(response, path, ControlContext.Default.ApprovalView, cancel))
+            : await ReadAsync(response, path, ControlContext.Default.RolloutView, cancel);
+    }
 }

@@ -13,6 +13,7 @@ public sealed partial class CoppiceClient : IDisposable
 {
     readonly HttpClient http;
     readonly bool owned;
+    readonly Func<CancellationToken, ValueTask<AuthenticationHeaderValue?>> authorization;
 
     /// <summary>A client of one server for one operator.</summary>
     /// <param name="server">Where the server listens.</param>
@@ -26,10 +27,19 @@ public sealed partial class CoppiceClient : IDisposable
     public CoppiceClient(HttpClient http, string? token)
     {
         this.http = http;
-        Authorization = token is null ? null : new AuthenticationHeaderValue("Bearer", token);
+        var authorization = token is null ? null : new AuthenticationHeaderValue("Bearer", token);
+        this.authorization = _ => ValueTask.FromResult(authorization);
     }
 
-    AuthenticationHeaderValue? Authorization { get; }
+    /// <summary>A client of one server for somebody whose token changes: a sign-in is renewed now and then.</summary>
+    /// <param name="server">Where the server listens.</param>
+    /// <param name="token">Asked before each call.</param>
+    public CoppiceClient(Uri server, Func<CancellationToken, ValueTask<string>> token)
+    {
+        http = new() { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan };
+        owned = true;
+        authorization = async cancel => new("Bearer", await token(cancel));
+    }
 
     /// <inheritdoc/>
     public void Dispose()
@@ -46,6 +56,11 @@ public sealed partial class CoppiceClient : IDisposable
     async Task<T> SendAsync<T>(HttpMethod method, string path, HttpContent? content, JsonTypeInfo<T> type, CancellationToken cancel)
     {
         using var response = await SendAsync(method, path, content, cancel);
+        return await ReadAsync(response, path, type, cancel);
+    }
+
+    async Task<T> ReadAsync<T>(HttpResponseMessage response, string path, JsonTypeInfo<T> type, CancellationToken cancel)
+    {
         try
         {
             return await response.Content.ReadFromJsonAsync(type, cancel) ?? throw new JsonException("the answer is null");
@@ -60,7 +75,7 @@ public sealed partial class CoppiceClient : IDisposable
     async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancel, HttpStatusCode? alsoGood = null)
     {
         using var request = new HttpRequestMessage(method, path) { Content = content };
-        request.Headers.Authorization = Authorization;
+        request.Headers.Authorization = await authorization(cancel);
         HttpResponseMessage response;
         try
         {

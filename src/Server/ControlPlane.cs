@@ -5,9 +5,12 @@ using System.Text.Json.Serialization;
 using System.Threading.RateLimiting;
 using Coppice.Protocol;
 using Coppice.Server.Access;
+using Coppice.Server.Approvals;
+using Coppice.Server.Audit;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Health;
+using Coppice.Server.Idempotency;
 using Coppice.Server.Patches;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
@@ -101,6 +104,7 @@ public sealed class ControlPlane : IAsyncDisposable
 
     static async Task<FirstStart?> PrepareAsync(IServiceProvider services, DataFolder data, DateTimeOffset now, CancellationToken cancel)
     {
+        await services.GetRequiredService<AuditStore>().LinkOlderAsync(cancel);
         var isNew = await services.GetRequiredService<OperatorStore>().EnsureAdminAsync(token => DataFolder.WritePrivate(data.AdminTokenFile, token + "\n"), now, cancel);
         await services.GetRequiredService<ReleaseStore>().ReconcileAsync(now, cancel);
         await services.GetRequiredService<PlanPublisher>().ReconcileAsync(cancel);
@@ -129,6 +133,12 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton(options).AddSingleton(options.Time);
         services.AddSingleton(_ => database).AddSingleton(_ => repository).AddSingleton(_ => sealing); // made by a delegate, so that the container disposes of them
         services.AddSingleton<OperatorStore>().AddSingleton<TokenStore>().AddSingleton<RefusedActs>();
+        if (options.Oidc is { } oidc)
+            services.AddSingleton(oidc).AddSingleton<OidcTokens>();
+        services.AddSingleton(_ => AuditKey.Open(data)).AddSingleton<AuditStore>().AddSingleton<ApprovalStore>();
+        services.AddSingleton(database.Bell).AddSingleton(_ => SecretBox.Open(data)).AddSingleton<EventSender>().AddSingleton<WebhookStore>().AddSingleton<IdempotencyStore>();
+        services.AddSingleton<WebhookWorker>().AddHostedService(all => all.GetRequiredService<WebhookWorker>());
+        services.AddSingleton<AuditWorker>().AddHostedService(all => all.GetRequiredService<AuditWorker>());
         services.AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
         services.AddSingleton<ContentKeyStore>().AddSingleton<SealedModelStore>().AddSingleton<GrantStore>();
@@ -157,10 +167,12 @@ public sealed class ControlPlane : IAsyncDisposable
         app.UseAuthentication();
         app.UseAuthorization();
         app.UseAccessGate();
+        app.UseIdempotencyKeys();
         app.UseRateLimiter();
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
         app.MapHealth();
         app.MapRepository();
+        app.MapSignIn();
         app.MapEnrol();
         app.MapReports();
         app.MapKeys();
@@ -174,8 +186,11 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapDevices();
         operators.MapJoinTokens();
         operators.MapEvents();
+        operators.MapWebhooks();
         operators.MapOperators();
         operators.MapTokens();
+        operators.MapAudit();
+        operators.MapApprovals();
         return app;
     }
 

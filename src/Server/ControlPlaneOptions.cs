@@ -1,3 +1,5 @@
+using Coppice.Server.Access;
+using Coppice.Server.Events;
 using Coppice.Server.Patches;
 using Coppice.Server.Trust;
 
@@ -23,6 +25,18 @@ public sealed record ControlPlaneOptions
 
     /// <summary>Bytes of the largest file that a patch is made from or makes.</summary>
     public long LargestPatched { get; init; } = PatchMaker.DefaultLargest;
+
+    /// <summary>Patches that are made at once, each with one thread.</summary>
+    public int PatchThreads { get; init; } = 1;
+
+    /// <summary>How long a patch stays that no device needs.</summary>
+    public TimeSpan KeepPatches { get; init; } = TimeSpan.FromDays(7);
+
+    /// <summary>How mail is sent; null for not at all.</summary>
+    public MailSettings? Mail { get; init; }
+
+    /// <summary>Whose sign-ins are taken beside API tokens; null for nobody's.</summary>
+    public OidcSettings? Oidc { get; init; }
 
     /// <summary>Files of the server's sealing keys, outside the data folder: the present one first, then older ones that still open what is kept. Without one the server keeps no content keys.</summary>
     public IReadOnlyList<string> SealingKeys { get; init; } = [];

@@ -107,13 +107,13 @@ public sealed class CoppiceAgentTests : IDisposable
         var patch = made.ToArray();
         if (damaged)
             patch[^8] ^= 1;
-        shop.PutPatch(from, Sha256Digest.Of(second), patch);
+        shop.PutPatch(from, Sha256Digest.Of(second), made.ToArray(), patch);
 
         shop.Roll("2.0.0", second);
 
         if (damaged)
             await until(AgentEventKind.Trouble, "of no use for model.bin");
-        await until(AgentEventKind.Fetched, $"{ByteSize.Format(damaged ? patch.Length + second.Length : patch.Length)} of {ByteSize.Format(second.Length)} came over the network");
+        await until(AgentEventKind.Fetched, $"{(damaged ? $"over the network: whole {ByteSize.Format(second.Length)}, " : "")}index 238 B, patch {ByteSize.Format(patch.Length)}");
         await until(AgentEventKind.Settled, "2.0.0");
         Assert.Equal(2, Ask(agent));
         await agent.DisposeAsync();

@@ -39,8 +39,9 @@ public sealed class Device
             Repository = shop,
             Puller = new(disk, blobs,
             [
-                new PatchedBlob(disk, blobs, shop, () => slots.Files(((Slot?[])[Runner!.State.Serving, Runner.State.Previous]).OfType<Slot>()), new(0, time), TimeSpan.FromSeconds(30), time),
                 new WholeBlob(disk, shop, new(0, time), TimeSpan.FromSeconds(30), time),
+                new PatchedBlob(disk, shop, new(0, time), TimeSpan.FromSeconds(30), time),
+                new RangedBlob(disk, blobs, shop, () => slots.Files(((Slot?[])[Runner!.State.Serving, Runner.State.Previous]).OfType<Slot>()), new(0, time), TimeSpan.FromSeconds(30), time),
             ]),
             Reports = Queue,
             Trial = new TrialRunner(time).Run,

@@ -1,3 +1,5 @@
+using Coppice.Delivery;
+using Coppice.Delta;
 using Coppice.Formats;
 using Coppice.Protocol;
 using Coppice.Registry;
@@ -61,7 +63,16 @@ public sealed class FolderShop : IDisposable
     }
 
     /// <summary>Puts a patch between two blobs beside them.</summary>
-    public void PutPatch(Sha256Digest from, Sha256Digest to, byte[] patch) => Write(RepositoryLayout.PatchFile(from, to), patch);
+    /// <param name="from">What it is applied to.</param>
+    /// <param name="to">What it makes.</param>
+    /// <param name="whole">The patch.</param>
+    /// <param name="patch">As it lies there, perhaps damaged.</param>
+    public void PutPatch(Sha256Digest from, Sha256Digest to, byte[] whole, byte[] patch)
+    {
+        Write(RepositoryLayout.PatchFile([from], to), patch);
+        var header = PatchHeader.Read(new MemoryStream(whole));
+        Write(RepositoryLayout.PatchIndexFile(to), DocumentJson.Write(new PatchIndex(1, new(to, header.NewLength), [new([new(from, header.OldFiles[0].Length)], patch.Length)])));
+    }
 
     MetadataFile<Targets> Put(MetadataFile<Targets>? before, string role, string path, byte[] content)
     {

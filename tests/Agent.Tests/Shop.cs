@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using Coppice.Agent.Link;
+using Coppice.Delivery;
 using Coppice.Delta;
 using Coppice.Formats;
 using Coppice.Protocol;
@@ -9,7 +11,7 @@ using Coppice.Trust;
 namespace Coppice.Agent.Tests;
 
 /// <summary>A repository in memory: what is trusted, and blobs that may be had, late, torn or wrong.</summary>
-public sealed class Shop : ITrustedRepository, IBlobSource, IPatchSource
+public sealed class Shop : ITrustedRepository, IRepositoryFiles
 {
     public static readonly ModelName Model = ModelName.Parse("plant/bearing");
 
@@ -30,6 +32,9 @@ public sealed class Shop : ITrustedRepository, IBlobSource, IPatchSource
 
     /// <summary>Patches that were opened.</summary>
     public int PatchesOpened { get; private set; }
+
+    /// <summary>Ranges that were opened.</summary>
+    public int RangesOpened { get; private set; }
 
     public RolloutPlan Plan
     {
@@ -82,21 +87,43 @@ public sealed class Shop : ITrustedRepository, IBlobSource, IPatchSource
         return Task.FromResult<ReadOnlyMemory<byte>?>(targets.TryGetValue(target, out var bytes) ? bytes : (ReadOnlyMemory<byte>?)null);
     }
 
-    public Task<BlobBody> OpenAsync(Sha256Digest digest, long length, long offset, string? tag, CancellationToken cancel)
+    public Task<FileBody> OpenAsync(RepositoryFile file, long offset, string? tag, CancellationToken cancel)
     {
         Requests++;
         Trouble();
-        return Task.FromResult(new BlobBody(new MemoryStream(Spoil(blobs[digest][(int)offset..])), offset, null));
+        if (file.Path.StartsWith("patches/", StringComparison.Ordinal))
+        {
+            PatchesOpened++;
+            var parts = file.Path.Split('/');
+            return Task.FromResult(new FileBody(new MemoryStream(PatchOf(Sha256Digest.Parse(parts[1]), Sha256Digest.Parse(parts[2].AsSpan(0, Sha256Digest.HexLength)))[(int)offset..]), offset, null));
+        }
+
+        return Task.FromResult(new FileBody(new MemoryStream(Spoil(BlobOf(file.Path)[(int)offset..])), offset, null));
     }
 
-    public Task<long?> PatchLengthAsync(Sha256Digest from, Sha256Digest to, CancellationToken cancel) => Task.FromResult(HasPatches ? PatchOf(from, to).Length : (long?)null);
-
-    public Task<BlobBody> OpenPatchAsync(Sha256Digest from, Sha256Digest to, long length, long offset, CancellationToken cancel)
+    public async IAsyncEnumerable<FileBody> RangesAsync(RepositoryFile file, IReadOnlyList<ByteSpan> ranges, [EnumeratorCancellation] CancellationToken cancel)
     {
-        PatchesOpened++;
-        Trouble();
-        return Task.FromResult(new BlobBody(new MemoryStream(PatchOf(from, to)[(int)offset..]), offset, null));
+        await Task.CompletedTask;
+        foreach (var range in ranges)
+        {
+            Requests++;
+            RangesOpened++;
+            Trouble();
+            yield return new(new MemoryStream(Spoil(BlobOf(file.Path)[(int)range.Offset..(int)range.End])), range.Offset, null);
+        }
     }
+
+    /// <summary>What the repository says about its patches.</summary>
+    public Task<byte[]?> ReadAsync(string path, int most, CancellationToken cancel)
+    {
+        if (!HasPatches)
+            return Task.FromResult<byte[]?>(null);
+        var to = Sha256Digest.Parse(Path.GetFileNameWithoutExtension(path));
+        var from = blobs.Keys.Where(digest => digest != to).Order();
+        return Task.FromResult<byte[]?>(DocumentJson.Write(new PatchIndex(1, new(to, blobs[to].Length), [.. from.Select(digest => new PatchEntry([new(digest, blobs[digest].Length)], PatchOf(digest, to).Length))])));
+    }
+
+    byte[] BlobOf(string path) => blobs[Sha256Digest.Parse(path.AsSpan(path.LastIndexOf('/') + 1))];
 
     byte[] PatchOf(Sha256Digest from, Sha256Digest to)
     {

@@ -16,7 +16,13 @@ sealed class Site : IAsyncDisposable
     string listen = "http://127.0.0.1:0";
     ChildProcess? server;
 
-    Site() => Folder = Directory.CreateTempSubdirectory("coppice-site-").FullName;
+    readonly string[] serve;
+
+    Site(string[] serve)
+    {
+        this.serve = serve;
+        Folder = Directory.CreateTempSubdirectory("coppice-site-").FullName;
+    }
 
     /// <summary>The program under test, beside the tests.</summary>
     public static string Program { get; } = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "coppice.exe" : "coppice");
@@ -29,9 +35,10 @@ sealed class Site : IAsyncDisposable
 
     public string JoinToken { get; private set; } = "";
 
-    public static async Task<Site> StartAsync()
+    /// <param name="serve">Further options of <c>coppice serve</c>.</param>
+    public static async Task<Site> StartAsync(params string[] serve)
     {
-        var site = new Site();
+        var site = new Site(serve);
         await site.StartServerAsync();
         return site;
     }
@@ -41,7 +48,7 @@ sealed class Site : IAsyncDisposable
     /// <summary>Starts the server, again at the same address if it ran before.</summary>
     public async Task StartServerAsync()
     {
-        server = ChildProcess.Start(Program, Environment(), "serve", "--data", PathOf("server"), "--listen", listen, "--log", "Warning", "--json");
+        server = ChildProcess.Start(Program, Environment(), ["serve", "--data", PathOf("server"), "--listen", listen, "--log", "Warning", "--json", .. serve]);
         var ready = await server.EventAsync(told => told.TryGetProperty("url", out _), "serve", Patience, CancellationToken.None);
         if (JoinToken.Length > 0)
             return;
@@ -71,6 +78,22 @@ sealed class Site : IAsyncDisposable
         var exit = await process.ExitAsync(CancellationToken.None);
         return (exit, process.Errors);
     }
+
+    /// <summary>Runs a verb of the program to its end, and tells what it said.</summary>
+    public async Task<(int Exit, string Output, string Errors)> OutputAsync(params string[] arguments)
+    {
+        var start = new System.Diagnostics.ProcessStartInfo(Program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in Environment())
+            start.Environment[name] = value;
+        using var process = System.Diagnostics.Process.Start(start)!;
+        var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync();
+        return (process.ExitCode, await output, await errors);
+    }
+
+    /// <summary>Starts a device's agent that has no server, only what the options say.</summary>
+    public ChildProcess StartOfflineAgent(string name, params string[] more) => agents[name] = ChildProcess.Start(
+        Program, Environment(), ["agent", "--name", name, "--data", PathOf(name), "--poll", "150ms", "--probation", "300ms", "--json", .. more]);
 
     public async Task PublishAsync(string model, string version, params string[] rest)
     {

@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Coppice.Agent.Storage;
 using Coppice.Protocol;
+using Coppice.Trust;
 
 namespace Coppice.Agent.Link;
 
@@ -61,6 +62,16 @@ public sealed class DeviceLink(HttpClient http, Uri server, JoinToken? token, ID
         }
         while (queue.Waiting > 0);
     }
+
+    /// <summary>Asks for content keys.</summary>
+    /// <param name="identity">Whose.</param>
+    /// <param name="keys">Their names, at most <see cref="KeyRequest.MaxKeys"/>.</param>
+    /// <param name="sealingKey">What they are to be sealed to: SubjectPublicKeyInfo in base64.</param>
+    /// <param name="cancel">Ends the call.</param>
+    /// <exception cref="LinkException">The server refuses or is not there.</exception>
+    public Task<KeyAnswer> KeysAsync(DeviceIdentity identity, ImmutableArray<Sha256Digest> keys, string sealingKey, CancellationToken cancel) => PostAsync(
+        "v1/keys", new KeyRequest(keys) { SealingKey = sealingKey }, DeviceMessagesContext.Default.KeyRequest, DeviceMessagesContext.Default.KeyAnswer,
+        new("Bearer", $"{identity.Device}:{identity.Key}"), cancel);
 
     // What is free changes all the time and concerns the device alone.
     static bool SameFacts(ImmutableDictionary<string, string> a, ImmutableDictionary<string, string> b) =>

@@ -38,7 +38,7 @@ static class HttpTrouble
             >= 500 => "the server has trouble of its own",
             _ => "that answer was not expected",
         };
-        return new($"{address} answered {status}: {what}.") { After = response.Headers.RetryAfter?.Delta, Unknown = status == 401 };
+        return new($"{address} answered {status}: {what}.") { After = response.Headers.RetryAfter?.Delta, Unknown = status == 401, Lasting = status is 404 or 410 };
     }
 
     /// <summary>Reads an answer of bounded length.</summary>

@@ -1,22 +1,26 @@
-using Coppice.Registry;
+using Coppice.Delivery;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Link;
 
-/// <summary>A way to get a file that a manifest names: its whole blob, a patch on a file that is here, the ranges that differ.</summary>
+/// <summary>A way to get blobs: whole, by patches, by the ranges that differ. It offers steps; <see cref="DeliveryPlan"/> chooses among all ways' steps.</summary>
 public interface IFileWay
 {
-    /// <summary>In words for a person: <c>whole blob</c>.</summary>
-    string Name { get; }
+    /// <summary>Whether it does steps of a kind.</summary>
+    bool Takes(DeliveryKind kind);
 
-    /// <summary>Bytes it would take over the network; null when it cannot make this file.</summary>
-    ValueTask<long?> CostAsync(ReleaseFile file, CancellationToken cancel);
+    /// <summary>The steps that may help to the wanted file now.</summary>
+    /// <param name="pull">The file on its way.</param>
+    /// <param name="cheapest">What the ways that were asked before would cost, in bytes; null when they have none. Whoever costs more anyway need not find out how much.</param>
+    /// <param name="cancel">Ends the call.</param>
+    /// <exception cref="LinkException">It could not find out; the other ways are taken.</exception>
+    Task<IReadOnlyList<DeliveryStep>> OffersAsync(FilePull pull, double? cheapest, CancellationToken cancel);
 
-    /// <summary>Puts the file's bytes, synced, where <see cref="Storage.DataFolder.Part"/> says.</summary>
-    /// <param name="file">What is wanted.</param>
-    /// <param name="arrived">Told of every run of bytes that came over the network.</param>
+    /// <summary>Does a step of a kind that it takes. What it makes lies, synced, at <see cref="FilePull.PartOf"/>.</summary>
+    /// <param name="step">One that was offered for the same pull.</param>
+    /// <param name="pull">The file on its way.</param>
     /// <param name="cancel">Ends the call; what has come is kept where it helps later.</param>
     /// <returns>The digest of what is there now. The caller compares it, whatever the way.</returns>
     /// <exception cref="LinkException">It did not work this time; says why.</exception>
-    Task<Sha256Digest> FetchAsync(ReleaseFile file, Action<int> arrived, CancellationToken cancel);
+    Task<Sha256Digest> TakeAsync(DeliveryStep step, FilePull pull, CancellationToken cancel);
 }

@@ -8,4 +8,7 @@ public sealed class LinkException(string message, Exception? inner = null) : Exc
 
     /// <summary>Whether the server does not know who asks.</summary>
     public bool Unknown { get; init; }
+
+    /// <summary>Whether the same request would end the same way: there is no such file, or what came is not what it should be.</summary>
+    public bool Lasting { get; init; }
 }

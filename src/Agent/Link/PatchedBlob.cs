@@ -1,29 +1,25 @@
 using System.Globalization;
 using System.Text;
-using Coppice.Agent.Slots;
 using Coppice.Agent.Storage;
+using Coppice.Delivery;
 using Coppice.Delta;
 using Coppice.Formats;
-using Coppice.Registry;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Link;
 
-/// <summary>Makes a file out of one that is here and a patch. A patch is not trusted: what it makes must have the signed digest.</summary>
+/// <summary>Makes a blob out of those that are here and a patch, or out of a patch alone. A patch is not trusted: what it makes must have the digest that is wanted.</summary>
 /// <remarks>
 /// The patch is fetched whole, going on where it stopped, and then applied into a file of its own. Ended in order, that goes on
-/// later too; after a crash it begins anew, without the network. A patch that does not end well is not tried again by this process.
+/// later too; after a crash it begins anew, without the network.
 /// Memory: what <see cref="PatchDecoder"/> takes with one worker, and 0.5 MB. For one model; not for several calls at once.
 /// </remarks>
 /// <param name="disk">The data folder.</param>
-/// <param name="blobs">What is here, and how much may be.</param>
-/// <param name="source">Where patches are.</param>
-/// <param name="held">Files of the model on this device, most alike first.</param>
+/// <param name="files">Where patches are.</param>
 /// <param name="rate">Shared by all downloads.</param>
 /// <param name="stall">How long a body may give nothing.</param>
 /// <param name="time">Measures the stall.</param>
-public sealed class PatchedBlob(
-    IDisk disk, BlobStore blobs, IPatchSource source, Func<IEnumerable<ReleaseFile>> held, RateLimit rate, TimeSpan stall, TimeProvider time) : IFileWay
+public sealed class PatchedBlob(IDisk disk, IRepositoryFiles files, RateLimit rate, TimeSpan stall, TimeProvider time) : IFileWay
 {
     /// <summary>For a smaller file, asking costs as much as fetching it.</summary>
     public const int SmallestFile = 4096;
@@ -31,111 +27,97 @@ public sealed class PatchedBlob(
     const int BufferBytes = 1 << 16;
     const int MaxProgressBytes = 256;
 
-    /// <summary>Each costs a request that most often finds nothing.</summary>
-    const int MostAsked = 4;
-
     readonly Download download = new(disk, rate, stall, time);
-    readonly HashSet<(Sha256Digest From, Sha256Digest To)> failed = [];
-    Patch? found;
+    (FilePull Of, IReadOnlyList<OfferedPatch> Patches)? known;
 
     /// <inheritdoc/>
-    public string Name => "a patch";
+    public bool Takes(DeliveryKind kind) => kind is DeliveryKind.Patch or DeliveryKind.Compressed;
 
     /// <inheritdoc/>
-    public async ValueTask<long?> CostAsync(ReleaseFile file, CancellationToken cancel)
+    public async Task<IReadOnlyList<DeliveryStep>> OffersAsync(FilePull pull, double? cheapest, CancellationToken cancel)
     {
-        found = null;
-        if (file.Length < SmallestFile)
-            return null;
-        try
+        if (pull.Wanted.Length < SmallestFile)
+            return [];
+        if (known?.Of != pull)
         {
-            foreach (var from in Bases(file))
-            {
-                if (await download.AskAsync($"a patch of {file.Name}", patient => source.PatchLengthAsync(from, file.Digest, patient), cancel) is not { } length)
-                    continue;
-                var patch = new Patch(from, file, length);
-                if (length <= 0 || length >= file.Length || !HasRoomFor(patch))
-                    continue;
-                found = patch;
-                return Math.Max(0, length - (disk.LengthOf(patch.Path) ?? 0));
-            }
-        }
-        catch (LinkException) // the whole file is asked for next, and that says why
-        {
+            known = (pull, []); // a repository that does not answer is asked once
+            known = (pull, await new PatchOffers(files, download).FindAsync(pull, pull.Held(), cancel));
         }
 
-        return null;
+        var steps = new List<DeliveryStep>();
+        foreach (var patch in known.Value.Patches)
+        {
+            var left = Math.Max(0, patch.Entry.Length - (disk.LengthOf(DataFolder.Patch(pull.Wanted.Digest, patch.File)) ?? 0));
+            var made = disk.LengthOf(DataFolder.Patched(pull.Wanted.Digest, patch.To.Digest)) ?? 0;
+            steps.Add(new(
+                patch.Entry.From.IsEmpty ? DeliveryKind.Compressed : DeliveryKind.Patch, patch.To, patch.Entry.From, left, left + Math.Max(0, patch.To.Length - made))
+            { FileLength = patch.Entry.Length });
+            // A small blob may come whole, so that a patch can start from it: the adapter that is merged into a base.
+            steps.AddRange(patch.Entry.From.Where(from => from.Length < pull.Wanted.Length).Select(from => WholeBlob.Of(from, pull, disk)));
+        }
+
+        return [.. steps.DistinctBy(step => step.Key)];
     }
 
     /// <inheritdoc/>
-    public async Task<Sha256Digest> FetchAsync(ReleaseFile file, Action<int> arrived, CancellationToken cancel)
+    public async Task<Sha256Digest> TakeAsync(DeliveryStep step, FilePull pull, CancellationToken cancel)
     {
-        if (found is not { } patch || patch.To != file)
-            throw new LinkException($"there is no patch of {file.Name}.");
-        var known = (patch.From, file.Digest);
-        failed.Add(known); // until it ends well, however it ends
+        var work = new Work(step, pull.Wanted.Digest);
         try
         {
-            await DownloadAsync(patch, arrived, cancel);
-            Apply(patch, cancel);
-            disk.Rename(DataFolder.Patched(file.Digest), DataFolder.Part(file.Digest));
-            Forget(patch);
-            failed.Remove(known);
-            return file.Digest; // the decoder has compared it
+            await DownloadAsync(work, pull, cancel);
+            Apply(work, pull, cancel);
+            disk.Rename(work.Made, pull.PartOf(step.To));
+            Forget(work);
+            return step.To.Digest; // the decoder has compared it
         }
-        catch (Exception e) when (e is LinkException or OperationCanceledException)
+        catch (Exception e) when (e is MalformedPatchException or WrongBaseException or InvalidDataException or ArgumentException or ArithmeticException or InvalidOperationException or IndexOutOfRangeException)
         {
-            failed.Remove(known); // the network's trouble, or ours; what came helps later
+            Forget(work);
+            throw new LinkException($"{step} is of no use for {pull.Wanted.Name}: {e.Message}", e) { Lasting = true };
+        }
+        catch (IOException)
+        {
+            DropMade(work);
             throw;
         }
-        catch (Exception e) when (e is MalformedPatchException or WrongBaseException or InvalidDataException or IOException or ArgumentException or ArithmeticException or InvalidOperationException or IndexOutOfRangeException)
-        {
-            Forget(patch);
-            throw new LinkException($"the patch from {patch.From.ToString()[..16]}… is of no use for {file.Name}: {e.Message}", e);
-        }
     }
 
-    /// <summary>Digests of files that are here and most likely alike: those of the same name, then of the same kind.</summary>
-    IEnumerable<Sha256Digest> Bases(ReleaseFile file) => held()
-        .Where(old => old.Digest != file.Digest && !failed.Contains((old.Digest, file.Digest)) && blobs.Has(old))
-        .OrderBy(old => old.Name == file.Name ? 0 : Path.GetExtension(old.Name) == Path.GetExtension(file.Name) ? 1 : 2)
-        .Select(old => old.Digest).Distinct().Take(MostAsked);
-
-    /// <summary>The patch and the new file are on the disk together.</summary>
-    bool HasRoomFor(Patch patch)
+    // A disk that is full has more use for the room; the patch itself stays, for it has come over the network.
+    void DropMade(Work work)
     {
-        var more = patch.Length - (disk.LengthOf(patch.Path) ?? 0) + patch.To.Length - (disk.LengthOf(DataFolder.Patched(patch.To.Digest)) ?? 0);
-        return blobs.Used() + more <= blobs.Quota && more <= disk.FreeBytes;
+        disk.Delete(work.Made);
+        disk.Delete(work.Progress);
     }
 
-    async Task DownloadAsync(Patch patch, Action<int> arrived, CancellationToken cancel)
+    async Task DownloadAsync(Work work, FilePull pull, CancellationToken cancel)
     {
-        disk.MakeFolder(DataFolder.Fetching);
-        if (disk.LengthOf(patch.Path) > patch.Length)
-            disk.Delete(patch.Path);
-        var here = disk.LengthOf(patch.Path) ?? 0;
-        if (here == patch.Length)
+        var (path, length) = (work.Path, work.Step.FileLength);
+        if (disk.LengthOf(path) > length)
+            disk.Delete(path);
+        var here = disk.LengthOf(path) ?? 0;
+        if (here == length)
             return;
         // No tag: a patch never changes under its name, and one that did fails its checksums.
         await download.TakeAsync(
-            $"a patch of {patch.To.Name}", patch.Path, here, patch.Length, patient => source.OpenPatchAsync(patch.From, patch.To.Digest, patch.Length, here, patient),
-            (_, _) => { }, _ => { }, new byte[BufferBytes], arrived, cancel);
+            $"{work.Step} of {pull.Wanted.Name}", path, here, length, patient => files.OpenAsync(new(work.File, length, pull.Wanted), here, null, patient),
+            (_, _) => { }, _ => { }, new byte[BufferBytes], pull.Arrived, cancel);
     }
 
-    void Apply(Patch patch, CancellationToken cancel)
+    void Apply(Work work, FilePull pull, CancellationToken cancel)
     {
-        using (var stream = OpenPatch(patch))
+        using (var stream = OpenPatch(work))
         {
             var header = PatchHeader.Read(stream);
-            if (header.NewLength != patch.To.Length || !header.NewDigest.AsSpan().SequenceEqual(patch.To.Digest.ToArray()))
+            if (header.NewLength != work.Step.To.Length || !header.NewDigest.AsSpan().SequenceEqual(work.Step.To.Digest.ToArray()))
                 throw new InvalidDataException("it makes another file.");
         }
 
-        if (TakeProgress(patch) is { } before)
+        if (TakeProgress(work) is { } before)
         {
             try
             {
-                Apply(patch, before, cancel);
+                Apply(work, pull, before, cancel);
                 return;
             }
             catch (MalformedPatchException) // what was made before may have been torn by a power cut: once more from the beginning
@@ -143,63 +125,85 @@ public sealed class PatchedBlob(
             }
         }
 
-        disk.Delete(DataFolder.Patched(patch.To.Digest));
-        Apply(patch, default, cancel);
+        disk.Delete(work.Made);
+        Apply(work, pull, default, cancel);
     }
 
-    void Apply(Patch patch, PatchProgress from, CancellationToken cancel)
+    void Apply(Work work, FilePull pull, PatchProgress from, CancellationToken cancel)
     {
-        using var stream = OpenPatch(patch);
-        using var old = disk.OpenRead(DataFolder.Blob(patch.From));
-        using var made = new GrowingFile(disk, DataFolder.Patched(patch.To.Digest));
+        var old = new List<Stream>();
         var done = from;
         try
         {
-            PatchDecoder.Apply(stream, [new StreamSource(old)], made, new() { ResumeAt = from, Progress = now => done = now }, cancel);
-            made.Sync();
+            foreach (var blob in work.Step.From)
+                old.Add(disk.OpenRead(pull.PathOf(blob)));
+            using var stream = OpenPatch(work);
+            using var made = new GrowingFile(disk, work.Made);
+            try
+            {
+                PatchDecoder.Apply(stream, [.. old.Select(file => new StreamSource(file))], made, new() { ResumeAt = from, Progress = now => done = now }, cancel);
+                made.Sync();
+            }
+            catch (OperationCanceledException)
+            {
+                made.Sync();
+                KeepProgress(work, done);
+                throw;
+            }
         }
-        catch (OperationCanceledException)
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            made.Sync();
-            KeepProgress(patch, done);
-            throw;
+            throw new LinkException($"{work.Step}: what it starts from is no longer here.", e) { Lasting = true };
+        }
+        finally
+        {
+            foreach (var file in old)
+                file.Dispose();
         }
     }
 
-    BufferedStream OpenPatch(Patch patch) => new(disk.OpenRead(patch.Path), BufferBytes);
+    BufferedStream OpenPatch(Work work) => new(disk.OpenRead(work.Path), BufferBytes);
 
-    void KeepProgress(Patch patch, PatchProgress done)
+    void KeepProgress(Work work, PatchProgress done)
     {
-        using var file = disk.Create(DataFolder.PatchProgress(patch.To.Digest));
-        file.Write(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{patch.From} {done.Frames} {done.NewOffset}")));
+        using var file = disk.Create(work.Progress);
+        file.Write(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{DataFolder.Key(work.File)} {done.Frames} {done.NewOffset}")));
         file.Sync();
     }
 
     /// <summary>Where an earlier life stopped in order, once; null when it is not known to the byte.</summary>
-    PatchProgress? TakeProgress(Patch patch)
+    PatchProgress? TakeProgress(Work work)
     {
-        var path = DataFolder.PatchProgress(patch.To.Digest);
-        if (disk.LengthOf(path) is not (> 0 and <= MaxProgressBytes))
+        if (disk.LengthOf(work.Progress) is not (> 0 and <= MaxProgressBytes))
             return null;
-        var words = Encoding.ASCII.GetString(disk.ReadSmall(path, MaxProgressBytes)!).Split(' ');
-        disk.Delete(path);
-        return words is [var from, var frames, var offset] && from == patch.From.ToString()
+        var words = Encoding.ASCII.GetString(disk.ReadSmall(work.Progress, MaxProgressBytes)!).Split(' ');
+        disk.Delete(work.Progress);
+        return words is [var key, var frames, var offset] && key == DataFolder.Key(work.File)
             && long.TryParse(frames, NumberStyles.None, CultureInfo.InvariantCulture, out var count)
             && long.TryParse(offset, NumberStyles.None, CultureInfo.InvariantCulture, out var length)
-            && disk.LengthOf(DataFolder.Patched(patch.To.Digest)) == length
+            && disk.LengthOf(work.Made) == length
             ? new(count, length)
             : null;
     }
 
-    void Forget(Patch patch)
+    void Forget(Work work)
     {
-        disk.Delete(patch.Path);
-        disk.Delete(DataFolder.Patched(patch.To.Digest));
-        disk.Delete(DataFolder.PatchProgress(patch.To.Digest));
+        disk.Delete(work.Path);
+        disk.Delete(work.Made);
+        disk.Delete(work.Progress);
     }
 
-    sealed record Patch(Sha256Digest From, ReleaseFile To, long Length)
+    /// <summary>A step and the files that it works with.</summary>
+    sealed class Work(DeliveryStep step, Sha256Digest wanted)
     {
-        public string Path { get; } = DataFolder.Patch(From, To.Digest);
+        public DeliveryStep Step => step;
+
+        public string File { get; } = RepositoryLayout.PatchFile([.. step.From.Select(from => from.Digest)], step.To.Digest);
+
+        public string Path => DataFolder.Patch(wanted, File);
+
+        public string Made { get; } = DataFolder.Patched(wanted, step.To.Digest);
+
+        public string Progress { get; } = DataFolder.PatchProgress(wanted, step.To.Digest);
     }
 }

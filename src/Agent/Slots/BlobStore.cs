@@ -60,6 +60,10 @@ public sealed class BlobStore(IDisk disk, long quota)
         return used;
     }
 
+    /// <summary>Bytes of the blobs, and beginnings of blobs, that are not wanted.</summary>
+    public long Unwanted(IReadOnlySet<Sha256Digest> wanted) =>
+        All().Where(file => !Sha256Digest.TryParse(file.Digest, out var known) || !wanted.Contains(known)).Sum(file => disk.LengthOf(file.Path) ?? 0);
+
     /// <summary>Deletes every blob and part that is not wanted, and what a power cut left of fetching a blob that is here.</summary>
     /// <param name="wanted">Digests that stay.</param>
     public void Collect(IReadOnlySet<Sha256Digest> wanted)
@@ -69,6 +73,9 @@ public sealed class BlobStore(IDisk disk, long quota)
             if (!Sha256Digest.TryParse(digest, out var known) || !wanted.Contains(known) || (path != DataFolder.Blob(known) && disk.LengthOf(DataFolder.Blob(known)) is not null))
                 disk.Delete(path);
         }
+
+        foreach (var map in disk.Files(DataFolder.RangeMaps).Where(map => !Sha256Digest.TryParse(map.Split('.')[0], out var known) || disk.LengthOf(DataFolder.Blob(known)) is null))
+            disk.Delete($"{DataFolder.RangeMaps}/{map}");
     }
 
     IEnumerable<(string Path, string Digest)> All()

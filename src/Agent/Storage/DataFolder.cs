@@ -36,6 +36,19 @@ public static class DataFolder
     /// <summary>Blobs that are being fetched.</summary>
     public const string Fetching = "fetching";
 
+    /// <summary>The private key that content keys are sealed to.</summary>
+    public const string SealingKey = "sealing.key";
+
+    /// <summary>Whether a file, or the one that is written to take its place, is for its owner alone.</summary>
+    public static bool IsSecret(string path) =>
+        path is Identity + ".new" or SealingKey or SealingKey + ".new" || path.StartsWith(ContentKeys + "/", StringComparison.Ordinal);
+
+    /// <summary>Content keys of sealed files, each sealed to this device.</summary>
+    public const string ContentKeys = "keys";
+
+    /// <summary>The content keys of a file, by the digest of its plaintext.</summary>
+    public static string ContentKey(Sha256Digest file) => $"{ContentKeys}/{file}.cpg";
+
     /// <summary>A folder for each model.</summary>
     public const string Models = "models";
 
@@ -67,15 +80,35 @@ public static class DataFolder
     /// <summary>The beginning of a blob.</summary>
     public static string Part(Sha256Digest digest) => $"{Fetching}/{digest}.part";
 
-    /// <summary>The tag under which a server gave the beginning of a blob.</summary>
-    public static string Tag(Sha256Digest digest) => $"{Fetching}/{digest}.tag";
+    /// <summary>The beginning of a blob that is needed on the way to another.</summary>
+    public static string Part(Sha256Digest wanted, Sha256Digest blob) => wanted == blob ? Part(wanted) : $"{Fetching}/{wanted}.{blob}.part";
 
-    /// <summary>A patch that makes a blob, or its beginning.</summary>
-    public static string Patch(Sha256Digest from, Sha256Digest to) => $"{Fetching}/{to}.{from}.patch";
+    /// <summary>The tag under which a server gave the beginning of a blob.</summary>
+    public static string Tag(Sha256Digest wanted, Sha256Digest blob) => $"{Fetching}/{wanted}.{blob}.tag";
+
+    /// <summary>A patch on the way to a blob, or its beginning.</summary>
+    /// <param name="wanted">The blob that is wanted in the end.</param>
+    /// <param name="file">The patch's file in the repository.</param>
+    public static string Patch(Sha256Digest wanted, string file) => $"{Fetching}/{wanted}.{Key(file)}.patch";
 
     /// <summary>What a patch has made of a blob so far.</summary>
-    public static string Patched(Sha256Digest to) => $"{Fetching}/{to}.made";
+    public static string Patched(Sha256Digest wanted, Sha256Digest blob) => $"{Fetching}/{wanted}.{blob}.made";
 
     /// <summary>How far a patch had come when the agent ended in order.</summary>
-    public static string PatchProgress(Sha256Digest to) => $"{Fetching}/{to}.at";
+    public static string PatchProgress(Sha256Digest wanted, Sha256Digest blob) => $"{Fetching}/{wanted}.{blob}.at";
+
+    /// <summary>A whole blob that is needed on the way to another, and that nobody signed.</summary>
+    public static string Between(Sha256Digest wanted, Sha256Digest blob) => $"{Fetching}/{wanted}.{blob}.between";
+
+    /// <summary>The tensor map of a blob that is being fetched.</summary>
+    public static string Map(Sha256Digest wanted) => $"{Fetching}/{wanted}.map";
+
+    /// <summary>Which ranges a blob is made of, so that it need not be read again to find out.</summary>
+    public static string Ranges(Sha256Digest digest) => $"{RangeMaps}/{digest}.map";
+
+    /// <summary>A file for each blob whose ranges are known.</summary>
+    public const string RangeMaps = "ranges";
+
+    /// <summary>A short name for a file of the repository.</summary>
+    internal static string Key(string file) => Sha256Digest.Of(System.Text.Encoding.UTF8.GetBytes(file)).ToString()[..32];
 }

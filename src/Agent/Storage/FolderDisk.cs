@@ -12,8 +12,17 @@ public sealed class FolderDisk : IDisk
     public FolderDisk(string root)
     {
         this.root = Path.GetFullPath(root);
-        Directory.CreateDirectory(this.root);
+        MakePrivate(this.root);
         drive = new DriveInfo(this.root);
+    }
+
+    /// <summary>Makes a folder that only its owner can open, unless it is there: who wants to share it makes it beforehand.</summary>
+    public static void MakePrivate(string folder)
+    {
+        if (OperatingSystem.IsWindows())
+            Directory.CreateDirectory(folder); // takes the rights of the user's profile
+        else
+            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
     /// <inheritdoc/>
@@ -30,10 +39,17 @@ public sealed class FolderDisk : IDisk
         new FileStream(FullPath(path), FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 1, FileOptions.SequentialScan);
 
     /// <inheritdoc/>
-    public IDiskFile Create(string path) => new WrittenFile(FullPath(path), FileMode.Create, secret: path is DataFolder.Identity + ".new");
+    public IDiskFile Create(string path) => new WrittenFile(FullPath(path), FileMode.Create, secret: DataFolder.IsSecret(path));
 
     /// <inheritdoc/>
     public IDiskFile Append(string path) => new WrittenFile(FullPath(path), FileMode.Append);
+
+    /// <inheritdoc/>
+    public void Cut(string path, long length)
+    {
+        using var stream = new FileStream(FullPath(path), FileMode.Open, FileAccess.Write, FileShare.Read, bufferSize: 0);
+        stream.SetLength(length);
+    }
 
     /// <inheritdoc/>
     public void Rename(string from, string to) => File.Move(FullPath(from), FullPath(to), overwrite: true);

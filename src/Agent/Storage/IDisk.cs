@@ -27,6 +27,9 @@ public interface IDisk
     /// <summary>Opens a file to write at its end; makes it when it is not there. Its folder must exist.</summary>
     IDiskFile Append(string path);
 
+    /// <summary>Shortens a file to its first bytes.</summary>
+    void Cut(string path, long length);
+
     /// <summary>Gives a file another name, in place of any that has it.</summary>
     void Rename(string from, string to);
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Coppice.Delivery;
 
 namespace Coppice.Agent.Updates;
 
@@ -21,16 +22,21 @@ sealed class FetchStep(UpdateContext context) : IUpdateStep
         var fetched = 0L;
         using var slice = new CancellationTokenSource(context.Policy.Poll > LongestSlice ? context.Policy.Poll : LongestSlice, context.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(slice.Token, cancel);
-        UpdateState Counted() => state with { Target = target with { BytesFetched = target.BytesFetched + fetched } };
+        var ways = target.BytesByWay;
+        UpdateState Counted() => state with { Target = target with { BytesFetched = target.BytesFetched + fetched, BytesByWay = ways } };
         try
         {
+            if (context.Keys is { } keys)
+                await keys.BringAsync([.. files.Where(file => !context.Blobs.Has(file))], either.Token);
             foreach (var file in files)
             {
                 await context.Puller.PullAsync(
                     file,
-                    arrived =>
+                    (way, bytes) =>
                     {
-                        fetched += arrived;
+                        ways = ways.Plus(way, bytes);
+                        if (way != DeliveryWay.Copied)
+                            fetched += bytes;
                         context.Live = context.Live with { Fetched = here + fetched, Total = target.BytesTotal };
                     },
                     either.Token);
@@ -50,29 +56,39 @@ sealed class FetchStep(UpdateContext context) : IUpdateStep
         return new(Outcome.Done, Counted(), $"{ByteSize.Format(target.BytesTotal)} are here");
     }
 
-    /// <summary>Frees what nothing needs; under pressure also the release before, because the serving one has settled.</summary>
+    /// <summary>Frees what nothing needs; under pressure also the release before, because the serving one has settled, if that makes room enough.</summary>
     UpdateState MakeRoom(UpdateState state, long missing, out string? why)
     {
         context.Collect(state);
-        why = Short(missing);
+        why = Short(missing, 0);
         if (why is not null && state.Previous is not null && state.Serving is { Settled: true })
         {
-            state = state with { Previous = null };
+            var without = state with { Previous = null };
+            if (Short(missing, context.FreedBy(without)) is { } still)
+            {
+                why = still; // going back stays possible, for nothing would be won
+                return state;
+            }
+
+            state = without;
             context.Save(state); // before its files go
             context.Collect(state);
-            why = Short(missing);
+            why = Short(missing, 0);
         }
 
         return state;
     }
 
-    string? Short(long missing)
+    /// <param name="missing">Bytes that are wanted.</param>
+    /// <param name="freed">Bytes that could be freed first.</param>
+    string? Short(long missing, long freed)
     {
         // Beginnings of these very files count as used and as missing: that is on the safe side.
-        if (missing > 0 && context.Blobs.Used() + missing > context.Blobs.Quota)
-            return $"{ByteSize.Format(missing)} would go beyond the quota of {ByteSize.Format(context.Blobs.Quota)}, of which {ByteSize.Format(context.Blobs.Used())} are taken; raise it";
-        return missing > 0 && context.Disk.FreeBytes < missing
-            ? $"{ByteSize.Format(missing)} are wanted, and the disk has {ByteSize.Format(context.Disk.FreeBytes)} free; free some"
+        var (used, free) = (context.Blobs.Used() - freed, context.Disk.FreeBytes + freed);
+        if (missing > 0 && used + missing > context.Blobs.Quota)
+            return $"{ByteSize.Format(missing)} would go beyond the quota of {ByteSize.Format(context.Blobs.Quota)}, of which {ByteSize.Format(used)} are taken{(freed > 0 ? " without the release before" : "")}; raise it";
+        return missing > 0 && free < missing
+            ? $"{ByteSize.Format(missing)} are wanted, and the disk has {ByteSize.Format(free)} free{(freed > 0 ? " without the release before" : "")}; free some"
             : null;
     }
 }

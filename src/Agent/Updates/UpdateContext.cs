@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Agent.Link;
+using Coppice.Agent.Link.Sealing;
 using Coppice.Agent.Quality;
 using Coppice.Agent.Serving;
 using Coppice.Agent.Slots;
@@ -68,6 +69,9 @@ public sealed class UpdateContext
     /// <summary>Gets files.</summary>
     public required FilePuller Puller { get; init; }
 
+    /// <summary>Content keys of sealed files; null where none is sealed.</summary>
+    public KeyRing? Keys { get; init; }
+
     /// <summary>Takes reports over.</summary>
     public required ReportQueue Reports { get; init; }
 
@@ -134,13 +138,23 @@ public sealed class UpdateContext
         (saved, SavedInStep) = (bytes, state);
     }
 
+    /// <summary>Bytes of blobs that would be deleted by <see cref="Collect"/> with another state.</summary>
+    public long FreedBy(UpdateState state)
+    {
+        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
+        return Needs.AllWith(Model, Slots.Needed(kept.OfType<Slot>())) is { } wanted ? Blobs.Unwanted(wanted) : 0;
+    }
+
     /// <summary>Deletes what neither this model's slots, nor leases that are out, nor other models need.</summary>
     public void Collect(UpdateState state)
     {
         Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
         Needs.Set(Model, Slots.Collect([.. kept.OfType<Slot>()]));
         if (Needs.All() is { } wanted)
+        {
             Blobs.Collect(wanted);
+            Keys?.Collect(wanted);
+        }
     }
 }
 
@@ -162,6 +176,16 @@ public sealed class BlobNeeds(IEnumerable<ModelName> models)
     public ImmutableHashSet<Trust.Sha256Digest>? All()
     {
         lock (gate)
-            return needs.Values.Aggregate(ImmutableHashSet<Trust.Sha256Digest>.Empty, (all, one) => all is null || one is null ? null! : all.Union(one));
+            return All(needs.Values);
     }
+
+    /// <summary>What all models would need if one needed something else.</summary>
+    public ImmutableHashSet<Trust.Sha256Digest>? AllWith(ModelName model, ImmutableHashSet<Trust.Sha256Digest> digests)
+    {
+        lock (gate)
+            return All(needs.Select(need => need.Key == model ? digests : need.Value));
+    }
+
+    static ImmutableHashSet<Trust.Sha256Digest>? All(IEnumerable<ImmutableHashSet<Trust.Sha256Digest>?> each) =>
+        each.Aggregate(ImmutableHashSet<Trust.Sha256Digest>.Empty, (all, one) => all is null || one is null ? null! : all.Union(one));
 }

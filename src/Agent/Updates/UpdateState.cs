@@ -82,6 +82,7 @@ public sealed record UpdateState
         Why = why,
         BytesFetched = Target is { } target && target.Slot.Folder == slot.Folder ? target.BytesFetched : null,
         BytesTotal = Target is { } same && same.Slot.Folder == slot.Folder ? same.BytesTotal : null,
+        BytesByWay = Target is { } again && again.Slot.Folder == slot.Folder ? again.BytesByWay : null,
     };
 
     /// <summary>This state with what is known of a slot's crashes.</summary>
@@ -100,6 +101,9 @@ public sealed record Target(Slot Slot, long BytesTotal, long BytesFetched = 0)
 {
     /// <summary>Whether it is only fetched for now, because it may not serve yet.</summary>
     public bool FetchOnly { get; init; }
+
+    /// <summary>Bytes by the way they came, those that were copied here among them; null when none has come.</summary>
+    public ImmutableSortedDictionary<string, long>? BytesByWay { get; init; }
 
     /// <summary>What its trial measured.</summary>
     public ImmutableDictionary<string, double>? Measures { get; init; }

@@ -27,7 +27,7 @@ sealed class VerifyStep(UpdateContext context) : IUpdateStep
             }
         }
 
-        var fetched = $"{ByteSize.Format(state.Target?.BytesFetched ?? 0)} of {ByteSize.Format(state.Target?.BytesTotal ?? 0)} came over the network";
+        var fetched = $"{ByteSize.Format(state.Target?.BytesFetched ?? 0)} of {ByteSize.Format(state.Target?.BytesTotal ?? 0)} came over the network{(Delivery.DeliveryWays.Format(state.Target?.BytesByWay) is { Length: > 0 } ways ? $": {ways}" : "")}";
         return new(Outcome.Done, state, $"every file of {slot} has its digest") { Event = (AgentEventKind.Fetched, $"{slot}, every file has its digest; {fetched}") };
     }
 }

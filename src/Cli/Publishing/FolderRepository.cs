@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Delivery;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Patches;
@@ -83,8 +84,8 @@ sealed class FolderRepository : IReleaseRepository
 
     public async Task<Publication> PublishSignedAsync(ReleaseManifest manifest, byte[] bytes, string role, ReadOnlyMemory<byte> metadata, CancellationToken cancel)
     {
-        if (manifest.Files.FirstOrDefault(file => tree.BlobLength(file.StoredDigest) != file.StoredLength) is { } missing)
-            throw new PublicationException($"The repository lacks {missing.Name} ({missing.StoredDigest}); 'coppice publish --request' puts the files there, run it on this repository.");
+        if (manifest.Blobs.FirstOrDefault(blob => tree.BlobLength(blob.Digest) != blob.Length) is { } missing)
+            throw new PublicationException($"The repository lacks {manifest.Files.FirstOrDefault(file => file.StoredDigest == missing.Digest)?.Name ?? "a tensor map"} ({missing.Digest}); 'coppice publish --request' puts the files there, run it on this repository.");
         var last = await LatestAsync(manifest.Model, cancel);
         try
         {
@@ -102,13 +103,13 @@ sealed class FolderRepository : IReleaseRepository
     async Task<Publication> PutFilesAsync(ReleaseManifest manifest, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
     {
         var (sent, there) = (0L, 0L);
-        foreach (var file in manifest.Files)
+        foreach (var file in manifest.Blobs)
         {
-            await using var content = files[file.StoredDigest].Open();
-            if (await tree.PutBlobAsync(content, file.StoredDigest, file.StoredLength, cancel))
-                sent += file.StoredLength;
+            await using var content = files[file.Digest].Open();
+            if (await tree.PutBlobAsync(content, file.Digest, file.Length, cancel))
+                sent += file.Length;
             else
-                there += file.StoredLength;
+                there += file.Length;
             progress.Report(sent + there);
         }
 
@@ -148,17 +149,23 @@ sealed class FolderRepository : IReleaseRepository
 
     void MakePatches(ReleaseManifest manifest, ReleaseManifest? last, Func<ReleaseFile, ContentKey?> key, CancellationToken cancel)
     {
-        if (last is null || last.Version == manifest.Version)
-            return;
+        var before = last?.Version == manifest.Version ? null : last;
+        var demands = PatchPairs.Demands(manifest, 1).Concat(before is null ? [] : PatchPairs.Demands(manifest, before, 1)).ToList();
+        var files = manifest.Files.Concat(before?.Files ?? []).ToList();
+        var tried = ImmutableHashSet<string>.Empty;
         try
         {
             var maker = new PatchMaker(tree);
-            foreach (var pair in PatchPairs.Of(manifest, last))
-                maker.Make(pair, name => new[] { pair.To, pair.From }.FirstOrDefault(file => file.Sealed?.Key == name) is { } file ? key(file) : null, cancel);
+            while (PatchChoice.Wishes(demands, tree.PatchesTo, tried) is [var wish, ..])
+            {
+                cancel.ThrowIfCancellationRequested();
+                maker.Make(wish, digest => files.FirstOrDefault(file => file.Digest == digest), name => files.FirstOrDefault(file => file.Sealed?.Key == name) is { } file ? key(file) : null, cancel);
+                tried = tried.Add(wish.File);
+            }
         }
         catch (Exception e) when (e is IOException or BrokenSealException)
         {
-            throw new PublicationException($"{manifest.Model} {manifest.Version} is published, but a patch from {last.Version} could not be stored: {e.Message} Devices fetch whole files.", e);
+            throw new PublicationException($"{manifest.Model} {manifest.Version} is published, but its patches could not be stored: {e.Message} Devices fetch whole files.", e);
         }
     }
 

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using Coppice.Agent.Quality;
+using Coppice.Delivery;
 using Coppice.Formats;
 using Coppice.Inference;
 using Coppice.Protocol;
@@ -126,6 +127,8 @@ sealed class ReleaseCheck(IModelRuntime? runtime, TimeProvider time)
 
         if (problems.Count > before)
             return null;
+        for (var i = 0; i < list.Count; i++)
+            list[i] = list[i] with { TensorMap = AddTensorMap(list[i]) };
         TensorSignature? signature = model!.Inputs.IsEmpty && model.Outputs.IsEmpty ? null : new([.. model.Inputs.Select(Spec)], [.. model.Outputs.Select(Spec)]);
         return new(wanted.Name, list.ToImmutable(), model.Format, wanted.Runtime ?? (model.Format == ModelFormat.Onnx ? "onnxruntime" : null))
         {
@@ -203,6 +206,22 @@ sealed class ReleaseCheck(IModelRuntime? runtime, TimeProvider time)
             if (variant.Signature is { } after && SignatureChange.Breaks(before, after) is { IsEmpty: false } breaks)
                 problems.Add(new(variant.Name, $"callers of {last.Version} would break: {string.Join("; ", breaks)}. Say --breaking if that is meant."));
         }
+    }
+
+    /// <summary>Maps a file's ranges, so that devices fetch those that they lack; null when that cannot pay.</summary>
+    BlobName? AddTensorMap(ReleaseFile file)
+    {
+        if (file.Length < RangeMap.SmallestFile)
+            return null;
+        using var stream = files[file.Digest].Open();
+        var source = new StreamSource(stream);
+        var tensors = RangeCut.TensorsOf(source);
+        if (RangeCut.For(tensors) is not { } cut)
+            return null;
+        var bytes = RangeMap.Of(source, file.Blob, tensors, cut).Write();
+        var map = new BlobName(Sha256Digest.Of(bytes), bytes.Length);
+        files[map.Digest] = new(null, bytes);
+        return map;
     }
 
     ReleaseFile? AddFile(string path, string name, string where)

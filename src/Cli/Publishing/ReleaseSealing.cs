@@ -25,7 +25,7 @@ sealed class ReleaseSealing(ModelKey key)
                 files[form.Digest] = content with { Seal = plain => Close(file, plain) };
             }
 
-            return file with { Sealed = form };
+            return file with { Sealed = form, TensorMap = null };
         }
 
         var manifest = release.Manifest;

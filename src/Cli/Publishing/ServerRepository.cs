@@ -114,17 +114,17 @@ sealed class ServerRepository : IReleaseRepository
     async Task<Publication> PutFilesAsync(ReleaseManifest manifest, ImmutableDictionary<Sha256Digest, FileContent> files, IProgress<long> progress, CancellationToken cancel)
     {
         var (sent, there) = (0L, 0L);
-        foreach (var file in manifest.Files)
+        foreach (var file in manifest.Blobs)
         {
-            if (await control.HasBlobAsync(file.StoredDigest, cancel))
+            if (await control.HasBlobAsync(file.Digest, cancel))
             {
-                there += file.StoredLength;
+                there += file.Length;
             }
             else
             {
-                await using var content = files[file.StoredDigest].Open();
-                await control.PutBlobAsync(file.StoredDigest, content, file.StoredLength, cancel);
-                sent += file.StoredLength;
+                await using var content = files[file.Digest].Open();
+                await control.PutBlobAsync(file.Digest, content, file.Length, cancel);
+                sent += file.Length;
             }
 
             progress.Report(sent + there);

@@ -121,7 +121,7 @@ sealed class QuickstartStory(string folder, Narrator narrator) : IAsyncDisposabl
     async Task AwaitPatchAsync(BearingRelease before, BearingRelease release, CancellationToken cancel)
     {
         using var http = new HttpClient();
-        var patch = new Uri(url!, "repository/" + RepositoryLayout.PatchFile(Sha256Digest.Of(before.Onnx.Span), Sha256Digest.Of(release.Onnx.Span)));
+        var patch = new Uri(url!, "repository/" + RepositoryLayout.PatchFile([Sha256Digest.Of(before.Onnx.Span)], Sha256Digest.Of(release.Onnx.Span)));
         for (var tries = 0; tries < 100; tries++)
         {
             using var answer = await http.SendAsync(new(HttpMethod.Head, patch), cancel);

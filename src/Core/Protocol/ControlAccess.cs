@@ -97,3 +97,9 @@ public sealed record WhoAmI(string Name, string Subject, string Credential, Immu
 /// <param name="Reach">What it is about.</param>
 /// <param name="Roles">The roles that have it.</param>
 public sealed record PermissionRow(string Permission, Reach Reach, ImmutableArray<Role> Roles);
+
+/// <summary>Where people sign in: <c>GET /v1/sign-in</c>.</summary>
+/// <param name="Issuer">The OpenID Connect provider.</param>
+/// <param name="ClientId">The command line's id there.</param>
+/// <param name="Scopes">What to ask for.</param>
+public sealed record SignIn(string Issuer, string ClientId, string Scopes);

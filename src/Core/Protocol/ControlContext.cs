@@ -40,8 +40,8 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
     [
         typeof(SemanticVersionConverter), typeof(VersionRangeConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(DurationConverter),
         typeof(NamedEnum<RolloutState>), typeof(NamedEnum<PhaseAction>), typeof(NamedEnum<DayOfWeek>), typeof(NamedEnum<ModelFormat>), typeof(NamedEnum<ElementType>),
-        typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>), typeof(NamedEnum<GateKind>), typeof(NamedEnum<Reference>), typeof(NamedEnum<GateStanding>), typeof(NamedEnum<Goal>),
-        typeof(NamedEnum<Role>), typeof(NamedEnum<Reach>),
+        typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>), typeof(NamedEnum<Role>), typeof(NamedEnum<Reach>), typeof(NamedEnum<ApprovalAct>), typeof(NamedEnum<ApprovalState>), typeof(NamedEnum<DeliveryState>),
+        typeof(NamedEnum<GateKind>), typeof(NamedEnum<Reference>), typeof(NamedEnum<GateStanding>), typeof(NamedEnum<Goal>),
     ])]
 [JsonSerializable(typeof(ControlProblem))]
 [JsonSerializable(typeof(PublishRelease))]
@@ -64,6 +64,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(DevicePage))]
 [JsonSerializable(typeof(DeviceLabels))]
 [JsonSerializable(typeof(ReportPage))]
+[JsonSerializable(typeof(ImmutableSortedDictionary<string, long>))]
 [JsonSerializable(typeof(CreateJoinToken))]
 [JsonSerializable(typeof(CreatedJoinToken))]
 [JsonSerializable(typeof(EventPage))]
@@ -83,4 +84,18 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(ApiTokenPage))]
 [JsonSerializable(typeof(WhoAmI))]
 [JsonSerializable(typeof(ImmutableArray<PermissionRow>))]
+[JsonSerializable(typeof(SignIn))]
+[JsonSerializable(typeof(ControlEvent))]
+[JsonSerializable(typeof(CreateWebhook))]
+[JsonSerializable(typeof(CreatedWebhook))]
+[JsonSerializable(typeof(WebhookPage))]
+[JsonSerializable(typeof(DeliveryPage))]
+[JsonSerializable(typeof(ReplayEvents))]
+[JsonSerializable(typeof(WebhookTest))]
+[JsonSerializable(typeof(WebhookBody))]
+[JsonSerializable(typeof(ApprovalPage))]
+[JsonSerializable(typeof(SetPolicy))]
+[JsonSerializable(typeof(ImmutableArray<PolicyView>))]
+[JsonSerializable(typeof(AuditPage))]
+[JsonSerializable(typeof(AuditLine))]
 public sealed partial class ControlContext : JsonSerializerContext;

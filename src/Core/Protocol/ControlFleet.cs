@@ -165,12 +165,35 @@ public enum EventKind
     /// <summary>An API token opens nothing any more.</summary>
     TokenRevoked,
 
+    /// <summary>An act waits for another person.</summary>
+    ApprovalAsked,
+
+    /// <summary>Another person approved an act.</summary>
+    ApprovalGiven,
+
+    /// <summary>An act that waited is not done.</summary>
+    ApprovalRejected,
+
+    /// <summary>Acts on some models need more or fewer approvals than before.</summary>
+    PolicyChanged,
+
+    /// <summary>Events are sent somewhere from now on.</summary>
+    WebhookCreated,
+
+    /// <summary>Events are sent somewhere no more.</summary>
+    WebhookDeleted,
+
+    /// <summary>Made up, to try a webhook; never in a list.</summary>
+    WebhookTested,
+
     /// <summary>Somebody who is known asked for something that they may not do, or that could not be done.</summary>
     ActRefused,
 }
 
 /// <summary>Events, oldest first.</summary>
-public sealed record EventPage(ImmutableArray<ControlEvent> Events);
+/// <param name="Events">At most as many as were asked for; may be fewer, even none, while there is a next page.</param>
+/// <param name="Next">Give it as <c>after</c> for the next page; null at the end.</param>
+public sealed record EventPage(ImmutableArray<ControlEvent> Events, long? Next = null);
 
 /// <summary>Whether a server can do its work: <c>GET /readyz</c>.</summary>
 /// <param name="Ready">Whether there is no problem.</param>

@@ -30,7 +30,20 @@ public sealed record ReleaseView(
 /// <param name="Release">In short.</param>
 /// <param name="Manifest">As it was signed.</param>
 /// <param name="Devices">Ids of devices that serve it, the first hundred in order.</param>
-public sealed record ReleaseDetail(ReleaseView Release, ReleaseManifest Manifest, ImmutableArray<string> Devices);
+public sealed record ReleaseDetail(ReleaseView Release, ReleaseManifest Manifest, ImmutableArray<string> Devices)
+{
+    /// <summary>Bytes by the way they came to devices, over all rollouts of the release; see <see cref="Delivery.DeliveryWay"/>. <c>copied</c> did not cross the network.</summary>
+    public ImmutableSortedDictionary<string, long> BytesByWay { get; init => field = value ?? ImmutableSortedDictionary<string, long>.Empty; } = ImmutableSortedDictionary<string, long>.Empty;
+
+    /// <summary>What the repository has beside the whole files: patches to them, and from which releases' files.</summary>
+    public ImmutableArray<PatchView> Patches { get; init => field = value.IsDefault ? [] : value; } = [];
+}
+
+/// <summary>A patch to a file of a release.</summary>
+/// <param name="File">The file's name in the release.</param>
+/// <param name="From">SHA-256 of what it is made from; empty when it is the file compressed.</param>
+/// <param name="Length">Bytes.</param>
+public sealed record PatchView(string File, ImmutableArray<Sha256Digest> From, long Length);
 
 /// <summary>A release that no device may serve any more; for ever.</summary>
 public sealed record Revocation(DateTimeOffset At, string By, string Why);

@@ -113,6 +113,9 @@ public sealed record RolloutView(
 
     /// <summary>How the arms compare now; null where there are none.</summary>
     public ExperimentStanding? Experiment { get; init; }
+
+    /// <summary>Bytes by the way they came to its devices; see <see cref="Delivery.DeliveryWay"/>. <c>copied</c> did not cross the network.</summary>
+    public ImmutableSortedDictionary<string, long> BytesByWay { get; init => field = value ?? ImmutableSortedDictionary<string, long>.Empty; } = ImmutableSortedDictionary<string, long>.Empty;
 }
 
 /// <summary>What somebody outside says of a rollout's present phase: <c>POST /v1/rollouts/{id}/checks</c>. The last word of each check counts.</summary>

@@ -63,6 +63,10 @@ public sealed record Report(long Sequence, DateTimeOffset At, ReportKind Kind, M
     /// <summary>Bytes of the release's files on this device; the difference was saved.</summary>
     public long? BytesTotal { get; init; }
 
+    /// <summary>The bytes by the way they came: <c>whole</c>, <c>compressed</c>, <c>patch</c>, <c>chain</c>, <c>ranges</c>, <c>index</c>, and <c>copied</c> for those that
+    /// were here already; see <see cref="Delivery.DeliveryWay"/>.</summary>
+    public ImmutableSortedDictionary<string, long>? BytesByWay { get; init; }
+
     /// <summary>Figures of a trial or of probation: accuracy, latencyP95Ms, memoryBytes…</summary>
     public ImmutableDictionary<string, double>? Measures { get; init; }
 }

@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using Coppice.Delivery;
 using Coppice.Formats;
 using Coppice.Registry;
 using Coppice.Rollouts;
@@ -17,6 +18,16 @@ public static class DocumentJson
 
     /// <summary>Writes a plan; the same plan gives the same bytes.</summary>
     public static byte[] Write(RolloutPlan plan) => JsonSerializer.SerializeToUtf8Bytes(plan, DocumentContext.Default.RolloutPlan);
+
+    /// <summary>Writes an index of patches; the same index gives the same bytes.</summary>
+    public static byte[] Write(PatchIndex index) => JsonSerializer.SerializeToUtf8Bytes(index, DocumentContext.Default.PatchIndex);
+
+    /// <summary>Reads an index of patches, and checks it.</summary>
+    /// <param name="utf8">Bytes that nobody vouches for, at most <see cref="PatchIndex.MaxBytes"/>.</param>
+    /// <param name="index">The index when there is no problem.</param>
+    /// <param name="problems">Everything that is wrong.</param>
+    public static bool TryRead(ReadOnlySpan<byte> utf8, [NotNullWhen(true)] out PatchIndex? index, out ImmutableArray<Problem> problems) =>
+        TryRead(utf8, PatchIndex.MaxBytes, DocumentContext.Default.PatchIndex, read => read.Check(), out index, out problems);
 
     /// <summary>Reads a manifest, and checks it by <see cref="ManifestRules"/>.</summary>
     /// <param name="utf8">The signed bytes, at most <see cref="ReleaseManifest.MaxBytes"/>.</param>
@@ -78,4 +89,5 @@ public static class DocumentJson
     ])]
 [JsonSerializable(typeof(ReleaseManifest))]
 [JsonSerializable(typeof(RolloutPlan))]
+[JsonSerializable(typeof(PatchIndex))]
 sealed partial class DocumentContext : JsonSerializerContext;

@@ -16,6 +16,9 @@ public static class ManifestRules
     /// <summary>Longest file name, in characters.</summary>
     public const int MaxFileName = 255;
 
+    /// <summary>Largest tensor map, in bytes: 65,536 ranges.</summary>
+    public const int MaxTensorMap = 2_359_352;
+
     /// <summary>Everything that is wrong.</summary>
     public static ImmutableArray<Problem> Check(ReleaseManifest manifest)
     {
@@ -77,6 +80,8 @@ public static class ManifestRules
             found.Add(new($"{where}.length", $"{file.Length} bytes are negative; give the file's length."));
         if (file.Digest.IsDefault)
             found.Add(new($"{where}.digest", "is missing; give the file's SHA-256."));
+        if (file.TensorMap is { } map && (map.Digest.IsDefault || map.Length is <= 0 or > MaxTensorMap))
+            found.Add(new($"{where}.tensorMap", $"has {map.Length} bytes; give the SHA-256 and the length of a map of at most {MaxTensorMap} bytes."));
     }
 
     /// <summary>A release is sealed as a whole: one file in the clear would tell what the others hide.</summary>
@@ -91,6 +96,8 @@ public static class ManifestRules
                 found.Add(new("variants", $"'{file.Name}' is not sealed, but other files of the release are; seal all of them or none."));
             else if (!SealHeader.IsSegment(form.Segment) || SealHeader.PlainLength(form.Length, form.Segment) != file.Length)
                 found.Add(new("variants", $"'{file.Name}' of {file.Length} bytes cannot have a sealed form of {form.Length} bytes in segments of {form.Segment}; seal it again."));
+            else if (file.TensorMap is not null)
+                found.Add(new("variants", $"'{file.Name}' is sealed, and a tensor map in the clear would tell of its bytes; leave the map out."));
             else if (form.Digest.IsDefault || form.Key.IsDefault || form.Digest == file.Digest)
                 found.Add(new("variants", $"'{file.Name}' lacks the digest of its sealed form, or the name of its key; give both."));
         }

@@ -39,6 +39,9 @@ public sealed record ReleaseManifest(int Schema, ModelName Model, SemanticVersio
     /// <summary>Every file of every variant and of the trial, each digest once.</summary>
     public IEnumerable<ReleaseFile> Files =>
         Variants.SelectMany(variant => variant.Files).Concat(Trial?.Files ?? []).DistinctBy(file => file.Digest);
+
+    /// <summary>Every blob that the repository holds for the release: its files and what belongs to them, each digest once.</summary>
+    public IEnumerable<BlobName> Blobs => Files.SelectMany(file => (BlobName?[])[file.Stored, file.TensorMap]).OfType<BlobName>().DistinctBy(blob => blob.Digest);
 }
 
 /// <summary>One build of a release with its own requirements.</summary>
@@ -68,8 +71,18 @@ public sealed record Variant(string Name, ImmutableArray<ReleaseFile> Files, Mod
 /// <param name="Length">Bytes.</param>
 public sealed record ReleaseFile(string Name, Sha256Digest Digest, long Length)
 {
+    /// <summary>The blob that names the file's ranges by their digests, so that a device fetches only those that it lacks; null when there is none.
+    /// Specified in docs/formats/tensor-map.md.</summary>
+    public BlobName? TensorMap { get; init; }
+
     /// <summary>How the repository keeps it, encrypted; null when it keeps the bytes as they are.</summary>
     public SealedFile? Sealed { get; init; }
+
+    /// <summary>The file's bytes, as a device has them.</summary>
+    public BlobName Blob => new(Digest, Length);
+
+    /// <summary>The blob that the repository keeps.</summary>
+    public BlobName Stored => new(StoredDigest, StoredLength);
 
     /// <summary>SHA-256 of the blob that the repository keeps.</summary>
     public Sha256Digest StoredDigest => Sealed?.Digest ?? Digest;

@@ -53,8 +53,23 @@ public static class RepositoryLayout
         return $"blobs/sha256/{hex[..2]}/{hex}";
     }
 
-    /// <summary>The file of a patch from one blob to another: <c>patches/FROM/TO.cpp</c>. Not signed: what it makes has a digest that is.</summary>
-    public static string PatchFile(Sha256Digest from, Sha256Digest to) => $"patches/{from}/{to}.cpp";
+    /// <summary>The file of a patch: <c>patches/FROM/TO.cpp</c>, with '-' between several blobs it is made from, <c>patches/alone/TO.cpp</c> when it is
+    /// made from none. Not signed: what it makes has a digest that is.</summary>
+    /// <param name="from">At most three, in their order.</param>
+    /// <param name="to">What it makes.</param>
+    public static string PatchFile(ReadOnlySpan<Sha256Digest> from, Sha256Digest to)
+    {
+        var folder = string.Join('-', from.ToArray());
+        return $"patches/{(folder.Length == 0 ? AlonePatches : folder)}/{to}.cpp";
+    }
+
+    /// <summary>The file that says which patches make a blob: <c>patches/index/TO.json</c>. It changes when patches come and go.</summary>
+    public static string PatchIndexFile(Sha256Digest to) => $"{PatchIndexFolder}/{to}.json";
+
+    /// <summary>Folder of the files that say which patches there are.</summary>
+    public const string PatchIndexFolder = "patches/index";
+
+    const string AlonePatches = "alone";
 
     /// <summary>The file of what a public key is granted: <c>grants/DIGEST.cpg</c>. Not signed: a grant that was meddled with does not open.</summary>
     /// <param name="recipient">SHA-256 of the public key.</param>

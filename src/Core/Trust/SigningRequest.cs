@@ -93,7 +93,7 @@ public sealed class SigningRequest
         if (bytes.Length > MaxBytes)
             throw new UntrustedMetadataException(Kind, Distrust.TooLong, $"the file has {bytes.Length} bytes", $"{MaxBytes} are taken at most");
         var file = reader.Parse(bytes);
-        if (file.ValueKind != JsonValueKind.Object || MetadataReader.Optional(file, "coppice") is not { ValueKind: JsonValueKind.String } kind || kind.GetRawText() != $"\"{Kind}\"")
+        if (file.ValueKind != JsonValueKind.Object || MetadataReader.Optional(file, "coppice") is not { ValueKind: JsonValueKind.String } kind || reader.Text(kind) != Kind)
             throw reader.Malformed("the file does not begin with \"coppice\": \"signing-request\"", "give the file that 'coppice root', 'coppice delegate' or 'coppice publish --request' wrote");
         if (reader.Integer(file, "schema", least: 1) is not Schema and var schema)
             throw reader.Malformed($"its schema is {schema}", $"this version of coppice reads {Schema}");

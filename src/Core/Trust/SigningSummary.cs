@@ -63,7 +63,7 @@ public static class SigningSummary
         foreach (var key in keys.Where(key => old is null || !old.KeyIds.Contains(key.Id)))
             lines.Add($"  + {Printable(role)} gets the key {key}");
         // The same id with other contents would be another key.
-        foreach (var key in keys.Where(key => before is not null && before.Keys.TryGetValue(key.Id, out var was) && was.Identity != next.Keys[key.Id].Identity))
+        foreach (var key in keys.Where(key => before is not null && before.Keys.TryGetValue(key.Id, out var was) && was.Identity != next.Keys.GetValueOrDefault(key.Id)?.Identity))
             lines.Add($"  ! {Printable(role)}: the key {key} is another key under the same id");
         if (old is null || old.Threshold != now.Threshold || !old.KeyIds.SequenceEqual(now.KeyIds))
             lines.Add($"  {Printable(role)} needs {now.Threshold} of {Counted(now.KeyIds.Length, "key")}{(old is null || old.Threshold == now.Threshold ? "" : $", before {old.Threshold}")}");

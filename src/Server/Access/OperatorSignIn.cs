@@ -6,8 +6,8 @@ using Microsoft.Extensions.Options;
 
 namespace Coppice.Server.Access;
 
-/// <summary>Operators prove themselves with <c>Authorization: Bearer</c> and an API token.</summary>
-sealed class OperatorSignIn(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, TokenStore tokens, TimeProvider time)
+/// <summary>Operators prove themselves with <c>Authorization: Bearer</c> and an API token, or a token that the identity provider signed.</summary>
+sealed class OperatorSignIn(IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory logger, UrlEncoder encoder, TokenStore tokens, TimeProvider time, IServiceProvider services)
     : AuthenticationHandler<AuthenticationSchemeOptions>(options, logger, encoder)
 {
     const string Wanted = "Send 'Authorization: Bearer TOKEN' with an operator's token; the first is in the file admin.token of the server's data folder.";
@@ -32,8 +32,11 @@ sealed class OperatorSignIn(IOptionsMonitor<AuthenticationSchemeOptions> options
 
     async Task<(Caller? Caller, string? Why)> WhoAsync(string text)
     {
+        var origin = Context.Connection.RemoteIpAddress?.ToString();
         if (ApiToken.TryParse(text, out var token))
-            return await tokens.WhoAsync(token, Context.Connection.RemoteIpAddress?.ToString(), time.GetUtcNow(), Context.RequestAborted);
+            return await tokens.WhoAsync(token, origin, time.GetUtcNow(), Context.RequestAborted);
+        if (services.GetService<OidcTokens>() is { } oidc && OidcTokens.Looks(text))
+            return await oidc.WhoAsync(text, origin, Context.RequestAborted);
         return (null, text.StartsWith(ApiToken.Prefix, StringComparison.Ordinal)
             ? $"The token is damaged: its check does not fit, or it is not {ApiToken.Length} characters long. Copy it whole."
             : "The token is of no kind that is taken here.");

@@ -75,6 +75,10 @@ sealed class TokenStore(Database database)
         return new ApiTokenPage(page, rows.Count > limit ? page[^1].Id : null);
     }, cancel);
 
+    /// <summary>Whether a token that was good a while ago still is.</summary>
+    public Task<bool> IsGoodAsync(string id, DateTimeOffset now, CancellationToken cancel) => database.ReadAsync(db =>
+        db.ApiTokens.AnyAsync(row => row.Id == id && row.RevokedAt == null && (row.ExpiresAt == null || row.ExpiresAt > now), cancel), cancel);
+
     public Task<string?> OwnerAsync(string id, CancellationToken cancel) => database.ReadAsync(db =>
         db.ApiTokens.Where(row => row.Id == id).Select(row => row.Operator).FirstOrDefaultAsync(cancel), cancel);
 

@@ -1,3 +1,5 @@
+using System.Text.Json;
+using Coppice.Audit;
 using Coppice.Protocol;
 using Coppice.Registry;
 
@@ -18,6 +20,30 @@ sealed class EventRow
     public SemanticVersion? Release { get; set; }
     public string? Rollout { get; set; }
     public string? Device { get; set; }
+
+    /// <summary>Who exactly acted; what they showed and where from. Filled in when the event is saved, from the request under way.</summary>
+    public string? Subject { get; set; }
+    public string? Credential { get; set; }
+    public string? Origin { get; set; }
+
+    /// <summary>JSON; null for none.</summary>
+    public string? Changes { get; set; }
+
+    /// <summary>Chains the event to the one before.</summary>
+    public string Hash { get; set; } = "";
+
+    /// <summary>As the audit log hashes it.</summary>
+    public AuditEntry Entry() => new(Id, At.ToUnixTimeMilliseconds(), JsonNamingPolicy.CamelCase.ConvertName(Kind.ToString()), By, Why)
+    {
+        Subject = Subject,
+        Credential = Credential,
+        Origin = Origin,
+        Model = Model?.ToString(),
+        Release = Release?.ToString(),
+        Rollout = Rollout,
+        Device = Device,
+        Changes = Changes is null ? [] : JsonSerializer.Deserialize(Changes, ControlContext.Default.ImmutableArrayAuditChange),
+    };
 
     public ControlEvent View() => new(Id, At, Kind, By, Why) { Model = Model, Release = Release, Rollout = Rollout, Device = Device };
 }

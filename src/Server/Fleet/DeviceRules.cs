@@ -8,6 +8,11 @@ namespace Coppice.Server.Fleet;
 /// <summary>What devices and operators may say about a device.</summary>
 static class DeviceRules
 {
+    /// <summary>Ways by which bytes come; an agent that is newer than its server may know some more.</summary>
+    const int MaxWays = 16;
+
+    const int MaxWay = 32;
+
     const int KeyBytes = 32;
 
     /// <summary>Everything that is wrong with an enrolment, but for its token.</summary>
@@ -53,6 +58,8 @@ static class DeviceRules
                 yield return new($"reports[{i}].attempt", $"{report.Attempt} is negative; give the rollout's attempt.");
             if (report.BytesFetched < 0 || report.BytesTotal < 0)
                 yield return new($"reports[{i}]", "counts bytes below zero; give zero or more.");
+            if (report.BytesByWay is { } ways && (ways.Count > MaxWays || ways.Any(way => way.Value < 0 || way.Key.Length is 0 or > MaxWay || !way.Key.All(char.IsAsciiLetterLower))))
+                yield return new($"reports[{i}].bytesByWay", $"is not bytes by way; give at most {MaxWays} names of a-z with zero or more bytes, as {{\"patch\": 1200}}.");
             if (report.Rollout?.Length > 64)
                 yield return new($"reports[{i}].rollout", $"has {report.Rollout.Length} characters; give the rollout's id as the plan writes it.");
             if (report.Variant?.Length > 64)

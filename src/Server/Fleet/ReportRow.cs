@@ -20,6 +20,7 @@ sealed class ReportRow
     public string? Why { get; set; }
     public long? BytesFetched { get; set; }
     public long? BytesTotal { get; set; }
+    public string? BytesByWay { get; set; }
     public string? Measures { get; set; }
 
     public static ReportRow Of(string device, Report report, DateTimeOffset now) => new()
@@ -37,6 +38,7 @@ sealed class ReportRow
         Why = report.Why,
         BytesFetched = report.BytesFetched,
         BytesTotal = report.BytesTotal,
+        BytesByWay = StoredText.Of(report.BytesByWay),
         Measures = StoredText.Of(report.Measures),
     };
 
@@ -49,6 +51,7 @@ sealed class ReportRow
             Why = Why,
             BytesFetched = BytesFetched,
             BytesTotal = BytesTotal,
+            BytesByWay = StoredText.Bytes(BytesByWay),
             Measures = StoredText.Figures(Measures),
         }, ReceivedAt);
 }

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Coppice.Delivery;
 using Coppice.Delta;
 using Coppice.Formats;
 using Coppice.Registry;
@@ -24,7 +25,7 @@ public enum PatchOutcome
     Missing,
 }
 
-/// <summary>Makes patches between blobs of a repository, with one thread and bounded memory.</summary>
+/// <summary>Makes patches between blobs of a repository, each with one thread and bounded memory.</summary>
 /// <param name="tree">Where the blobs are and the patches go.</param>
 /// <param name="largest">Bytes of the largest file that a patch is made from or makes.</param>
 /// <param name="level">How hard to try.</param>
@@ -39,49 +40,69 @@ public sealed class PatchMaker(RepositoryTree tree, long largest = PatchMaker.De
     /// <summary>A patch must be smaller than this part of the file that it makes.</summary>
     public const double MostOfFile = 0.9;
 
+    /// <summary>A patch from several files must be smaller than this part of the one from the first of them: it asks more of a device.</summary>
+    public const double MostOfSimpler = 0.9;
+
     /// <summary>Makes a patch, unless it is there or does not pay. A patch of a sealed file is sealed; its plaintext is in memory only.</summary>
-    /// <param name="pair">The files.</param>
+    /// <param name="wish">From what, and to what.</param>
+    /// <param name="file">Finds a release's file by its digest; null when none is known.</param>
     /// <param name="key">Finds the key of a sealed file by its name; null when it is not here.</param>
     /// <param name="cancel">Ends the call.</param>
     /// <exception cref="IOException">The disk fails.</exception>
     /// <exception cref="BrokenSealException">A sealed file in the repository is damaged.</exception>
-    public PatchOutcome Make(PatchPair pair, Func<Sha256Digest, ContentKey?> key, CancellationToken cancel)
+    public PatchOutcome Make(PatchWish wish, Func<Sha256Digest, ReleaseFile?> file, Func<Sha256Digest, ContentKey?> key, CancellationToken cancel)
     {
-        var (from, to) = (pair.From.Digest, pair.To.Digest);
-        if (tree.PatchLength(from, to) is not null)
+        Sha256Digest[] digests = [.. wish.From.Select(blob => blob.Digest)];
+        if (tree.PatchLength(digests, wish.To.Digest) is not null)
             return PatchOutcome.There;
-        if (tree.BlobLength(pair.From.StoredDigest) is null || tree.BlobLength(pair.To.StoredDigest) is null)
+        var from = digests.Select(file).OfType<ReleaseFile>().ToList();
+        if (file(wish.To.Digest) is not { } to || from.Count < digests.Length || from.Append(to).Any(blob => tree.BlobLength(blob.StoredDigest) is null))
             return PatchOutcome.Missing;
-        if (from == to || pair.To.Length < Smallest || Math.Max(pair.From.Length, pair.To.Length) > largest)
+        if (digests.Contains(to.Digest) || to.Length < Smallest || Math.Max(to.Length, from.Sum(old => old.Length)) > largest)
             return PatchOutcome.NotWorth;
         // Old and new differ by what the patch says: in the clear it would tell of the sealed one to whoever has the other.
-        if (pair.From.Sealed is not null && pair.To.Sealed is null)
+        if (to.Sealed is null && from.Any(old => old.Sealed is not null))
             return PatchOutcome.NotWorth;
-        using var old = OpenedBlob.Open(tree, pair.From, key);
-        using var made = OpenedBlob.Open(tree, pair.To, key);
-        if (old is null || made is null)
-            return PatchOutcome.Missing;
-        var paid = tree.PutPatch(
-            from, to, (long)(pair.To.Length * MostOfFile),
-            patch =>
-            {
-                if (made.Key is not { } toKey)
-                {
-                    Encode(old.Source, made.Source, patch, cancel);
-                    return;
-                }
 
-                using var patchKey = toKey.OfPatch([(from, old.Key)], to);
-                using var cipher = new SegmentCipher(patchKey, SealHeader.OfPatch(patchKey.Id, [from], to, RandomNumberGenerator.GetBytes(SealHeader.SaltBytes), pair.To.Sealed!.Segment));
-                using var closed = new SealingWriteStream(patch, cipher);
-                Encode(old.Source, made.Source, closed, cancel);
-                closed.Complete();
-            });
-        return paid ? PatchOutcome.Made : PatchOutcome.NotWorth;
+        var opened = new List<OpenedBlob>();
+        try
+        {
+            foreach (var blob in from.Append(to))
+            {
+                if (OpenedBlob.Open(tree, blob, key) is not { } open)
+                    return PatchOutcome.Missing;
+                opened.Add(open);
+            }
+
+            var below = (long)(to.Length * MostOfFile);
+            if (digests.Length > 1 && tree.PatchLength([digests[0]], to.Digest) is { } simpler)
+                below = Math.Min(below, (long)(simpler * MostOfSimpler));
+            return tree.PutPatch(wish.From, wish.To, below, patch => Encode(opened, digests, to, patch, cancel)) is null ? PatchOutcome.NotWorth : PatchOutcome.Made;
+        }
+        finally
+        {
+            foreach (var blob in opened)
+                blob.Dispose();
+        }
     }
 
-    void Encode(IByteSource old, IByteSource made, Stream patch, CancellationToken cancel) =>
-        PatchEncoder.Create(old, made, patch, new() { Level = level, Workers = 1 }, cancel);
+    void Encode(List<OpenedBlob> opened, Sha256Digest[] from, ReleaseFile to, Stream patch, CancellationToken cancel)
+    {
+        var sources = opened.Select(blob => PatchSource.Of(blob.Source)).ToList();
+        if (opened[^1].Key is not { } toKey)
+        {
+            Write(patch);
+            return;
+        }
+
+        using var patchKey = toKey.OfPatch([.. from.Select((digest, i) => (digest, opened[i].Key))], to.Digest);
+        using var cipher = new SegmentCipher(patchKey, SealHeader.OfPatch(patchKey.Id, from, to.Digest, RandomNumberGenerator.GetBytes(SealHeader.SaltBytes), to.Sealed!.Segment));
+        using var closed = new SealingWriteStream(patch, cipher);
+        Write(closed);
+        closed.Complete();
+
+        void Write(Stream plain) => PatchEncoder.Create(sources[..^1], sources[^1], plain, new() { Level = level, Workers = 1 }, cancel);
+    }
 
     /// <summary>The plaintext of a blob, opened on the way when it is sealed.</summary>
     sealed class OpenedBlob(Stream stream, IByteSource source, ContentKey? key) : IDisposable

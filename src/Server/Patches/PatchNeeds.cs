@@ -1,28 +1,36 @@
+using Coppice.Delivery;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Registry;
 using Coppice.Server.Storage;
+using Coppice.Trust;
 using Microsoft.EntityFrameworkCore;
 
 namespace Coppice.Server.Patches;
 
-/// <summary>Which patches devices will want: to what rollouts bring and to the newest release, from what devices serve and rollouts brought before.</summary>
+/// <summary>What devices hold and will want, and the files it is about.</summary>
+sealed record PatchDemands(IReadOnlyList<PatchDemand> All, IReadOnlyDictionary<Sha256Digest, ReleaseFile> Files);
+
+/// <summary>What devices will want: what rollouts bring and the newest release, from what devices serve and rollouts brought before.</summary>
 sealed class PatchNeeds(Database database)
 {
-    /// <summary>Releases from which there are patches to one release: those that most devices serve, then those that rollouts brought last.</summary>
+    /// <summary>Releases that devices serve, those that most serve first.</summary>
+    const int MostServed = 8;
+
+    /// <summary>Where devices serve fewer releases, those that rollouts brought last.</summary>
     const int MostBefore = 3;
 
-    /// <summary>Pairs of files, the most wanted first.</summary>
-    public async Task<IReadOnlyList<PatchPair>> FindAsync(CancellationToken cancel)
+    public async Task<PatchDemands> FindAsync(CancellationToken cancel)
     {
-        var pairs = new List<PatchPair>();
+        var demands = new List<PatchDemand>();
+        var files = new Dictionary<Sha256Digest, ReleaseFile>();
         foreach (var model in await database.ReadAsync(db => db.Models.Select(row => row.Name).ToListAsync(cancel), cancel))
-            pairs.AddRange(await database.ReadAsync(db => OfModelAsync(db, model, cancel), cancel));
-        return [.. pairs.DistinctBy(pair => (pair.From.Digest, pair.To.Digest))];
+            demands.AddRange(await database.ReadAsync(db => OfModelAsync(db, model, files, cancel), cancel));
+        return new(demands, files);
     }
 
-    static async Task<List<PatchPair>> OfModelAsync(CoppiceDb db, ModelName model, CancellationToken cancel)
+    static async Task<List<PatchDemand>> OfModelAsync(CoppiceDb db, ModelName model, Dictionary<Sha256Digest, ReleaseFile> files, CancellationToken cancel)
     {
         var rollouts = await db.Rollouts.Where(row => row.Model == model).OrderByDescending(row => row.Number).Take(RolloutRules.MaxRollouts)
             .Select(row => new { row.Release, row.State }).ToListAsync(cancel);
@@ -31,24 +39,34 @@ sealed class PatchNeeds(Database database)
         var newest = (await db.Releases.Where(row => row.Model == model && row.RevokedAt == null).Select(row => new { row.Version, row.PublishedAt }).ToListAsync(cancel))
             .OrderByDescending(row => row.PublishedAt).ThenByDescending(row => row.Version).FirstOrDefault()?.Version;
 
-        var before = served.Select(row => row.Release).Concat(rollouts.Select(row => row.Release)).Distinct().ToList();
-        var wanted = rollouts.Where(row => row.State == RolloutState.Running).Select(row => row.Release).Append(newest).OfType<SemanticVersion>().Distinct();
-        var pairs = new List<PatchPair>();
+        var wanted = rollouts.Where(row => row.State == RolloutState.Running).Select(row => row.Release).Append(newest).OfType<SemanticVersion>().Distinct().ToList();
+        var demands = new List<PatchDemand>();
         foreach (var version in wanted)
         {
-            var from = before.Where(old => old != version).Take(MostBefore).ToList();
-            if (from.Count == 0 || await ManifestAsync(db, model, version, cancel) is not { } release)
+            if (await ManifestAsync(db, model, version, files, cancel) is not { } release)
                 continue;
-            foreach (var old in from)
+            var before = served.Where(row => row.Release != version).Take(MostServed).Select(row => (row.Release, (long)row.Devices)).ToList();
+            foreach (var rolled in rollouts.Select(row => row.Release).Distinct().Where(rolled => rolled != version && before.All(row => row.Release != rolled)).Take(Math.Max(0, MostBefore - before.Count)).ToList())
+                before.Add((rolled, 1));
+            foreach (var (old, devices) in before)
             {
-                if (await ManifestAsync(db, model, old, cancel) is { } manifest)
-                    pairs.AddRange(PatchPairs.Of(release, manifest));
+                if (await ManifestAsync(db, model, old, files, cancel) is { } manifest)
+                    demands.AddRange(PatchPairs.Demands(release, manifest, devices));
             }
+
+            // Devices that join hold nothing; nobody knows how many will.
+            demands.AddRange(PatchPairs.Demands(release, 1));
         }
 
-        return pairs;
+        return demands;
     }
 
-    static async Task<ReleaseManifest?> ManifestAsync(CoppiceDb db, ModelName model, SemanticVersion version, CancellationToken cancel) =>
-        await ReleaseStore.FindRowAsync(db, model, version, cancel) is { } row && DocumentJson.TryRead(row.Manifest, out ReleaseManifest? manifest, out _) ? manifest : null;
+    static async Task<ReleaseManifest?> ManifestAsync(CoppiceDb db, ModelName model, SemanticVersion version, Dictionary<Sha256Digest, ReleaseFile> files, CancellationToken cancel)
+    {
+        if (await ReleaseStore.FindRowAsync(db, model, version, cancel) is not { } row || !DocumentJson.TryRead(row.Manifest, out ReleaseManifest? manifest, out _))
+            return null;
+        foreach (var file in manifest.Files)
+            files[file.Digest] = file;
+        return manifest;
+    }
 }

@@ -25,7 +25,12 @@ sealed class ReleaseStore(Database database, Repository repository, PlanPublishe
             return null;
         var devices = await db.DeviceModels.Where(device => device.Model == row.Model && device.Serving == row.Version).OrderBy(device => device.Device)
             .Select(device => device.Device).Take(MaxDevices).ToListAsync(cancel);
-        return new ReleaseDetail(row.View(await ServingAsync(db, row, cancel)), Read(row.Manifest), [.. devices]);
+        var manifest = Read(row.Manifest);
+        return new ReleaseDetail(row.View(await ServingAsync(db, row, cancel)), manifest, [.. devices])
+        {
+            Patches = [.. manifest.Files.SelectMany(file => repository.Tree.PatchesTo(file.Digest)?.Patches.Select(patch => new PatchView(file.Name, [.. patch.From.Select(from => from.Digest)], patch.Length)) ?? [])],
+            BytesByWay = await RolloutBytesRow.OfReleaseAsync(db, row.Model, row.Version, cancel),
+        };
     }, cancel);
 
     public Task<ImmutableArray<ModelView>> ModelsAsync(CancellationToken cancel) => database.ReadAsync(async db =>

@@ -44,10 +44,10 @@ static class ReleasesApi
 
         var missing = repository.Missing(manifest);
         if (missing.Length > 0)
-            return Problems.Of(409, "missing-blobs", "Blobs are missing.", $"The repository lacks {missing.Length} of the release's files ({string.Join(", ", missing.Select(file => file.Name).Take(10))}); PUT them to /v1/blobs/SHA256 first.",
-                ("missing", missing.Select(file => file.StoredDigest.ToString()).ToArray()));
-        var lengths = manifest.Files.Where(file => repository.Tree.BlobLength(file.StoredDigest) != file.StoredLength)
-            .Select(file => new Problem($"manifest.files[{file.StoredDigest}].length", $"is {file.StoredLength}, but the blob has {repository.Tree.BlobLength(file.StoredDigest)} bytes; write its length.")).ToList();
+            return Problems.Of(409, "missing-blobs", "Blobs are missing.", $"The repository lacks {missing.Length} of the release's files ({string.Join(", ", missing.Select(blob => NameOf(blob, manifest)).Take(10))}); PUT them to /v1/blobs/SHA256 first.",
+                ("missing", missing.Select(file => file.Digest.ToString()).ToArray()));
+        var lengths = manifest.Blobs.Where(blob => repository.Tree.BlobLength(blob.Digest) != blob.Length)
+            .Select(blob => new Problem($"manifest.files[{blob.Digest}].length", $"is {blob.Length}, but the blob has {repository.Tree.BlobLength(blob.Digest)} bytes; write its length.")).ToList();
         if (lengths.Count > 0)
             return Problems.Validation(lengths);
 
@@ -126,4 +126,7 @@ static class ReleasesApi
     static ProblemHttpResult Unknown(ModelName model, SemanticVersion version) => Problems.NotFound($"{model} has no release {version}; 'coppice model show {model}' lists those it has.");
 
     static string Within(string outer, string inner) => inner.Length == 0 ? outer : inner.StartsWith('$') ? outer + inner[1..] : $"{outer}.{inner}";
+
+    static string NameOf(BlobName blob, ReleaseManifest manifest) =>
+        manifest.Files.FirstOrDefault(file => file.StoredDigest == blob.Digest)?.Name ?? $"the tensor map of {manifest.Files.First(file => file.TensorMap?.Digest == blob.Digest).Name}";
 }

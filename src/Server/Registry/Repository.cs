@@ -57,8 +57,8 @@ sealed class Repository : IDisposable
             : throw new InvalidDataException($"{data.Repository} is a repository, but its online key is not in {data.OnlineKeys}; restore it from the backup, or have another signed in: coppice root rotate-online.");
     }
 
-    /// <summary>Files of a manifest whose blobs are not here, each once.</summary>
-    public ImmutableArray<ReleaseFile> Missing(ReleaseManifest manifest) => [.. manifest.Files.Where(file => Tree.BlobLength(file.StoredDigest) is null)];
+    /// <summary>Blobs of a manifest that are not here, each digest once.</summary>
+    public ImmutableArray<BlobName> Missing(ReleaseManifest manifest) => [.. manifest.Blobs.Where(blob => Tree.BlobLength(blob.Digest) is null)];
 
     public void Dispose() => online.Dispose();
 }

@@ -48,12 +48,15 @@ static class RepositoryApi
             && parts.All(part => part.Length is > 0 and <= 255 && part[0] != '.' && part.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' or '+'));
     }
 
-    /// <summary>Whether the name holds a version or a digest of what is in it; in <c>metadata/</c> only the timestamp does not, in <c>grants/</c> none.</summary>
+    /// <summary>Whether the bytes under a name stay: it holds a version or a digest of them. In <c>metadata/</c> only the timestamp does not, in <c>grants/</c> none, and an index of patches
+    /// changes as they come and go.</summary>
     static bool NeverChanges(string path)
     {
         if (path.StartsWith("grants/", StringComparison.Ordinal))
             return false;
         var name = path[(path.LastIndexOf('/') + 1)..];
+        if (path.StartsWith(RepositoryLayout.PatchIndexFolder + "/", StringComparison.Ordinal))
+            return false;
         return path.StartsWith("metadata/", StringComparison.Ordinal)
             ? name.IndexOf('.', StringComparison.Ordinal) is > 0 and var dot && name.AsSpan(0, dot).IndexOfAnyExceptInRange('0', '9') < 0
             : !path.StartsWith("targets/", StringComparison.Ordinal) || (name.Length > Sha256Digest.HexLength && Sha256Digest.TryParse(name.AsSpan(0, Sha256Digest.HexLength), out _));

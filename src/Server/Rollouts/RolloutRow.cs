@@ -127,6 +127,7 @@ sealed class RolloutRow
             Ordered = Ordered is null ? null : Terms(),
             Gates = verdict.Gates,
             Experiment = standing.Compare(this, verdict),
+            BytesByWay = standing.BytesByWay,
         };
     }
 }

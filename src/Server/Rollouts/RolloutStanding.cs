@@ -27,6 +27,9 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
     /// <summary>Devices in reach that have said nothing; null when not counted.</summary>
     public int? Absent { get; init; }
 
+    /// <summary>By all of them, by the way they came.</summary>
+    public ImmutableSortedDictionary<string, long> BytesByWay { get; init; } = ImmutableSortedDictionary<string, long>.Empty;
+
     /// <summary>Counts in the database.</summary>
     public static async Task<RolloutStanding> ReadAsync(CoppiceDb db, RolloutRow rollout, DateTimeOffset now, CancellationToken cancel)
     {
@@ -63,6 +66,7 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
             Checks = [.. (await db.RolloutChecks.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Phase == rollout.Phase).OrderBy(row => row.Name).ToListAsync(cancel))
                 .Select(row => new CheckResult(row.Name, row.Good, row.Why))],
             Arms = await ArmsAsync(db, rollout, cancel),
+            BytesByWay = await RolloutBytesRow.OfRolloutAsync(db, rollout.Number, cancel),
         };
     }
 

@@ -17,7 +17,12 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
     const int MaxListed = 500;
 
     /// <summary>Starts a rollout on top of the model's others.</summary>
-    public Task<(RolloutView? Started, Refused? Refused)> StartAsync(StartRollout wanted, string by, DateTimeOffset now, CancellationToken cancel) =>
+    /// <param name="wanted">Well formed.</param>
+    /// <param name="by">Who wants it.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="cancel">Ends the call before anything is committed.</param>
+    /// <param name="alongside">What else is to be changed in the same transaction, given the rollout's id.</param>
+    public Task<(RolloutView? Started, Refused? Refused)> StartAsync(StartRollout wanted, string by, DateTimeOffset now, CancellationToken cancel, Func<CoppiceDb, string, Task>? alongside = null) =>
         plans.ChangeAsync<(RolloutView?, Refused?)>(wanted.Model, async db =>
         {
             if (await ReleaseStore.FindRowAsync(db, wanted.Model, wanted.Release, cancel) is not { } release)
@@ -40,6 +45,8 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             await db.SaveChangesAsync(cancel); // gives it its number
             db.Events.Add(row.Event(EventKind.RolloutStarted, by, now));
             await RolloutFigures.ReadControlAsync(db, row, cancel);
+            if (alongside is not null)
+                await alongside(db, row.Id);
             return ((row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now), null), true);
         }, cancel);
 
@@ -217,6 +224,8 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             {
                 if (row is null)
                     db.RolloutDevices.Add(row = new() { Rollout = number, Device = device });
+                if (report.Sequence > row.Sequence)
+                    await RolloutBytesRow.TakeAsync(db, number, report, device, cancel);
                 if (row.Take(report, rollout.Phase, now))
                 {
                     row.Arm = rollout.ToRollout().ArmOf(device)?.Name;

@@ -6,6 +6,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Access;
+using Coppice.Server.Approvals;
 using Coppice.Server.Patches;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -18,7 +19,7 @@ static class RolloutsApi
     public static void MapRollouts(this IEndpointRouteBuilder routes)
     {
         var rollouts = routes.MapGroup("/v1/rollouts").WithTags("Rollouts").ProducesProblem(400);
-        rollouts.MapPost("/", Start).Needs(Permission.RolloutStart, Abouts.Rollout<StartRollout>(wanted => wanted.Model, (wanted, devices) => wanted with { Selector = Within(wanted.Selector, devices) })).ProducesProblem(409);
+        rollouts.MapPost("/", Start).Needs(Permission.RolloutStart, Abouts.Rollout<StartRollout>(wanted => wanted.Model, (wanted, devices) => wanted with { Selector = Within(wanted.Selector, devices) })).MayAwaitApproval(ApprovalAct.Start).ProducesProblem(409);
         rollouts.MapGet("/", List).Needs(Permission.RolloutRead);
         rollouts.MapGet("/{id}", Get).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
         rollouts.MapGet("/{id}/why", Why).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
@@ -26,10 +27,10 @@ static class RolloutsApi
         rollouts.MapPost("/{id}/promote", Promote).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
         rollouts.MapPost("/{id}/abort", Abort).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
         rollouts.MapPost("/{id}/hold", Hold).Needs(Permission.RolloutHold, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/resume", Resume).Needs(Permission.RolloutResume, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/resume", Resume).Needs(Permission.RolloutResume, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Resume).ProducesProblem(404).ProducesProblem(409);
         rollouts.MapPost("/{id}/revert", Revert).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/advance", Advance).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/retry", Retry).Needs(Permission.RolloutRetry, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/advance", Advance).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Advance).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/retry", Retry).Needs(Permission.RolloutRetry, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Retry).ProducesProblem(404).ProducesProblem(409);
     }
 
     /// <summary>Starts a rollout. A model has one running rollout; an older one that is held, complete or reverted stays below it.</summary>
@@ -131,13 +132,7 @@ static class RolloutsApi
     {
         if (RolloutRow.TryNumber(id) is not { } number)
             return Unknown(id);
-        var problems = new List<Problem>();
-        if (Unexplained(order.Why) is { } unexplained)
-            problems.Add(unexplained);
-        if (verb == RolloutVerb.Advance && order.Phase is null)
-            problems.Add(new("phase", "is missing; give the phase to be in afterwards, counted from 0, so that the order can be sent twice."));
-        if (verb == RolloutVerb.Retry && order.Attempt is null)
-            problems.Add(new("attempt", "is missing; give the attempt to be at afterwards, so that the order can be sent twice."));
+        var problems = Check(verb, order).ToList();
         if (problems.Count > 0)
             return Problems.Validation(problems);
 
@@ -146,6 +141,17 @@ static class RolloutsApi
     }
 
     static Problem? Unexplained(string why) => why.Length is 0 or > Reason.MaxLength ? new Problem("why", $"has {why.Length} characters; say in 1 to {Reason.MaxLength} why.") : null;
+
+    /// <summary>Everything that is wrong with an order.</summary>
+    internal static IEnumerable<Problem> Check(RolloutVerb verb, RolloutOrder order)
+    {
+        if (Unexplained(order.Why) is { } unexplained)
+            yield return unexplained;
+        if (verb == RolloutVerb.Advance && order.Phase is null)
+            yield return new("phase", "is missing; give the phase to be in afterwards, counted from 0, so that the order can be sent twice.");
+        if (verb == RolloutVerb.Retry && order.Attempt is null)
+            yield return new("attempt", "is missing; give the attempt to be at afterwards, so that the order can be sent twice.");
+    }
 
     // A selector that cannot be read is left for Check to say so.
     static string Within(string selector, Selector devices) => Selector.TryParse(selector, out var wanted, out _) ? Selector.Both(devices, wanted).ToString() : selector;

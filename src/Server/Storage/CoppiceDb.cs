@@ -1,7 +1,10 @@
 using Coppice.Registry;
 using Coppice.Server.Access;
+using Coppice.Server.Approvals;
+using Coppice.Server.Audit;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
+using Coppice.Server.Idempotency;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Sealing;
@@ -16,6 +19,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
 {
     public DbSet<OperatorRow> Operators => Set<OperatorRow>();
     public DbSet<ApiTokenRow> ApiTokens => Set<ApiTokenRow>();
+    public DbSet<ApprovalRow> Approvals => Set<ApprovalRow>();
+    public DbSet<ApprovalVoteRow> ApprovalVotes => Set<ApprovalVoteRow>();
+    public DbSet<ApprovalPolicyRow> ApprovalPolicies => Set<ApprovalPolicyRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
     public DbSet<DeviceModelRow> DeviceModels => Set<DeviceModelRow>();
@@ -30,12 +36,30 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<SealedModelRow> SealedModels => Set<SealedModelRow>();
     public DbSet<ContentKeyRow> ContentKeys => Set<ContentKeyRow>();
     public DbSet<KeyGrantRow> KeyGrants => Set<KeyGrantRow>();
+    public DbSet<RolloutBytesRow> RolloutBytes => Set<RolloutBytesRow>();
     public DbSet<EventRow> Events => Set<EventRow>();
+    public DbSet<IdempotencyRow> IdempotencyKeys => Set<IdempotencyRow>();
+    public DbSet<WebhookRow> Webhooks => Set<WebhookRow>();
+    public DbSet<DeliveryRow> Deliveries => Set<DeliveryRow>();
+    public DbSet<AuditCheckpointRow> AuditCheckpoints => Set<AuditCheckpointRow>();
+
+    /// <summary>Whether events were added since this was last made false.</summary>
+    public bool HasNewEvents { get; set; }
+
+    /// <summary>Links new events into the audit log, in the same transaction.</summary>
+    public override async Task<int> SaveChangesAsync(bool acceptAllChangesOnSuccess, CancellationToken cancellationToken = default)
+    {
+        HasNewEvents |= await AuditTrail.LinkAsync(this, cancellationToken);
+        return await base.SaveChangesAsync(acceptAllChangesOnSuccess, cancellationToken);
+    }
 
     protected override void OnModelCreating(ModelBuilder model)
     {
         model.Entity<OperatorRow>().HasKey(row => row.Name);
         model.Entity<ApiTokenRow>().HasKey(row => row.Id);
+        model.Entity<ApprovalRow>().HasKey(row => row.Number);
+        model.Entity<ApprovalVoteRow>().HasKey(row => new { row.Approval, row.Subject });
+        model.Entity<ApprovalPolicyRow>().HasKey(row => row.Models);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
         model.Entity<DeviceModelRow>().HasKey(row => new { row.Device, row.Model });
@@ -50,7 +74,13 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<SealedModelRow>().HasKey(row => row.Model);
         model.Entity<ContentKeyRow>().HasKey(row => row.Key);
         model.Entity<KeyGrantRow>().HasKey(row => new { row.Device, row.Key });
+        model.Entity<RolloutBytesRow>().HasKey(row => new { row.Rollout, row.Device, row.Way });
         model.Entity<EventRow>().HasKey(row => row.Id);
+        model.Entity<IdempotencyRow>().HasKey(row => new { row.Subject, row.Key });
+        model.Entity<WebhookRow>().HasKey(row => row.Number);
+        model.Entity<DeliveryRow>().HasKey(row => new { row.Webhook, row.Event });
+        model.Entity<AuditCheckpointRow>().HasKey(row => row.Entry);
+        model.Entity<AuditCheckpointRow>().Property(row => row.Entry).ValueGeneratedNever();
     }
 
     protected override void ConfigureConventions(ModelConfigurationBuilder conventions)

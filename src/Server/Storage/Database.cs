@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Globalization;
 using System.Reflection;
+using Coppice.Server.Events;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
@@ -14,6 +15,9 @@ sealed class Database : IDisposable
     readonly PooledDbContextFactory<CoppiceDb> contexts;
     readonly SemaphoreSlim writer = new(1);
     readonly string connection;
+
+    /// <summary>Rings when events were committed.</summary>
+    public EventBell Bell { get; } = new();
 
     Database(string file)
     {
@@ -50,10 +54,13 @@ sealed class Database : IDisposable
         {
             await using var db = await contexts.CreateDbContextAsync(cancel);
             db.ChangeTracker.QueryTrackingBehavior = QueryTrackingBehavior.TrackAll;
+            db.HasNewEvents = false; // the context may have been used before
             await using var transaction = await db.Database.BeginTransactionAsync(cancel); // BEGIN IMMEDIATE: never upgraded halfway
             var result = await write(db);
             await db.SaveChangesAsync(cancel);
             await transaction.CommitAsync(cancel);
+            if (db.HasNewEvents)
+                Bell.Ring();
             return result;
         }
         finally

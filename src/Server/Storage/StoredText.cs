@@ -12,6 +12,12 @@ static class StoredText
 
     public static ImmutableDictionary<string, string> Texts(string text) => JsonSerializer.Deserialize(text, ControlContext.Default.ImmutableDictionaryStringString)!;
 
+    public static string? Of(ImmutableSortedDictionary<string, long>? values) =>
+        values is null ? null : JsonSerializer.Serialize(values, ControlContext.Default.ImmutableSortedDictionaryStringInt64);
+
+    public static ImmutableSortedDictionary<string, long>? Bytes(string? text) =>
+        text is null ? null : JsonSerializer.Deserialize(text, ControlContext.Default.ImmutableSortedDictionaryStringInt64);
+
     public static string? Of(ImmutableDictionary<string, double>? values) =>
         values is null ? null : JsonSerializer.Serialize(values, ControlContext.Default.ImmutableDictionaryStringDouble);
 

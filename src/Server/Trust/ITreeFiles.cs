@@ -19,6 +19,9 @@ public interface ITreeFiles
     /// <summary>Begins a file. Nobody sees it before it is committed.</summary>
     ITreeFile Create(string path);
 
+    /// <summary>Removes a file; nothing happens when it is not there. Readers that have it open read on.</summary>
+    void Delete(string path);
+
     /// <summary>Removes what writers that died left behind, if it is older than this.</summary>
     void RemoveLeftovers(DateTimeOffset olderThan);
 }

@@ -1,6 +1,9 @@
 using System.Buffers;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
+using Coppice.Delivery;
+using Coppice.Protocol;
+using Coppice.Registry;
 using Coppice.Trust;
 
 namespace Coppice.Server.Trust;
@@ -282,23 +285,81 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
     /// <summary>Bytes in a blob; null when it is not here.</summary>
     public long? BlobLength(Sha256Digest digest) => files.Length(RepositoryLayout.BlobFile(digest));
 
-    /// <summary>Bytes in the patch from one blob to another; null when there is none.</summary>
-    public long? PatchLength(Sha256Digest from, Sha256Digest to) => files.Length(RepositoryLayout.PatchFile(from, to));
+    /// <summary>Which patches make a blob, as devices read it, without those whose file is gone; null when there are none.</summary>
+    public PatchIndex? PatchesTo(Sha256Digest to)
+    {
+        var path = RepositoryLayout.PatchIndexFile(to);
+        if (files.Length(path) is not (> 0 and <= PatchIndex.MaxBytes) || RepositoryState.ReadFile(files, path) is not { } bytes)
+            return null;
+        return DocumentJson.TryRead(bytes, out PatchIndex? index, out _) // a damaged one is written anew with the next patch
+            ? index with { Patches = [.. index.Patches.Where(entry => files.Length(entry.File(to)) == entry.Length)] }
+            : null;
+    }
 
-    /// <summary>Stores a patch, if it turns out small enough. It is not signed: devices compare what it makes with the signed digest.</summary>
-    /// <param name="from">The blob it is applied to.</param>
+    /// <summary>Bytes in a patch that devices find; null when there is none.</summary>
+    /// <param name="from">The blobs it is applied to, in their order; none for one that stands alone.</param>
     /// <param name="to">The blob it makes.</param>
+    public long? PatchLength(ReadOnlySpan<Sha256Digest> from, Sha256Digest to)
+    {
+        var file = RepositoryLayout.PatchFile(from, to);
+        return PatchesTo(to)?.Patches.FirstOrDefault(entry => entry.File(to) == file)?.Length;
+    }
+
+    /// <summary>Stores a patch, if it turns out small enough, and lets devices find it. It is not signed: devices compare what it makes with the signed digest.</summary>
+    /// <param name="from">What it is applied to, in its order; none for one that stands alone. Of sealed files, the plaintext.</param>
+    /// <param name="to">What it makes.</param>
     /// <param name="below">Nothing is stored when it has this many bytes or more.</param>
     /// <param name="make">Writes it.</param>
-    /// <returns>Whether it was stored.</returns>
-    public bool PutPatch(Sha256Digest from, Sha256Digest to, long below, Action<Stream> make)
+    /// <returns>Its bytes; null when it was not stored.</returns>
+    public long? PutPatch(ImmutableArray<BlobName> from, BlobName to, long below, Action<Stream> make)
     {
-        using var file = files.Create(RepositoryLayout.PatchFile(from, to));
-        make(file.Content);
-        if (file.Content.Length >= below)
-            return false;
-        file.Commit();
-        return true;
+        var entry = new PatchEntry(from, 1);
+        var path = entry.File(to.Digest);
+        if (files.Length(path) is null) // else a writer died before it was listed
+        {
+            using var file = files.Create(path);
+            make(file.Content);
+            if (file.Content.Length >= below)
+                return null;
+            file.Commit();
+        }
+
+        entry = entry with { Length = files.Length(path) ?? throw new FileNotFoundException($"{path} is gone.") };
+        using var writing = files.LockForWriting();
+        var others = (PatchesTo(to.Digest)?.Patches ?? []).Where(other => other.File(to.Digest) != path);
+        WriteIndex(new(PatchIndex.CurrentSchema, to, [.. others.Append(entry).OrderBy(patch => patch.Length).Take(PatchIndex.MaxPatches)]));
+        return entry.Length;
+    }
+
+    /// <summary>Takes patches away: first from the index, so that nobody begins with them, then from the disk.</summary>
+    /// <returns>How many.</returns>
+    public int RemovePatches(Sha256Digest to, Func<PatchEntry, bool> which)
+    {
+        using var writing = files.LockForWriting();
+        if (PatchesTo(to) is not { } index || index.Patches.Where(which).ToList() is not { Count: > 0 } gone)
+            return 0;
+        WriteIndex(index with { Patches = index.Patches.RemoveRange(gone) });
+        foreach (var entry in gone)
+            files.Delete(entry.File(to));
+        return gone.Count;
+    }
+
+    /// <summary>The blobs that have patches.</summary>
+    public IEnumerable<Sha256Digest> Patched()
+    {
+        foreach (var name in files.List(RepositoryLayout.PatchIndexFolder))
+        {
+            if (Sha256Digest.TryParse(Path.GetFileNameWithoutExtension(name), out var digest))
+                yield return digest;
+        }
+    }
+
+    void WriteIndex(PatchIndex index)
+    {
+        if (index.Patches.IsEmpty)
+            files.Delete(RepositoryLayout.PatchIndexFile(index.To.Digest));
+        else
+            Write(RepositoryLayout.PatchIndexFile(index.To.Digest), DocumentJson.Write(index));
     }
 
     /// <summary>A published target: a manifest or a plan, as <see cref="AddReleases"/> or <see cref="SetPlans"/> put it; null when there is none.</summary>

@@ -87,6 +87,12 @@ public sealed class TreeFolder : ITreeFiles
         return new PartialFile(temporary, Full(path));
     }
 
+    public void Delete(string path)
+    {
+        if (File.Exists(Full(path)))
+            File.Delete(Full(path));
+    }
+
     public void RemoveLeftovers(DateTimeOffset olderThan)
     {
         foreach (var file in new DirectoryInfo(Path.Combine(_root, PartialFolder)).EnumerateFiles())

@@ -21,12 +21,12 @@ public sealed class WholeBlobTests : IDisposable
     public void Dispose() => http.Dispose();
 
     FilePuller Puller(Uri address, TimeSpan? stall = null) => new(disk, new(disk, 1 << 30),
-        [new WholeBlob(disk, new HttpBlobs(http, address), new(0, TimeProvider.System), stall ?? TimeSpan.FromSeconds(20), TimeProvider.System)]);
+        [new WholeBlob(disk, new HttpFiles(http, address), new(0, TimeProvider.System), stall ?? TimeSpan.FromSeconds(20), TimeProvider.System)]);
 
     async Task<string> TroubleAsync(Uri address, TimeSpan? stall = null) =>
-        (await Assert.ThrowsAsync<LinkException>(() => Puller(address, stall).PullAsync(file, read => arrived += read, default))).Message;
+        (await Assert.ThrowsAsync<LinkException>(() => Puller(address, stall).PullAsync(file, (_, read) => arrived += read, default))).Message;
 
-    Task PullAsync(Uri address) => Puller(address).PullAsync(file, read => arrived += read, default);
+    Task PullAsync(Uri address) => Puller(address).PullAsync(file, (_, read) => arrived += read, default);
 
     static int Offset(string head) => head.Split('\n').FirstOrDefault(line => line.StartsWith("Range:", StringComparison.OrdinalIgnoreCase)) is { } line
         ? int.Parse(line.Split('=')[1].TrimEnd('\r').TrimEnd('-'), System.Globalization.CultureInfo.InvariantCulture)
@@ -69,7 +69,7 @@ public sealed class WholeBlobTests : IDisposable
     }
 
     [Fact]
-    public async Task A_body_without_end_is_cut_at_the_signed_length()
+    public async Task Of_a_body_without_end_only_what_is_wanted_is_read()
     {
         await using var server = new HostileServer(async (_, stream, cancel) =>
         {
@@ -77,8 +77,44 @@ public sealed class WholeBlobTests : IDisposable
             while (!cancel.IsCancellationRequested)
                 await stream.WriteAsync(bytes, cancel);
         });
-        Assert.Contains("goes on after 100000 bytes", await TroubleAsync(server.Address), StringComparison.Ordinal);
-        Assert.InRange(arrived, 0, 100_001);
+        await PullAsync(server.Address);
+        Assert.Equal(100_000, arrived);
+        Assert.True(new BlobStore(disk, 1 << 30).Holds(file, default));
+    }
+
+    [Fact]
+    public async Task A_body_of_no_said_length_whose_connection_stays_open_is_not_waited_for()
+    {
+        await using var server = new HostileServer(async (_, stream, cancel) =>
+        {
+            await HostileServer.SayAsync(stream, "200 OK", bytes);
+            await Task.Delay(Timeout.Infinite, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
+        });
+        await PullAsync(server.Address);
+        Assert.True(new BlobStore(disk, 1 << 30).Holds(file, default));
+    }
+
+    [Theory]
+    [InlineData(100_001)]
+    [InlineData(99_999)]
+    [InlineData(0)]
+    [InlineData(long.MaxValue)]
+    public async Task A_said_length_that_is_not_the_signed_one_is_refused_before_a_byte_is_taken(long said)
+    {
+        await using var server = new HostileServer((_, stream, _) => HostileServer.SayAsync(stream, $"200 OK\r\nContent-Length: {said}", bytes));
+        Assert.Contains("100000 are wanted", await TroubleAsync(server.Address), StringComparison.Ordinal);
+        Assert.Equal(0, arrived);
+    }
+
+    [Fact]
+    public async Task A_body_that_is_shorter_than_its_said_length_has_a_reason_and_is_gone_on_with()
+    {
+        await using (var liar = new HostileServer((_, stream, _) => HostileServer.SayAsync(stream, $"200 OK\r\nContent-Length: {bytes.Length}", bytes[..60_000])))
+            Assert.Contains("after 60000 of 100000 bytes", await TroubleAsync(liar.Address), StringComparison.Ordinal);
+        await using var honest = new HostileServer((head, stream, _) => ServeAsync(head, stream));
+        arrived = 0;
+        await PullAsync(honest.Address);
+        Assert.Equal(40_000, arrived);
     }
 
     [Fact]
@@ -160,44 +196,6 @@ public sealed class WholeBlobTests : IDisposable
         await using var server = new HostileServer((_, stream, _) => HostileServer.SayAsync(stream, $"200 OK\r\nContent-Length: {bytes.Length}", new byte[bytes.Length]));
         Assert.Contains("damaged or lies", await TroubleAsync(server.Address), StringComparison.Ordinal);
         Assert.Null(disk.LengthOf(DataFolder.Part(file.Digest)));
-    }
-
-    [Fact]
-    public async Task The_cheapest_way_comes_first_and_the_next_one_when_it_fails()
-    {
-        var tried = new List<string>();
-        FakeWay Way(string name, long? cost, Func<byte[]> give) => new(disk, name, cost, () =>
-        {
-            tried.Add(name);
-            return give();
-        });
-        var puller = new FilePuller(disk, new(disk, 1 << 30),
-            [Way("dear", 50, () => bytes), Way("cheap", 5, () => throw new LinkException("no patch")), Way("wrong", 6, () => [1]), Way("none", null, () => bytes)]);
-
-        await puller.PullAsync(file, _ => { }, default);
-
-        Assert.Equal(["cheap", "wrong", "dear"], tried);
-        Assert.True(new BlobStore(disk, 1 << 30).Holds(file, default));
-    }
-
-    sealed class FakeWay(LossyDisk disk, string name, long? cost, Func<byte[]> give) : IFileWay
-    {
-        public string Name => name;
-
-        public ValueTask<long?> CostAsync(ReleaseFile file, CancellationToken cancel) => new(cost);
-
-        public Task<Sha256Digest> FetchAsync(ReleaseFile file, Action<int> arrived, CancellationToken cancel)
-        {
-            var made = give();
-            disk.MakeFolder(DataFolder.Fetching);
-            using (var part = disk.Create(DataFolder.Part(file.Digest)))
-            {
-                part.Write(made);
-                part.Sync();
-            }
-
-            return Task.FromResult(Sha256Digest.Of(made));
-        }
     }
 
     [Fact]

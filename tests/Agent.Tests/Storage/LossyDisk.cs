@@ -177,6 +177,12 @@ public sealed class LossyDisk(int seed) : IDisk
         return Create(path);
     }
 
+    public void Cut(string path, long length)
+    {
+        var file = File(path) ?? throw new FileNotFoundException(path);
+        Alter(() => file.Now = file.Now[..(int)length], needsRoom: false);
+    }
+
     static void Put(Folder folder, string name, object what)
     {
         folder.Now[name] = what;

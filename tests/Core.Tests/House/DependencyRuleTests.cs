@@ -13,7 +13,7 @@ public sealed partial class DependencyRuleTests
     /// <summary>Core's folders: each may use those before it.</summary>
     static readonly string[] CoreOrder =
     [
-        "Numerics", "Trust", "Formats", "Delta", "Graph", "Inference", "Fleet", "Registry", "Quality", "Rollouts", "Access", "Audit", "Adapt", "Federated", "Knowledge", "Hybrid", "Protocol",
+        "Numerics", "Trust", "Formats", "Delta", "Graph", "Inference", "Fleet", "Registry", "Delivery", "Quality", "Rollouts", "Access", "Audit", "Adapt", "Federated", "Knowledge", "Hybrid", "Protocol",
     ];
 
     static readonly CSharpCompilation Core = Compile();

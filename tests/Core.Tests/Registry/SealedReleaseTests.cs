@@ -25,9 +25,9 @@ public sealed class SealedReleaseTests
         Assert.True(DocumentJson.TryRead(bytes, out ReleaseManifest? read, out var problems), string.Join(" ", problems));
         var file = read.Files.Single();
         Assert.Equal(Closed, file);
-        Assert.Equal((Closed.Sealed!.Digest, Closed.Sealed.Length), (file.StoredDigest, file.StoredLength));
+        Assert.Equal((Closed.Sealed!.Digest, Closed.Sealed.Length), (file.Stored.Digest, file.Stored.Length));
         Assert.True(read.IsSealed);
-        Assert.Equal((Plain.Digest, Plain.Length), (Plain.StoredDigest, Plain.StoredLength));
+        Assert.Equal((Plain.Digest, Plain.Length), (Plain.Stored.Digest, Plain.Stored.Length));
         Assert.DoesNotContain("sealed", System.Text.Encoding.UTF8.GetString(DocumentJson.Write(Release(Plain))), StringComparison.OrdinalIgnoreCase);
     }
 

@@ -1,3 +1,4 @@
+using Coppice.Delivery;
 using Coppice.Delta;
 using Coppice.Formats;
 using Coppice.Protocol;
@@ -38,12 +39,16 @@ public sealed class PatchWorkerTests
 
     static Task<int> MakeAsync(RunningServer server) => server.Get<PatchWorker>().MakeAsync(CancellationToken.None);
 
-    static bool Has(RunningServer server, Sha256Digest from, Sha256Digest to) => server.Get<Repository>().Tree.PatchLength(from, to) is not null;
+    static bool Has(RunningServer server, Sha256Digest from, Sha256Digest to) => server.Get<Repository>().Tree.PatchLength([from], to) is not null;
+
+    /// <summary>Bytes that a device which holds one blob fetches to have another.</summary>
+    static long Cost(RunningServer server, Sha256Digest from, Sha256Digest to, int length = 60_000) =>
+        PatchChoice.CostNow(new(new(to, length), [new(from, length)], 1), server.Get<Repository>().Tree.PatchesTo);
 
     static string[] Patches(RunningServer server)
     {
         var folder = Path.Combine(server.Get<Repository>().Folder, "patches");
-        return Directory.Exists(folder) ? Directory.GetFiles(folder, "*", SearchOption.AllDirectories) : [];
+        return Directory.Exists(folder) ? Directory.GetFiles(folder, "*.cpp", SearchOption.AllDirectories) : [];
     }
 
     [Fact]
@@ -56,7 +61,7 @@ public sealed class PatchWorkerTests
 
         await MakeAsync(server);
 
-        var path = "repository/" + RepositoryLayout.PatchFile(from, to);
+        var path = "repository/" + RepositoryLayout.PatchFile([from], to);
         using var head = await server.Anyone.SendAsync(new(HttpMethod.Head, path));
         var patch = await server.Anyone.GetByteArrayAsync(path);
         Assert.Equal(patch.Length, head.Content.Headers.ContentLength);
@@ -118,7 +123,7 @@ public sealed class PatchWorkerTests
         await MakeAsync(server);
         await MakeAsync(server);
 
-        Assert.Equal(1, server.Get<PatchWorker>().NotWorth);
+        Assert.Equal(3, server.Get<PatchWorker>().NotWorth); // from 1.0.0, and each by itself
         Assert.Empty(Patches(server));
         Assert.Empty(Directory.GetFiles(Path.Combine(server.Get<Repository>().Folder, ".partial")));
     }
@@ -165,16 +170,166 @@ public sealed class PatchWorkerTests
             await server.StartRolloutAsync("2.0.0");
             third = await PublishAsync(server, "3.0.0", Tuned(3));
             await MakeAsync(server);
-            File.Delete(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.PatchFile(second, third)));
+            File.Delete(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.PatchFile([second], third)));
         }
 
         await using (var again = await StartAsync(data: data))
         {
             await MakeAsync(again);
-            Assert.True(Has(again, first, second) && Has(again, second, third) && Has(again, first, third));
+            Assert.True(Has(again, first, second) && Has(again, second, third));
+            Assert.InRange(Cost(again, first, third), 1, 5_000); // by the row over the second
         }
 
         Directory.Delete(data, recursive: true);
+    }
+
+    [Fact]
+    public async Task What_most_devices_run_comes_first_and_the_rest_get_along_with_a_row()
+    {
+        await using var server = await StartAsync(options => options with { Patches = false });
+        var digests = new List<Sha256Digest>();
+        for (var i = 1; i <= 3; i++)
+            digests.Add(await PublishAsync(server, $"{i}.0.0", Tuned(10 + i)));
+        await server.StartRolloutAsync("2.0.0");
+        await (await server.EnrolAsync("till-0")).SayAsync(Report(1, ReportKind.Settled, "1.0.0", rollout: null));
+        await MakeAsync(server);
+        for (var i = 1; i <= 5; i++)
+            await (await server.EnrolAsync($"till-{i}")).SayAsync(Report(1, ReportKind.Settled, "2.0.0", rollout: null));
+        var fourth = await PublishAsync(server, "4.0.0", Tuned(14));
+
+        await MakeAsync(server);
+
+        Assert.True(Has(server, digests[1], fourth));
+        Assert.True(Has(server, digests[0], digests[1]));
+        Assert.False(Has(server, digests[0], fourth)); // a patch of its own would save one device some hundred bytes
+        Assert.InRange(Cost(server, digests[0], fourth), 1, 5_000);
+    }
+
+    [Fact]
+    public async Task A_patch_from_a_base_and_its_adapter_together_is_made_when_it_is_smaller()
+    {
+        await using var server = await StartAsync();
+        var (main, adapter) = (Weights(1), Weights(50, 20_000));
+        byte[] merged = [.. main[..40_000], .. adapter, .. main[40_000..]];
+        async Task<ReleaseFile> PutAsync(string name, byte[] bytes)
+        {
+            var file = new ReleaseFile(name, Sha256Digest.Of(bytes), bytes.Length);
+            await server.Client.PutBlobAsync(file.Digest, new MemoryStream(bytes), bytes.Length);
+            return file;
+        }
+
+        var (a, b, c) = (await PutAsync("model.bin", main), await PutAsync("adapter.bin", adapter), await PutAsync("model.bin", merged));
+        foreach (var (version, files) in new (string, ReleaseFile[])[] { ("1.0.0", [a, b]), ("2.0.0", [c]) })
+        {
+            var manifest = DocumentJson.Write(new ReleaseManifest(1, Bearing, V(version), [new("fp32", [.. files], ModelFormat.Opaque)]));
+            await server.Client.PublishAsync(Bearing, new(manifest, server.Sign(manifest, version)));
+            if (version == "1.0.0")
+                await server.StartRolloutAsync(version);
+        }
+
+        await MakeAsync(server);
+
+        var tree = server.Get<Repository>().Tree;
+        Assert.InRange(tree.PatchLength([a.Digest, b.Digest], c.Digest)!.Value, 1, 1_000);
+        Assert.Equal(tree.PatchLength([a.Digest, b.Digest], c.Digest), PatchChoice.CostNow(new(c.Blob, [a.Blob, b.Blob], 1), tree.PatchesTo));
+        using var patch = File.OpenRead(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.PatchFile([a.Digest, b.Digest], c.Digest)));
+        using var made = new MemoryStream();
+        PatchDecoder.Apply(patch, [new MemorySource(main), new MemorySource(adapter)], made);
+        Assert.Equal(merged, made.ToArray());
+    }
+
+    [Fact]
+    public async Task A_file_that_compresses_is_there_compressed_for_devices_that_hold_nothing()
+    {
+        await using var server = await StartAsync();
+        var bytes = new byte[200_000];
+        for (var i = 0; i < bytes.Length; i++)
+            bytes[i] = (byte)(i / 1000);
+        var to = await PublishAsync(server, "1.0.0", bytes);
+
+        await MakeAsync(server);
+
+        var tree = server.Get<Repository>().Tree;
+        Assert.InRange(tree.PatchLength([], to)!.Value, 1, 20_000);
+        using var made = new MemoryStream();
+        using var patch = File.OpenRead(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.PatchFile([], to)));
+        PatchDecoder.Apply(patch, [], made);
+        Assert.Equal(bytes, made.ToArray());
+    }
+
+    [Fact]
+    public async Task The_index_of_a_blob_is_served_to_be_asked_for_again_and_tells_its_patches()
+    {
+        await using var server = await StartAsync();
+        var from = await PublishAsync(server, "1.0.0", Weights(1));
+        await server.StartRolloutAsync("1.0.0");
+        var to = await PublishAsync(server, "2.0.0", Tuned(2));
+        await MakeAsync(server);
+
+        using var answer = await server.Anyone.GetAsync("repository/" + RepositoryLayout.PatchIndexFile(to));
+
+        Assert.Equal("no-cache", answer.Headers.CacheControl!.ToString());
+        Assert.True(DocumentJson.TryRead(await answer.Content.ReadAsByteArrayAsync(), out PatchIndex? index, out var problems), string.Join("; ", problems));
+        Assert.Equal(new(to, 60_000), index.To);
+        var entry = Assert.Single(index.Patches);
+        Assert.Equal(new BlobName(from, 60_000), Assert.Single(entry.From));
+        Assert.Equal(new FileInfo(Path.Combine(server.Get<Repository>().Folder, entry.File(to))).Length, entry.Length);
+        var detail = await server.Client.GetReleaseAsync(Bearing, V("2.0.0"));
+        Assert.Equal(("bearing-2.0.0.bin", entry.Length), (Assert.Single(detail.Patches).File, detail.Patches[0].Length));
+    }
+
+    [Fact]
+    public async Task A_patch_that_no_device_needs_any_more_goes_after_a_week()
+    {
+        await using var server = await StartAsync(options => options with { Patches = false });
+        var first = await PublishAsync(server, "1.0.0", Weights(1));
+        await server.StartRolloutAsync("1.0.0");
+        var till = await server.EnrolAsync("till-0");
+        await till.SayAsync(Report(1, ReportKind.Settled, "1.0.0", rollout: null));
+        var second = await PublishAsync(server, "2.0.0", Tuned(2));
+        await MakeAsync(server);
+        Assert.True(Has(server, first, second));
+        await server.Client.HoldAsync("r-1", "a test");
+        await server.StartRolloutAsync("2.0.0");
+        await server.Client.HoldAsync("r-2", "a test");
+        await till.SayAsync(Report(2, ReportKind.Settled, "2.0.0", rollout: null));
+        for (var i = 3; i <= 5; i++)
+        {
+            await PublishAsync(server, $"{i}.0.0", Tuned(i));
+            await server.StartRolloutAsync($"{i}.0.0");
+            if (i < 5)
+                await server.Client.HoldAsync($"r-{i}", "a test");
+        }
+
+        await MakeAsync(server); // 1.0.0 is no longer among what devices run or what was rolled out last
+        Assert.True(Has(server, first, second));
+        server.Time.Advance(TimeSpan.FromDays(6));
+        await MakeAsync(server);
+        Assert.True(Has(server, first, second));
+        server.Time.Advance(TimeSpan.FromDays(1));
+        await MakeAsync(server);
+
+        Assert.False(Has(server, first, second));
+        Assert.False(File.Exists(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.PatchFile([first], second))));
+        Assert.Null(server.Get<Repository>().Tree.PatchesTo(second));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task Several_threads_make_the_same_patches(int threads)
+    {
+        await using var server = await StartAsync(options => options with { Patches = false, PatchThreads = threads });
+        var digests = new List<Sha256Digest>();
+        for (var i = 1; i <= 4; i++)
+            digests.Add(await PublishAsync(server, $"{i}.0.0", Weights(i, 30_000)[..10_000].Concat(Weights(9, 50_000)).ToArray()));
+        for (var i = 0; i < 3; i++)
+            await (await server.EnrolAsync($"till-{i}")).SayAsync(Report(1, ReportKind.Settled, $"{i + 1}.0.0", rollout: null));
+
+        Assert.Equal(3, await MakeAsync(server));
+
+        Assert.All(digests[..3], from => Assert.True(Has(server, from, digests[3])));
+        Assert.Empty(Directory.GetFiles(Path.Combine(server.Get<Repository>().Folder, ".partial")));
     }
 
     [Fact]

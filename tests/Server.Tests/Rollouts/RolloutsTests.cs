@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Coppice.Client;
 using Coppice.Protocol;
 using Coppice.Rollouts;
@@ -22,6 +23,8 @@ public sealed class RolloutsTests : IAsyncLifetime
     async Task<Rollout> PlannedAsync(int at = 0) => (await server.PlanAsDeviceAsync())!.Rollouts[at];
 
     static async Task<string?> RefusedAsync(Func<Task> order) => (await Assert.ThrowsAsync<ControlException>(order)).Type;
+
+    static ImmutableSortedDictionary<string, long> Ways(params (string Way, long Bytes)[] ways) => ways.ToImmutableSortedDictionary(way => way.Way, way => way.Bytes, StringComparer.Ordinal);
 
     [Fact]
     public async Task A_started_rollout_is_in_the_plan_that_devices_read()
@@ -175,13 +178,15 @@ public sealed class RolloutsTests : IAsyncLifetime
         for (var i = 1; i <= 3; i++)
         {
             var device = await server.EnrolAsync($"till-{i}");
-            await device.SayAsync(Report(1, ReportKind.Switched) with { Variant = "fp32", BytesFetched = 10, BytesTotal = 100 });
+            await device.SayAsync(Report(1, ReportKind.Switched) with { Variant = "fp32", BytesFetched = 10, BytesTotal = 100, BytesByWay = Ways(("patch", 8), ("index", 2), ("copied", 90)) });
         }
 
         var page = await server.Client.GetRolloutAsync("r-1", null, 2);
         Assert.Equal((2, "till-2"), (page.Devices.Length, page.Next));
         Assert.Equal("till-3", Assert.Single((await server.Client.GetRolloutAsync("r-1", page.Next, 2)).Devices).Device);
         Assert.Equal((30L, 300L, 3), (page.Rollout.BytesFetched, page.Rollout.BytesTotal, page.Rollout.Counts.Underway));
+        Assert.Equal(Ways(("patch", 24), ("index", 6), ("copied", 270)), page.Rollout.BytesByWay);
+        Assert.Equal(page.Rollout.BytesByWay, (await server.Client.GetReleaseAsync(Bearing, page.Rollout.Release)).BytesByWay);
         Assert.Equal("fp32", page.Devices[0].Variant);
     }
 }

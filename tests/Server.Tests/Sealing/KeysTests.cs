@@ -28,7 +28,7 @@ public sealed class KeysTests
         var refused = await shop.AnswerAsync(bergen, file.Sealed.Key);
 
         using var content = GrantFile.Read(given.Grants).Find(GrantKind.Content, file.Sealed.Key)!.OpenContent(key);
-        var blob = await shop.Server.Anyone.GetByteArrayAsync("repository/" + RepositoryLayout.BlobFile(file.StoredDigest));
+        var blob = await shop.Server.Anyone.GetByteArrayAsync("repository/" + RepositoryLayout.BlobFile(file.Stored.Digest));
         using var source = new Formats.SealedSource(new Formats.MemorySource(blob), content);
         var plain = new byte[source.Length];
         source.Read(0, plain);
@@ -214,6 +214,18 @@ public sealed class KeysTests
     {
         await using var server = await RunningServer.StartAsync();
         Assert.Null((await server.Client.GetSealingAsync()).PublicKey);
+    }
+
+    [Fact]
+    public async Task The_first_sealing_key_of_a_device_stays_its_own()
+    {
+        await using var shop = await SealedShop.StartAsync();
+        await shop.Server.Client.SealModelAsync(Bearing, "");
+        var file = await shop.PublishAsync("1.0.0", Weights);
+        var (device, _) = await shop.EnrolAsync("till-1");
+        Assert.Empty((await shop.AnswerAsync(device, file.Sealed!.Key)).Refused);
+        shop.Exchange("till-1");
+        await shop.AskAsync(device, file.Sealed.Key).ProblemAsync(403);
     }
 
     [Fact]

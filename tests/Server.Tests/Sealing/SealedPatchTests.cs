@@ -1,5 +1,7 @@
+using Coppice.Delivery;
 using Coppice.Delta;
 using Coppice.Formats;
+using Coppice.Registry;
 using Coppice.Server.Patches;
 using Coppice.Server.Registry;
 using Coppice.Trust;
@@ -34,7 +36,7 @@ public sealed class SealedPatchTests
         var to = await shop.PublishAsync("2.0.0", Tuned());
         await shop.Server.Get<PatchWorker>().MakeAsync(CancellationToken.None);
 
-        var patch = await shop.Server.Anyone.GetByteArrayAsync("repository/" + RepositoryLayout.PatchFile(from.Digest, to.Digest));
+        var patch = await shop.Server.Anyone.GetByteArrayAsync("repository/" + RepositoryLayout.PatchFile([from.Digest], to.Digest));
         Assert.InRange(patch.Length, 300, 3_000);
         Assert.True(patch.AsSpan().IndexOf(Tuned().AsSpan(200_010, 16)) < 0, "the patch tells what changed");
         using var fromKey = shop.Key.Content(from.Digest);
@@ -60,10 +62,12 @@ public sealed class SealedPatchTests
         var (from, to) = (await shop.PublishAsync("1.0.0", Weights()), await shop.PublishAsync("2.0.0", Tuned()));
         var tree = shop.Server.Get<Repository>().Tree;
         var maker = new PatchMaker(tree);
-        Assert.Equal(PatchOutcome.Missing, maker.Make(new(from, to), _ => null, CancellationToken.None));
+        var wish = new PatchWish([from.Blob], to.Blob, 1);
+        ReleaseFile? Find(Sha256Digest digest) => digest == from.Digest ? from : to;
+        Assert.Equal(PatchOutcome.Missing, maker.Make(wish, Find, _ => null, CancellationToken.None));
 
         await shop.Server.Client.PutBlobAsync(to.Digest, new MemoryStream(Tuned()), to.Length);
-        Assert.Equal(PatchOutcome.NotWorth, maker.Make(new(from, to with { Sealed = null }), name => name == from.Sealed!.Key ? shop.Key.Content(from.Digest) : null, CancellationToken.None));
-        Assert.Null(tree.PatchLength(from.Digest, to.Digest));
+        Assert.Equal(PatchOutcome.NotWorth, maker.Make(wish, digest => digest == to.Digest ? to with { Sealed = null } : from, name => name == from.Sealed!.Key ? shop.Key.Content(from.Digest) : null, CancellationToken.None));
+        Assert.Null(tree.PatchLength([from.Digest], to.Digest));
     }
 }

@@ -3,10 +3,8 @@ using System.Net.Http.Json;
 using Coppice.Formats;
 using Coppice.Protocol;
 using Coppice.Registry;
-using Coppice.Server.Storage;
 using Coppice.Trust;
 using Coppice.Trust.Sealing;
-using Microsoft.EntityFrameworkCore;
 using static Coppice.Server.Tests.RunningServer;
 
 namespace Coppice.Server.Tests.Sealing;
@@ -15,6 +13,7 @@ namespace Coppice.Server.Tests.Sealing;
 sealed class SealedShop : IAsyncDisposable
 {
     readonly string keyFile;
+    readonly Dictionary<string, SealingKey> sealingKeys = [];
 
     SealedShop(RunningServer server, string keyFile) => (Server, this.keyFile) = (server, keyFile);
 
@@ -61,7 +60,7 @@ sealed class SealedShop : IAsyncDisposable
     {
         var (file, made) = Seal("model.bin", plain);
         await HandInAsync(file, model);
-        await Server.Client.PutBlobAsync(file.StoredDigest, new MemoryStream(made), made.Length);
+        await Server.Client.PutBlobAsync(file.Stored.Digest, new MemoryStream(made), made.Length);
         var manifest = DocumentJson.Write(new ReleaseManifest(1, model ?? Bearing, V(version), [new("fp32", [file], ModelFormat.Opaque)]));
         await Server.Client.PublishAsync(model ?? Bearing, new(manifest, Server.Sign(manifest, version, model)));
         return file;
@@ -71,20 +70,18 @@ sealed class SealedShop : IAsyncDisposable
     public async Task<(TestDevice Device, SealingKey Key)> EnrolAsync(string id, string? label = null, params (string Name, string Value)[] facts)
     {
         var device = await Server.EnrolAsync(id, facts);
-        var key = SealingKey.Create();
-        await Server.Get<Database>().WriteAsync(async db =>
-        {
-            (await db.Devices.SingleAsync(row => row.Id == id)).SealingKey = key.Public.ToString();
-            return true;
-        }, CancellationToken.None);
+        var key = sealingKeys[id] = SealingKey.Create();
         if (label is not null)
             await Server.Client.LabelDeviceAsync(id, [KeyValuePair.Create("site", label)]);
         return (device, key);
     }
 
+    /// <summary>Gives a device another sealing key, as a thief of its secret would.</summary>
+    public void Exchange(string id) => sealingKeys[id] = SealingKey.Create();
+
     public async Task<HttpResponseMessage> AskAsync(TestDevice device, params Sha256Digest[] keys)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "v1/keys") { Content = JsonContent.Create(new([.. keys]), DeviceMessagesContext.Default.KeyRequest) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "v1/keys") { Content = JsonContent.Create(new([.. keys]) { SealingKey = sealingKeys[device.Id].Public.ToString() }, DeviceMessagesContext.Default.KeyRequest) };
         request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", $"{device.Id}:{device.Key}");
         return await Server.Anyone.SendAsync(request);
     }

@@ -17,6 +17,12 @@ sealed class FailingFiles(ITreeFiles files, int steps) : ITreeFiles
 
     public void RemoveLeftovers(DateTimeOffset olderThan) => files.RemoveLeftovers(olderThan);
 
+    public void Delete(string path)
+    {
+        Step();
+        files.Delete(path);
+    }
+
     public ITreeFile Create(string path)
     {
         Step();
