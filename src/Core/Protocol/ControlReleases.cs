@@ -32,7 +32,7 @@ public sealed record ReleaseView(
 /// <param name="Devices">Ids of devices that serve it, the first hundred in order.</param>
 public sealed record ReleaseDetail(ReleaseView Release, ReleaseManifest Manifest, ImmutableArray<string> Devices)
 {
-    /// <summary>Bytes by the way they came to devices, over all rollouts of the release; see <see cref="Delivery.DeliveryWay"/>. <c>copied</c> did not cross the network.</summary>
+    /// <summary>Bytes by the way they came to devices, over all rollouts of the release; see <see cref="Coppice.Delivery.DeliveryWay"/>. <c>copied</c> did not cross the network.</summary>
     public ImmutableSortedDictionary<string, long> BytesByWay { get; init => field = value ?? ImmutableSortedDictionary<string, long>.Empty; } = ImmutableSortedDictionary<string, long>.Empty;
 
     /// <summary>What the repository has beside the whole files: patches to them, and from which releases' files.</summary>

@@ -114,7 +114,7 @@ public sealed record RolloutView(
     /// <summary>How the arms compare now; null where there are none.</summary>
     public ExperimentStanding? Experiment { get; init; }
 
-    /// <summary>Bytes by the way they came to its devices; see <see cref="Delivery.DeliveryWay"/>. <c>copied</c> did not cross the network.</summary>
+    /// <summary>Bytes by the way they came to its devices; see <see cref="Coppice.Delivery.DeliveryWay"/>. <c>copied</c> did not cross the network.</summary>
     public ImmutableSortedDictionary<string, long> BytesByWay { get; init => field = value ?? ImmutableSortedDictionary<string, long>.Empty; } = ImmutableSortedDictionary<string, long>.Empty;
 }
 

@@ -30,7 +30,7 @@ public sealed record CreateWebhook(string Name, string Target)
 public sealed record WebhookView(string Id, string Name, string Target, ImmutableArray<EventKind> Kinds, string Models, DateTimeOffset CreatedAt, string CreatedBy, long Position, int Dead)
 {
     /// <summary>What is being tried; null when everything was sent.</summary>
-    public Delivery? Trying { get; init; }
+    public WebhookDelivery? Trying { get; init; }
 
     /// <summary>Since when nothing is sent; null while it works.</summary>
     public DateTimeOffset? DisabledAt { get; init; }
@@ -65,7 +65,7 @@ public enum DeliveryState
 /// <param name="State">What came of it.</param>
 /// <param name="Attempts">How often it was tried.</param>
 /// <param name="NextAt">When it is tried next, while it is.</param>
-public sealed record Delivery(long Event, DeliveryState State, int Attempts, DateTimeOffset NextAt)
+public sealed record WebhookDelivery(long Event, DeliveryState State, int Attempts, DateTimeOffset NextAt)
 {
     /// <summary>HTTP status of the last answer; null when there was none.</summary>
     public int? LastStatus { get; init; }
@@ -83,7 +83,7 @@ public sealed record WebhookPage(ImmutableArray<WebhookView> Webhooks);
 /// <summary>A webhook's deliveries, newest event first.</summary>
 /// <param name="Deliveries">At most as many as were asked for.</param>
 /// <param name="Next">Give it as <c>before</c> for older ones; null at the end.</param>
-public sealed record DeliveryPage(ImmutableArray<Delivery> Deliveries, long? Next = null);
+public sealed record DeliveryPage(ImmutableArray<WebhookDelivery> Deliveries, long? Next = null);
 
 /// <summary>Events are to be sent again: <c>POST /v1/webhooks/{id}/replay</c>.</summary>
 public sealed record ReplayEvents

@@ -64,7 +64,7 @@ public sealed record Report(long Sequence, DateTimeOffset At, ReportKind Kind, M
     public long? BytesTotal { get; init; }
 
     /// <summary>The bytes by the way they came: <c>whole</c>, <c>compressed</c>, <c>patch</c>, <c>chain</c>, <c>ranges</c>, <c>index</c>, and <c>copied</c> for those that
-    /// were here already; see <see cref="Delivery.DeliveryWay"/>.</summary>
+    /// were here already; see <see cref="Coppice.Delivery.DeliveryWay"/>.</summary>
     public ImmutableSortedDictionary<string, long>? BytesByWay { get; init; }
 
     /// <summary>Figures of a trial or of probation: accuracy, latencyP95Ms, memoryBytes…</summary>

@@ -58,5 +58,5 @@ sealed class DeliveryRow
     public string? LastError { get; set; }
     public DateTimeOffset? DoneAt { get; set; }
 
-    public Delivery View() => new(Event, State, Attempts, NextAt) { LastStatus = LastStatus, LastError = LastError, DoneAt = DoneAt };
+    public WebhookDelivery View() => new(Event, State, Attempts, NextAt) { LastStatus = LastStatus, LastError = LastError, DoneAt = DoneAt };
 }
