@@ -17,6 +17,8 @@ var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootC
     ModelCommand.Build(),
     ReleaseCommand.Build(),
     RolloutCommand.Build(),
+    ExperimentCommand.Build(),
+    RehearseCommand.Build(),
     JoinTokenCommand.Build(),
     SealCommand.Build(),
     OperatorCommand.Build(),

@@ -16,6 +16,10 @@ static class StateJson
 
     public static byte[] Write(UpdateState state) => JsonSerializer.SerializeToUtf8Bytes(state, StateContext.Default.UpdateState);
 
+    public static byte[] Write(AnswerBox box) => JsonSerializer.SerializeToUtf8Bytes(box, StateContext.Default.AnswerBox);
+
+    public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out AnswerBox? box) => TryRead(bytes, StateContext.Default.AnswerBox, out box);
+
     public static byte[] Write(DeviceIdentity identity) => JsonSerializer.SerializeToUtf8Bytes(identity, StateContext.Default.DeviceIdentity);
 
     public static byte[] Write(ReportBox box) => JsonSerializer.SerializeToUtf8Bytes(box, StateContext.Default.ReportBox);
@@ -72,6 +76,7 @@ static class StateJson
 [JsonSerializable(typeof(UpdateState))]
 [JsonSerializable(typeof(DeviceIdentity))]
 [JsonSerializable(typeof(ReportBox))]
+[JsonSerializable(typeof(AnswerBox))]
 [JsonSerializable(typeof(LiveView))]
 [JsonSerializable(typeof(AgentEvent))]
 [JsonSerializable(typeof(ImmutableDictionary<string, string>))]
