@@ -83,7 +83,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
         sealing = DeviceSealing.OpenOrMake(disk);
         keys = new(disk, sealing, repositoryFiles, link is null ? null : (wanted, cancel) => link.KeysAsync(identity, wanted, sealing.Public.ToString(), cancel));
         var files = new SealedFiles(repositoryFiles, keys);
-        repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time);
+        repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time, options.OfflineGrace);
         models = Models(runtimes, files).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
     }
 
@@ -319,8 +319,22 @@ public sealed class CoppiceAgent : IAsyncDisposable
 
     (IMetadataSource Metadata, IRepositoryFiles Files) Sources(AgentOptions given, Uri? server)
     {
-        var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString())
-            ?? throw new ArgumentException("repository: give a server, or the folder or address of a repository.");
+        var (metadata, network) = NetworkSources(given, server);
+        var copy = Path.Combine(given.Data, DataFolder.Repository); // there once a bundle was applied, which may be while this agent runs
+        return (new NewerSource(metadata, new FolderSource(copy)), new NearerFiles(copy, network));
+    }
+
+    (IMetadataSource Metadata, IRepositoryFiles Files) NetworkSources(AgentOptions given, Uri? server)
+    {
+        var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString());
+        if (place is null)
+        {
+            var none = new NoSource();
+            return Directory.Exists(Path.Combine(given.Data, DataFolder.Repository))
+                ? (none, none)
+                : throw new ArgumentException("repository: give a server, the folder or address of a repository, or apply a bundle to the data folder first.");
+        }
+
         if (!place.Contains("://", StringComparison.Ordinal))
             return (new FolderSource(place), new FolderFiles(place));
         var address = AsFolder(place, "repository");

@@ -56,7 +56,8 @@ public sealed class DeviceLink(HttpClient http, Uri server, JoinToken? token, ID
             var bearer = new AuthenticationHeaderValue("Bearer", $"{identity.Device}:{identity.Key}");
             var answer = await PostAsync("v1/reports", batch, DeviceMessagesContext.Default.ReportBatch, DeviceMessagesContext.Default.ReportAnswer, bearer, cancel);
             sentFacts = facts;
-            Keep(answer.Labels);
+            if (answer.Labels is { } labels)
+                Keep(labels);
             if (!queue.Confirm(answer.Through) && !reports.IsEmpty)
                 throw new LinkException($"{server} has reports up to {answer.Through} and did not take {reports[0].Sequence} to {reports[^1].Sequence}.");
         }

@@ -26,6 +26,19 @@ public sealed record PatchIndex(int Schema, BlobName To, ImmutableArray<PatchEnt
     /// <summary>Longest blob spoken of; no sum of a plan's lengths can overflow.</summary>
     const long MaxLength = 1L << 50;
 
+    /// <summary>This index with other patches to the same blob; one from the same blobs takes the place of the one before, and the newest are kept.</summary>
+    public PatchIndex With(IEnumerable<PatchEntry> added)
+    {
+        var all = Patches.ToList();
+        foreach (var entry in added)
+        {
+            all.RemoveAll(known => known.From.SequenceEqual(entry.From));
+            all.Add(entry);
+        }
+
+        return this with { Patches = [.. all.TakeLast(MaxPatches)] };
+    }
+
     /// <summary>Everything that is wrong.</summary>
     public ImmutableArray<Problem> Check()
     {
