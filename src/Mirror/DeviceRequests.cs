@@ -38,6 +38,13 @@ public sealed class DeviceRequests(ReportCarrier carrier, MirrorOptions options)
             return;
         }
 
+        if (batch.Reports.IsDefaultOrEmpty)
+        {
+            // Says only that the device is there, or asks how far the server has got: a later time would make the one false, and the other the server alone knows.
+            await AnswerAsync(context, await carrier.SendAsync(request, context.RequestAborted));
+            return;
+        }
+
         var (kept, answer) = await carrier.TakeAsync(request, options.ReportPatience, context.RequestAborted);
         if (!kept)
         {
@@ -52,8 +59,7 @@ public sealed class DeviceRequests(ReportCarrier carrier, MirrorOptions options)
         {
             // Kept durably, and carried on in this order: the device need not send them again. What the operator calls it, only the server says.
             context.Response.ContentType = "application/json";
-            var through = batch.Reports.IsDefaultOrEmpty ? 0 : batch.Reports[^1].Sequence;
-            await context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(new(through, null), DeviceMessagesContext.Default.ReportAnswer), context.RequestAborted);
+            await context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(new(batch.Reports[^1].Sequence, null), DeviceMessagesContext.Default.ReportAnswer), context.RequestAborted);
         }
     }
 
@@ -62,7 +68,7 @@ public sealed class DeviceRequests(ReportCarrier carrier, MirrorOptions options)
         if (answer is null)
         {
             context.Response.Headers.RetryAfter = "60";
-            await RepositoryFiles.Plain(context, StatusCodes.Status503ServiceUnavailable, "Upstream is away; a device joins or renews through a mirror only while it is there.");
+            await RepositoryFiles.Plain(context, StatusCodes.Status503ServiceUnavailable, "Upstream is away; reports are kept here until it is back, all else is asked of it again.");
             return;
         }
 

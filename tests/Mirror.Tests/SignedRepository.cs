@@ -56,13 +56,16 @@ public sealed class SignedRepository : IDisposable
     }
 
     /// <summary>Publishes a release of one file and rolls it out to everybody.</summary>
-    public Sha256Digest Roll(string version, int length = 5000)
+    public Sha256Digest Roll(string version, int length = 5000, byte[]? tensorMap = null)
     {
         var model = Content(version, length);
         var digest = Sha256Digest.Of(model);
         Write(RepositoryLayout.BlobFile(digest), model);
+        var map = tensorMap is null ? null : new BlobName(Sha256Digest.Of(tensorMap), tensorMap.Length);
+        if (map is not null)
+            Write(RepositoryLayout.BlobFile(map.Digest), tensorMap);
         var release = SemanticVersion.Parse(version);
-        var manifest = DocumentJson.Write(new ReleaseManifest(1, Model, release, [new("plain", [new("model.bin", digest, length)], ModelFormat.Opaque)]));
+        var manifest = DocumentJson.Write(new ReleaseManifest(1, Model, release, [new("plain", [new("model.bin", digest, length) { TensorMap = map }], ModelFormat.Opaque)]));
         plan = plan with
         {
             Serial = plan.Serial + 1,

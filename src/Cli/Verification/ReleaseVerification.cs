@@ -119,22 +119,32 @@ sealed class ReleaseVerification(
         var (count, length) = (0, 0L);
         foreach (var file in manifest.Files)
         {
-            try
-            {
-                await using var body = await files.OpenAsync(new(RepositoryLayout.BlobFile(file.StoredDigest), file.StoredLength, file), 0, null, cancel);
-                var found = await HashAsync(body.Body, file.StoredLength, cancel);
-                if (found is { } digest && digest == file.StoredDigest)
-                    (count, length) = (count + 1, length + file.StoredLength);
-                else
-                    failed.Add($"{file.Name} is not the file that was signed: {(found is null ? $"it does not have {file.StoredLength} bytes" : $"its SHA-256 is {found}")}, signed is {file.StoredDigest}.");
-            }
-            catch (LinkException e)
-            {
-                failed.Add($"{file.Name} ({file.StoredDigest}) is not to be had: {e.Message}");
-            }
+            if (await HoldsAsync(file.Name, file.Stored, file, cancel))
+                (count, length) = (count + 1, length + file.StoredLength);
+            if (file.TensorMap is { } map)
+                await HoldsAsync($"The tensor map of {file.Name}", map, file, cancel);
         }
 
         return (count, length);
+    }
+
+    /// <summary>Whether the repository holds a blob as it was signed; tells what is wrong where it does not.</summary>
+    async Task<bool> HoldsAsync(string name, BlobName blob, ReleaseFile file, CancellationToken cancel)
+    {
+        try
+        {
+            await using var body = await files.OpenAsync(new(RepositoryLayout.BlobFile(blob.Digest), blob.Length, file), 0, null, cancel);
+            var found = await HashAsync(body.Body, blob.Length, cancel);
+            if (found == blob.Digest)
+                return true;
+            failed.Add($"{name} is not the file that was signed: {(found is null ? $"it does not have {blob.Length} bytes" : $"its SHA-256 is {found}")}, signed is {blob.Digest}.");
+        }
+        catch (LinkException e)
+        {
+            failed.Add($"{name} ({blob.Digest}) is not to be had: {e.Message}");
+        }
+
+        return false;
     }
 
     static async Task<Sha256Digest?> HashAsync(Stream body, long length, CancellationToken cancel)

@@ -99,9 +99,18 @@ public sealed class BundleContent(IMetadataSource metadata, IRepositoryFiles rep
 
         foreach (var file in variants.SelectMany(variant => variant.Files).Concat(manifest.Trial?.Files ?? []).Concat(manifest.Evidence?.Files ?? []).DistinctBy(file => file.Digest))
         {
-            if (order.Whole || !patched.Contains(file.Digest))
-                files[RepositoryLayout.BlobFile(file.StoredDigest)] = (file.StoredLength, file.StoredDigest, async () => (await repository.OpenAsync(new(RepositoryLayout.BlobFile(file.StoredDigest), file.StoredLength, file), 0, null, cancel)).Body);
+            if (!order.Whole && patched.Contains(file.Digest))
+                continue;
+            AddBlob(file.Stored, file, cancel);
+            if (file.TensorMap is { } map) // a site's devices that hold something alike read only what they lack
+                AddBlob(map, file, cancel);
         }
+    }
+
+    void AddBlob(BlobName blob, ReleaseFile file, CancellationToken cancel)
+    {
+        var path = RepositoryLayout.BlobFile(blob.Digest);
+        files[path] = (blob.Length, blob.Digest, async () => (await repository.OpenAsync(new(path, blob.Length, file), 0, null, cancel)).Body);
     }
 
     /// <summary>The highest version that the trusted metadata names, of those roles that were loaded on the way.</summary>

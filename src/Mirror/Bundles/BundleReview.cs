@@ -92,12 +92,13 @@ public sealed class BundleReview(BundleFile bundle, TimeSpan offlineGrace)
                 plans.Add(plan);
         }
 
-        var files = releases.SelectMany(release => release.Files).DistinctBy(file => file.StoredDigest).ToDictionary(file => file.StoredDigest);
+        var files = releases.SelectMany(release => release.Files).DistinctBy(file => file.StoredDigest);
+        var blobs = releases.SelectMany(release => release.Blobs).DistinctBy(blob => blob.Digest).ToDictionary(blob => blob.Digest, blob => blob.Length);
         var made = releases.SelectMany(release => release.Files).Select(file => file.Digest).ToHashSet();
         foreach (var entry in bundle.Index.Entries.Where(entry => entry.Kind is BundleKind.Blob or BundleKind.Patch))
         {
             var digest = entry.Kind == BundleKind.Blob ? entry.Digest : Sha256Digest.Parse(entry.Path.AsSpan(entry.Path.Length - 4 - Sha256Digest.HexLength, Sha256Digest.HexLength));
-            if (entry.Kind == BundleKind.Patch ? !made.Contains(digest) : !files.TryGetValue(digest, out var named) || named.StoredLength != entry.Length)
+            if (entry.Kind == BundleKind.Patch ? !made.Contains(digest) : !blobs.TryGetValue(digest, out var length) || length != entry.Length)
                 throw new BundleRefusedException($"The bundle holds {entry.Path}, which no release in it names so.");
         }
 
@@ -111,7 +112,7 @@ public sealed class BundleReview(BundleFile bundle, TimeSpan offlineGrace)
             RequireGrants(entry);
         return new(
             Sha256Digest.Of(trusted.Root.Bytes.Span), trusted.Timestamp!.Signed.Version, trusted.Timestamp.Signed.Expires, releases.ToImmutable(), plans.ToImmutable(),
-            [.. files.Values.Where(file => bundle.Index.Find(RepositoryLayout.BlobFile(file.StoredDigest)) is null)]);
+            [.. files.Where(file => bundle.Index.Find(RepositoryLayout.BlobFile(file.StoredDigest)) is null)]);
     }
 
     /// <summary>Grants carry no signature: one that was meddled with does not open. That they are grants, and of whom, is looked at.</summary>

@@ -91,7 +91,7 @@ public sealed class UpstreamTree(SiteTree tree, IMetadataSource upstream, Sha256
         // A site that has fetched nothing of the model yet says by its first request which variant it takes.
         var here = manifest.Variants.Where(variant => variant.Files.Any(file => tree.LengthOf(RepositoryLayout.BlobFile(file.StoredDigest)) is not null)).ToList();
         return (here.Count > 0 ? here : manifest.Variants.Length == 1 ? [.. manifest.Variants] : []).SelectMany(variant => variant.Files).Concat(manifest.Trial?.Files ?? [])
-            .Select(file => (RepositoryLayout.BlobFile(file.StoredDigest), file.StoredLength));
+            .SelectMany(file => (BlobName?[])[file.TensorMap, file.Stored]).OfType<BlobName>().Select(blob => (RepositoryLayout.BlobFile(blob.Digest), blob.Length));
     }
 
     async Task<ReadOnlyMemory<byte>?> TargetAsync(TufClient client, string path, int most, CancellationToken cancel)

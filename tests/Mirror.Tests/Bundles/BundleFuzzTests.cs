@@ -16,6 +16,7 @@ public sealed class BundleFuzzTests
             [
                 ("metadata/1.root.json", 1, digest), ("metadata/timestamp.json", 1, digest), ($"targets/releases/plant/bearing/{digest}.1.0.0.json", 1, digest),
                 (RepositoryLayout.GrantFile(digest), 1, digest), (RepositoryLayout.BlobFile(digest), 1, digest), (RepositoryLayout.PatchFile([Sha256Digest.Of([2])], digest), 1, digest),
+                (RepositoryLayout.PatchIndexFile(digest), 1, digest),
             ]).Write();
     }
 

@@ -64,6 +64,21 @@ public sealed class BundleTests : IDisposable
     }
 
     [Fact]
+    public async Task The_tensor_map_of_a_file_goes_where_the_file_goes()
+    {
+        byte[] map = [1, 2, 3];
+        var (old, next) = (repository.Roll("1.0.0"), repository.Roll("2.0.0", tensorMap: map));
+        repository.PutPatch(old, next, new byte[300]);
+        var blob = RepositoryLayout.BlobFile(Sha256Digest.Of(map));
+
+        var patched = BundleFile.Open(await stick.MakeAsync(repository, Stick.Order() with { From = [SemanticVersionOf("1.0.0")] }, "patched.cpb"));
+        await stick.ApplyAsync(await stick.MakeAsync(repository), repository.Root);
+
+        Assert.Null(patched.Index.Find(blob));
+        Assert.Equal(map, stick.Site.ReadSmall(blob, 100));
+    }
+
+    [Fact]
     public async Task The_grants_of_a_device_and_of_its_groups_go_with_it_and_may_be_replaced()
     {
         repository.Roll("1.0.0");

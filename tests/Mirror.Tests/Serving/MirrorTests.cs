@@ -129,10 +129,12 @@ public sealed class MirrorTests : IAsyncLifetime, IDisposable
         await device.DownloadTargetAsync((await device.GetTargetAsync("rollouts/plant/bearing/plan.json", default))!, 1 << 20, default);
         await http.GetByteArrayAsync(Blob(mirror, "1.0.0"));
 
-        repository.Roll("2.0.0", length: 300_000);
+        byte[] map = [1, 2, 3];
+        repository.Roll("2.0.0", length: 300_000, map);
         var path = RepositoryLayout.BlobFile(Sha256Digest.Of(SignedRepository.Content("2.0.0", 300_000)));
         await UntilAsync(() => Task.FromResult(File.Exists(Path.Combine(stick.PathOf("mirror"), "repository", path))));
         await upstream.DisposeAsync();
+        Assert.Equal(map, await http.GetByteArrayAsync(new Uri(mirror.Url, "/repository/" + RepositoryLayout.BlobFile(Sha256Digest.Of(map)))));
         Assert.Equal(SignedRepository.Content("2.0.0", 300_000), await http.GetByteArrayAsync(Blob(mirror, "2.0.0")));
     }
 

@@ -92,6 +92,26 @@ public sealed class ReportTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task What_only_the_server_knows_is_asked_of_it_alone()
+    {
+        upstream.Status = () => 503;
+        await using var mirror = await MirrorAsync();
+        async Task<(HttpStatusCode Status, bool Wait)> SayAsync()
+        {
+            using var response = await http.PostAsync(new Uri(mirror.Url, "/v1/reports"), new StringContent("""{"reports":[]}""", Encoding.UTF8, "application/json"));
+            return (response.StatusCode, response.Headers.RetryAfter is not null);
+        }
+
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await SayAsync()).Status); // upstream's own answer
+        upstream.Status = () => 200;
+        Assert.Equal(HttpStatusCode.OK, (await SayAsync()).Status);
+        await upstream.DisposeAsync();
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, true), await SayAsync()); // the mirror's
+
+        Assert.Empty(Directory.GetFiles(Path.Combine(stick.PathOf("mirror"), "reports")));
+    }
+
+    [Fact]
     public async Task What_upstream_refuses_for_good_holds_nothing_up()
     {
         var answers = new Queue<int>([401, 200, 200]);
