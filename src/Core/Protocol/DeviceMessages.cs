@@ -112,4 +112,5 @@ public enum ReportKind
 [JsonSerializable(typeof(ReportAnswer))]
 [JsonSerializable(typeof(KeyRequest))]
 [JsonSerializable(typeof(KeyAnswer))]
+[JsonSerializable(typeof(DevicePassport))]
 public sealed partial class DeviceMessagesContext : JsonSerializerContext;

@@ -12,8 +12,9 @@ public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Ur
     const int MaxAnswer = 256 << 10;
     static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
 
-    readonly ConcurrentDictionary<long, TaskCompletionSource<UpstreamAnswer>> listening = new();
+    readonly ConcurrentDictionary<long, TaskCompletionSource<UpstreamAnswer?>> listening = new();
     readonly SemaphoreSlim more = new(0, 1);
+    volatile bool pausing;
     long delivered;
     long refused;
 
@@ -29,13 +30,14 @@ public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Ur
     {
         if (spool.Add(request) is not { } number)
             return (false, null);
-        var answer = new TaskCompletionSource<UpstreamAnswer>(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (pausing || state.Trouble is not null)
+            return (true, null); // nobody waits for an upstream that is away or busy, nor makes it busier
+        var answer = new TaskCompletionSource<UpstreamAnswer?>(TaskCreationOptions.RunContinuationsAsynchronously);
         listening[number] = answer;
         Wake();
         try
         {
-            // While upstream is away nobody waits for it.
-            return (true, state.Trouble is null ? await answer.Task.WaitAsync(patience, time, cancel) : null);
+            return (true, pausing ? null : await answer.Task.WaitAsync(patience, time, cancel));
         }
         catch (TimeoutException)
         {
@@ -95,11 +97,14 @@ public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Ur
                 spool.Remove(number);
                 if (listening.TryGetValue(number, out var waiting))
                     waiting.TrySetResult(answer);
-                failures = 0;
+                (failures, pausing) = (0, false);
                 continue;
             }
 
             // Upstream is away or busy: later, and at once when somebody heard of it.
+            pausing = true;
+            foreach (var waits in listening.Values)
+                waits.TrySetResult(null);
             var pause = TimeSpan.FromSeconds(Math.Pow(2, Math.Min(++failures, 6)) / 2);
             await Task.WhenAny(Task.Delay(pause < LongestPause ? pause : LongestPause, time, cancel), more.WaitAsync(cancel));
             cancel.ThrowIfCancellationRequested();

@@ -145,6 +145,7 @@ public sealed class MirrorTests : IAsyncLifetime, IDisposable
         {
             await SyncedAsync(first);
             await http.GetByteArrayAsync(Blob(first, "1.0.0"));
+            await UntilAsync(async () => (await StatusAsync(first)).GetProperty("held").GetInt64() == 300_000); // safe on its disk, which the device need not wait for
         }
 
         await upstream.DisposeAsync();
