@@ -10,7 +10,7 @@ namespace Coppice.EndToEnd;
 /// <summary>A server and its devices as real processes, in a folder that goes with this object.</summary>
 sealed class Site : IAsyncDisposable
 {
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
 
     readonly Dictionary<string, ChildProcess> agents = [];
     string listen = "http://127.0.0.1:0";
