@@ -25,6 +25,10 @@ public sealed record AgentOptions
     /// <summary>A folder or address that holds <c>metadata/</c>, <c>targets/</c> and <c>blobs/</c>; null for the server's own.</summary>
     public string? Repository { get; init; }
 
+    /// <summary>How long the repository's timestamp and snapshot are taken after they expired, for sites that hear of it by bundles; zero, which is TUF's own
+    /// rule, where nothing is said. Versions never go back whatever this is, and no other role outlives its expiry.</summary>
+    public TimeSpan OfflineGrace { get; init; }
+
     /// <summary>SHA-256 of a version of the repository's root metadata, in hex, when there is no join token. Needed at the first start only.</summary>
     public string? Root { get; init; }
 

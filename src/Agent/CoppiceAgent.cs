@@ -74,7 +74,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
         (http, var metadata, var repositoryFiles) = Sources(options, server);
         keys = new(disk, identity.Sealing, repositoryFiles, link is null ? null : link.KeysAsync);
         var files = new SealedFiles(repositoryFiles, keys);
-        repository = new(metadata, disk, token?.Root ?? Digest(options.Root, "root"), options.Stall + options.Stall, options.Time);
+        repository = new(metadata, disk, token?.Root ?? Digest(options.Root, "root"), options.Stall + options.Stall, options.Time, options.OfflineGrace);
         models = Models(runtimes, files).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
     }
 
@@ -310,8 +310,22 @@ public sealed class CoppiceAgent : IAsyncDisposable
 
     (HttpClient Http, IMetadataSource Metadata, IRepositoryFiles Files) Sources(AgentOptions given, Uri? server)
     {
-        var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString())
-            ?? throw new ArgumentException("repository: give a server, or the folder or address of a repository.");
+        var (client, metadata, network) = NetworkSources(given, server);
+        var copy = Path.Combine(given.Data, DataFolder.Repository); // there once a bundle was applied, which may be while this agent runs
+        return (client, new NewerSource(metadata, new FolderSource(copy)), new NearerFiles(copy, network));
+    }
+
+    (HttpClient Http, IMetadataSource Metadata, IRepositoryFiles Files) NetworkSources(AgentOptions given, Uri? server)
+    {
+        var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString());
+        if (place is null)
+        {
+            var none = new NoSource();
+            return Directory.Exists(Path.Combine(given.Data, DataFolder.Repository))
+                ? (ServerConnection.Open(null), none, none)
+                : throw new ArgumentException("repository: give a server, the folder or address of a repository, or apply a bundle to the data folder first.");
+        }
+
         if (!place.Contains("://", StringComparison.Ordinal))
             return (ServerConnection.Open(null), new FolderSource(place), new FolderFiles(place));
         var address = AsFolder(place, "repository");

@@ -133,6 +133,7 @@ sealed class AgentRunOptions
     readonly Option<string> repository = new("--repository") { Description = "Folder or address of a repository, in place of the server's own. A USB stick is one." };
     readonly Option<string> root = new("--root") { Description = "SHA-256 of the repository's root metadata, where there is no join token." };
     readonly Option<string> authority = new("--authority") { Description = "SHA-256 of the public key of the authority of the server's TLS ('coppice ca list'), where there is no join token." };
+    readonly Option<string> grace = new("--offline-grace") { Description = "How long the repository is believed after its timestamp expired; for sites that get bundles.", DefaultValueFactory = _ => "0s" };
     readonly Option<string[]> models = new("--model") { Description = "Model to keep, as plant/bearing; may be repeated." };
     readonly Option<string> name = new("--name") { Description = "The device's id at its first start." };
     readonly Option<string> app = new("--app") { Description = "Version of the app beside the agent, as releases may ask for it." };
@@ -146,7 +147,7 @@ sealed class AgentRunOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[server, join, repository, root, authority, models, name, app, facts, trialData, poll, checkIn, probation, quota, rate])
+        foreach (var option in (Option[])[server, join, repository, root, grace, authority, models, name, app, facts, trialData, poll, checkIn, probation, quota, rate])
             command.Options.Add(option);
     }
 
@@ -167,6 +168,7 @@ sealed class AgentRunOptions
             Repository = parsed.GetValue(repository),
             Root = parsed.GetValue(root),
             Authority = parsed.GetValue(authority),
+            OfflineGrace = Span(parsed, grace) is var most && most <= TimeSpan.FromDays(3650) ? most : throw new FormatException($"{grace.Name}: give at most 3650d."),
             Device = parsed.GetValue(name),
             App = parsed.GetValue(app),
             Facts = Pairs(parsed, facts),

@@ -6,6 +6,9 @@ var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootC
 {
     QuickstartCommand.Build(),
     Publish.Build(),
+    Verify.Build(),
+    BundleCommand.Build(),
+    MirrorCommand.Build(),
     Repository.Build(),
     KeyCommand.Build(),
     RootKeys.Build(),

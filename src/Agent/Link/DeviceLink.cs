@@ -76,7 +76,8 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
                 batch = batch with { Reports = reports = reports[..(reports.Length / 2)] }; // many long reasons: in several batches
             var answer = await PostAsync("v1/reports", batch, DeviceMessagesContext.Default.ReportBatch, DeviceMessagesContext.Default.ReportAnswer, cancel);
             sentFacts = facts;
-            Keep(answer.Labels);
+            if (answer.Labels is { } labels)
+                Keep(labels);
             if (!queue.Confirm(answer.Through) && !reports.IsEmpty)
                 throw new LinkException($"{server} has reports up to {answer.Through} and did not take {reports[0].Sequence} to {reports[^1].Sequence}.");
         }

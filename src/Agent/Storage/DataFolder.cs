@@ -45,6 +45,9 @@ public static class DataFolder
     /// <summary>Trusted metadata of the repository.</summary>
     public const string Metadata = "metadata";
 
+    /// <summary>A copy of the repository that bundles brought to this device; read beside the network, trusted no more than it.</summary>
+    public const string Repository = "repository";
+
     /// <summary>Blobs by digest.</summary>
     public const string Blobs = "blobs";
 

@@ -78,8 +78,8 @@ public sealed record Sending(long Number, string Nonce, DateTimeOffset At)
 
 /// <summary>The answer to a batch: what the device need not send again.</summary>
 /// <param name="Through">Reports up to this sequence number are kept.</param>
-/// <param name="Labels">The operator's labels now.</param>
-public sealed record ReportAnswer(long Through, ImmutableDictionary<string, string> Labels);
+/// <param name="Labels">The operator's labels now; null from a mirror that keeps the reports until the server is back, and then they stay as they are.</param>
+public sealed record ReportAnswer(long Through, ImmutableDictionary<string, string>? Labels);
 
 /// <summary>One thing that happened. The device and <paramref name="Sequence"/> identify it, so that a repeat changes nothing.</summary>
 /// <param name="Sequence">1 and up, without gaps, for the life of the device's data folder.</param>
@@ -160,4 +160,5 @@ public enum ReportKind
 [JsonSerializable(typeof(ReportAnswer))]
 [JsonSerializable(typeof(KeyRequest))]
 [JsonSerializable(typeof(KeyAnswer))]
+[JsonSerializable(typeof(DevicePassport))]
 public sealed partial class DeviceMessagesContext : JsonSerializerContext;

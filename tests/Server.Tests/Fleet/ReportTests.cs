@@ -104,7 +104,7 @@ public sealed class ReportTests : IAsyncLifetime
     {
         await server.Client.LabelDeviceAsync("till-1", ImmutableDictionary<string, string>.Empty.Add("ring", "canary"));
 
-        Assert.Equal("canary", (await device.SayAsync()).Labels["ring"]);
+        Assert.Equal("canary", (await device.SayAsync()).Labels!["ring"]);
     }
 
     [Fact]
