@@ -6,6 +6,9 @@ var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootC
 {
     QuickstartCommand.Build(),
     Publish.Build(),
+    Verify.Build(),
+    BundleCommand.Build(),
+    MirrorCommand.Build(),
     Repository.Build(),
     KeyCommand.Build(),
     RootKeys.Build(),
@@ -20,6 +23,7 @@ var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootC
     ExperimentCommand.Build(),
     RehearseCommand.Build(),
     JoinTokenCommand.Build(),
+    AuthorityCommand.Build(),
     SealCommand.Build(),
     OperatorCommand.Build(),
     TokenCommand.Build(),

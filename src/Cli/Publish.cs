@@ -44,6 +44,11 @@ static class Publish
     static readonly Option<string?> NotesOption = new("--notes") { Description = "What changed, for people." };
     static readonly Option<string?> ByOption = new("--by") { Description = "Who publishes; the user's name where nothing is said." };
     static readonly Option<string?> SourceOption = new("--source") { Description = "SHA-256 of what the release was made from." };
+    static readonly Option<string?> TaskOption = new("--task") { Description = "What the model is for, as the bill of materials says it: fault-classification." };
+    static readonly Option<string[]> DatasetOption = new("--dataset") { Description = "NAME=SHA256 of data it was made with; repeat for more. The data stays where it is." };
+    static readonly Option<string?> RewritesOption = new("--rewrites") { Description = "JSON file of the steps from the source to the files: {\"rewrites\": [{\"name\", \"tool\", \"parameters\", \"inputs\", \"output\"}]}." };
+    static readonly Option<string[]> AttestationOption = new("--attestation") { Description = "A DSSE envelope with an in-toto statement about these files, as a build job made it; repeat for more." };
+    static readonly Option<string?> AttestorOption = new("--attestor") { Description = "Key file that signs the provenance statement; the release key where nothing is said." };
     static readonly Option<bool> BreakingOption = new("--breaking") { Description = "Callers of the last release must change, and that is meant." };
     static readonly Option<string?> RepoOption = new("--repo") { Description = "Repository folder, or the server's URL. Default: COPPICE_SERVER." };
     static readonly Option<string?> KeysOption = new("--keys") { Description = "Folder of signing keys, or the release key's file. Default: COPPICE_KEYS." };
@@ -63,7 +68,8 @@ static class Publish
         var command = new Command("publish", "Check, sign and publish a release of a model.")
         {
             ModelArgument, VersionArgument, FilesArgument, VariantOption, RequiresOption, EvalOption, AccuracyOption, DropOption, GoldenOption, LatencyOption,
-            MemoryOption, AdapterOption, RuntimeOption, LicenceOption, NotesOption, ByOption, SourceOption, BreakingOption, RepoOption, KeysOption, TokenOption,
+            MemoryOption, AdapterOption, RuntimeOption, LicenceOption, NotesOption, ByOption, SourceOption,
+            TaskOption, DatasetOption, RewritesOption, AttestationOption, AttestorOption, BreakingOption, RepoOption, KeysOption, TokenOption,
             PublishSigned.RequestOption, PublishSigned.SignedOption, SealedOption, UnsealedOption, SealToOption, DryRunOption, JsonOption,
         };
         command.SetAction((parsed, cancel) => parsed.GetValue(PublishSigned.SignedOption) is { Length: > 0 } signed
@@ -98,8 +104,21 @@ static class Publish
             }
 
             using var key = await ModelKeyAsync(parsed, repository, draft.Model, last, cancel);
+            if (repository is not null && await repository.FindAsync(draft.Model, draft.Version, cancel) is { } there)
+            {
+                if (!EvidenceRules.IsRepeat(there.Manifest, check.Manifest) || there.Manifest.IsSealed != key is not null)
+                    throw new PublicationException($"{draft.Model} {draft.Version} is published already with another content ({there.Digest.ToString()[..12]}); a release never changes, give it a new version.");
+                PublishOutput.Repeated(json, there);
+                return ExitCode.Done;
+            }
+
             var sealing = key is null ? null : new ReleaseSealing(key);
             check = sealing?.Seal(check, cancel) ?? check;
+            using var attestor = parsed.GetValue(AttestorOption) is { } attestorKey ? KeyFiles.Open(attestorKey) : null;
+            check = await EvidenceMaker.AddAsync(
+                check, draft,
+                async (type, payload) => attestor is not null ? DsseEnvelope.Sign(type, payload, attestor) : repository is not null ? await repository.SignAsync(draft.Model, type, payload, cancel) : null,
+                ToolVersion);
             var bytes = DocumentJson.Write(check.Manifest);
             var publishes = repository is not null && !parsed.GetValue(DryRunOption);
             if (publishes && sealing is not null)
@@ -227,10 +246,16 @@ static class Publish
             Read<TimeSpan>(parsed, LatencyOption, Duration.TryParse, "a duration; write 25ms or 2s", problems),
             (long?)Read<double>(parsed, MemoryOption, (string text, out double bytes) => ByteSize.TryParse(text, out bytes), "an amount of bytes; write 64MB", problems));
         var source = Read<Sha256Digest>(parsed, SourceOption, (string text, out Sha256Digest digest) => Sha256Digest.TryParse(text, out digest), "a SHA-256 of 64 hexadecimal digits", problems);
+        var datasets = Datasets(parsed, problems);
+        var rewrites = Rewrites(parsed, problems);
         if (problems.Count > 0)
             return null;
         return new(model!, version!, variants)
         {
+            Task = parsed.GetValue(TaskOption),
+            Datasets = datasets,
+            Rewrites = rewrites,
+            Attestations = [.. parsed.GetValue(AttestationOption) ?? []],
             Evaluation = parsed.GetValue(EvalOption),
             Limits = limits,
             Licence = parsed.GetValue(LicenceOption),
@@ -241,6 +266,35 @@ static class Publish
     }
 
     static string ToolVersion => typeof(Publish).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+
+    static ImmutableArray<BomData> Datasets(ParseResult parsed, ImmutableArray<Problem>.Builder problems)
+    {
+        var datasets = ImmutableArray.CreateBuilder<BomData>();
+        foreach (var text in parsed.GetValue(DatasetOption) ?? [])
+        {
+            if (text.Split('=', 2) is [{ Length: > 0 } name, var hex] && Sha256Digest.TryParse(hex, out var digest))
+                datasets.Add(new(name, digest));
+            else
+                problems.Add(new("--dataset", $"'{text}' is not a data set; write NAME=SHA256 with 64 hexadecimal digits."));
+        }
+
+        return datasets.ToImmutable();
+    }
+
+    static ImmutableArray<Rewrite> Rewrites(ParseResult parsed, ImmutableArray<Problem>.Builder problems)
+    {
+        if (parsed.GetValue(RewritesOption) is not { } path)
+            return [];
+        try
+        {
+            return BuildProvenance.ReadRewrites(File.ReadAllBytes(path), path);
+        }
+        catch (Exception e) when (e is UntrustedMetadataException or IOException or UnauthorizedAccessException)
+        {
+            problems.Add(new("--rewrites", e is UntrustedMetadataException malformed ? $"{path} cannot be read: {malformed.Found}; {malformed.Wanted}." : e.Message));
+            return [];
+        }
+    }
 
     static ImmutableArray<VariantDraft> Variants(ParseResult parsed, ImmutableArray<Problem>.Builder problems)
     {

@@ -80,6 +80,26 @@ static class PublishOutput
             Console.WriteLine($"No device takes it before a rollout says so: coppice rollout start {manifest.Model} {manifest.Version} --share 0.1 --share 1 --soak 24h");
     }
 
+    /// <summary>The very same release is there already.</summary>
+    public static void Repeated(bool json, PublishedRelease there)
+    {
+        var manifest = there.Manifest;
+        if (!json)
+        {
+            Console.WriteLine($"{manifest.Model} {manifest.Version} ({there.Digest.ToString()[..12]}) is published already with the same content; there is nothing to do.");
+            return;
+        }
+
+        WriteJson(writer =>
+        {
+            writer.WriteBoolean("published", true);
+            writer.WriteBoolean("repeated", true);
+            writer.WriteString("model", manifest.Model.ToString());
+            writer.WriteString("version", manifest.Version.ToString());
+            writer.WriteString("digest", there.Digest.ToString());
+        });
+    }
+
     /// <summary>Shows a bar on a terminal; nothing elsewhere.</summary>
     public static Task<Publication> WithProgressAsync(bool json, ReleaseManifest manifest, Func<IProgress<long>, Task<Publication>> work)
     {

@@ -10,7 +10,7 @@ namespace Coppice.EndToEnd;
 /// <summary>A server and its devices as real processes, in a folder that goes with this object.</summary>
 sealed class Site : IAsyncDisposable
 {
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
 
     readonly Dictionary<string, ChildProcess> agents = [];
     string listen = "http://127.0.0.1:0";
@@ -67,9 +67,14 @@ sealed class Site : IAsyncDisposable
     /// <summary>Starts a device's agent; its folder is there from before if it ran before.</summary>
     public ChildProcess StartAgent(string name, params string[] more) => StartAgentAt(name, PathOf(name), more);
 
-    public ChildProcess StartAgentAt(string name, string data, params string[] more) => agents[name] = ChildProcess.Start(
+    public ChildProcess StartAgentAt(string name, string data, params string[] more) => StartAgent(Url.ToString(), name, data, more);
+
+    /// <summary>Starts a device's agent behind a mirror.</summary>
+    public ChildProcess StartAgentOf(string mirror, string name, params string[] more) => StartAgent(mirror, name, PathOf(name), more);
+
+    ChildProcess StartAgent(string server, string name, string data, string[] more) => agents[name] = ChildProcess.Start(
         Program, Environment(),
-        ["agent", "--server", Url.ToString(), "--join", JoinToken, "--name", name, "--data", data, "--poll", "150ms", "--probation", "300ms", "--json", .. more]);
+        ["agent", "--server", server, "--join", JoinToken, "--name", name, "--data", data, "--poll", "150ms", "--probation", "300ms", "--json", .. more]);
 
     /// <summary>Runs a verb of the program to its end.</summary>
     public async Task<(int Exit, string Errors)> RunAsync(params string[] arguments)

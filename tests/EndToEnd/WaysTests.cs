@@ -116,6 +116,36 @@ public sealed class WaysTests
     }
 
     [Fact]
+    public async Task A_device_that_was_away_for_a_release_comes_by_the_patches_that_were_made_for_the_others()
+    {
+        await using var site = await Site.StartAsync();
+        var bytes = Random(1, 200_000);
+        await PublishAsync(site, "1.0.0", ("model.bin", bytes));
+        string[] stay = ["till-1", "till-2"];
+        foreach (var name in (string[])["away", .. stay])
+            site.StartAgent(name, "--model", Model);
+        await BringAsync(site, "1.0.0");
+        Assert.Equal(0, await site.Agent("away").TerminateAsync(CancellationToken.None));
+
+        await PublishAsync(site, "2.0.0", ("model.bin", [.. Random(2, 500), .. bytes[500..]]));
+        await AwaitPatchAsync(site, "2.0.0", release => release.Patches.Any(patch => patch.From.Length == 1));
+        var second = await site.RollOutAsync(Model, "2.0.0");
+        await Site.UntilAsync(async () => (await site.Control.ListDevicesAsync()).Devices.Count(device => device.Models.Single() is { Settled: true } model && model.Serving?.ToString() == "2.0.0") == stay.Length, "2.0.0 where devices are");
+        await site.Control.HoldAsync(second.Id, "the next comes at once");
+
+        // Most devices have the second release: its patch is worth the most, and with it the one that was away needs none of its own.
+        await PublishAsync(site, "3.0.0", ("model.bin", [.. Random(2, 500), .. bytes[500..199_000], .. Random(3, 1_000)]));
+        var from = (await site.Control.GetReleaseAsync(ModelName.Parse(Model), SemanticVersion.Parse("2.0.0"))).Manifest.Files.Single().Digest;
+        await AwaitPatchAsync(site, "3.0.0", release => release.Patches.Any(patch => patch.From.Contains(from)));
+        site.StartAgent("away", "--model", Model);
+        var done = await BringAsync(site, "3.0.0");
+
+        Assert.InRange(Came(done, "chain"), 1, 5_000);
+        Assert.InRange(Came(done, "patch"), 1, 5_000);
+        Assert.True(done.BytesByWay.Values.Sum() is > 0 and < 10_000, string.Join(", ", done.BytesByWay)); // three updates of 200,000 bytes
+    }
+
+    [Fact]
     public async Task When_every_patch_is_damaged_the_update_still_comes()
     {
         await using var site = await Site.StartAsync();

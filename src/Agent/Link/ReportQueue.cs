@@ -25,6 +25,9 @@ public sealed class ReportQueue
     /// <summary>Most reports that wait, while some of them are of mere progress.</summary>
     public const int MaxWaiting = 500;
 
+    /// <summary>Highest number that is believed of a server which says to have more than was sent: answers are not signed, and numbers must never run out.</summary>
+    const long MostBelieved = 1L << 52;
+
     readonly IDisk disk;
     readonly Lock gate = new();
     ReportBox box;
@@ -96,10 +99,13 @@ public sealed class ReportQueue
 
     /// <summary>Forgets what the server has. Returns whether that was news.</summary>
     /// <param name="through">The server has every report of this device up to this number.</param>
+    /// <exception cref="LinkException">No server can have so many; nothing is forgotten.</exception>
     public bool Confirm(long through)
     {
         lock (gate)
         {
+            if (through < 0 || (through > MostBelieved && through > (box.Numbered ?? 0)))
+                throw new LinkException($"the server says that it has reports up to {through}, of which {box.Numbered ?? 0} were numbered here; it, or what lies between, is broken.");
             var left = box.Waiting.RemoveAll(report => report.Sequence > 0 && report.Sequence <= through);
             var numbered = Math.Max(box.Numbered ?? 0, through);
             if (left.Length == box.Waiting.Length && numbered == box.Numbered)

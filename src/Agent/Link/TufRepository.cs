@@ -10,12 +10,11 @@ namespace Coppice.Agent.Link;
 /// <param name="root">Digest of a version of the root to begin with; null when a root is trusted already.</param>
 /// <param name="patience">How long any of its small files may take.</param>
 /// <param name="time">Wall clock for expiry.</param>
-public sealed class TufRepository(IMetadataSource source, IDisk disk, Sha256Digest? root, TimeSpan patience, TimeProvider time) : ITrustedRepository, IDisposable
+/// <param name="offlineGrace">How long timestamp and snapshot are taken after they expired.</param>
+public sealed class TufRepository(IMetadataSource source, IDisk disk, Sha256Digest? root, TimeSpan patience, TimeProvider time, TimeSpan offlineGrace = default) : ITrustedRepository, IDisposable
 {
     /// <summary>Models that poll together share one look at the repository.</summary>
     static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
-
-    const int MostRoots = 256;
 
     readonly SemaphoreSlim gate = new(1);
     readonly Dictionary<string, (TargetInfo Target, ReadOnlyMemory<byte> Bytes)> plans = [];
@@ -28,7 +27,7 @@ public sealed class TufRepository(IMetadataSource source, IDisk disk, Sha256Dige
     {
         if (refreshed is { } last && time.GetElapsedTime(last) < Fresh)
             return null;
-        client ??= new TufClient(source, store, await AnchorAsync(token));
+        client ??= new TufClient(source, store, await AnchorAsync(token), offlineGrace: offlineGrace);
         await client.PollAsync(time.GetUtcNow(), token);
         refreshed = time.GetTimestamp();
         return null;
@@ -56,16 +55,8 @@ public sealed class TufRepository(IMetadataSource source, IDisk disk, Sha256Dige
     {
         if (root is not { } wanted || store.Read(TopLevelRole.Root) is not null)
             return default;
-        for (var version = 1; version <= MostRoots; version++)
-        {
-            var file = await source.FetchMetadataAsync($"{version}.root.json", new TufLimits().RootBytes, null, cancel);
-            if (file.Outcome != FetchOutcome.Found)
-                break;
-            if (Sha256Digest.Of(file.Bytes.Span) == wanted)
-                return file.Bytes;
-        }
-
-        throw new LinkException($"the repository has no root with the digest {wanted}; the join token or the address belongs to another repository.");
+        return await RootAnchor.FindAsync(source, wanted, cancel)
+            ?? throw new LinkException($"the repository has no root with the digest {wanted}; the join token or the address belongs to another repository.");
     }
 
     async Task<T> UseAsync<T>(Func<CancellationToken, Task<T>> use, CancellationToken cancel)
@@ -100,19 +91,23 @@ public sealed class TufRepository(IMetadataSource source, IDisk disk, Sha256Dige
 }
 
 /// <summary>Trusted metadata in the data folder.</summary>
-sealed class DiskMetadataStore(IDisk disk) : IMetadataStore
+/// <param name="disk">The data folder.</param>
+public sealed class DiskMetadataStore(IDisk disk) : IMetadataStore
 {
     const int MostBytes = 64 << 20;
     const int MostNameLength = 120;
 
+    /// <inheritdoc/>
     public ReadOnlyMemory<byte>? Read(string role) => disk.ReadSmall(FileOf(role), MostBytes) is { } bytes ? bytes : (ReadOnlyMemory<byte>?)null; // a bare null would become empty memory
 
+    /// <inheritdoc/>
     public void Write(string role, ReadOnlyMemory<byte> bytes)
     {
         disk.MakeFolder(DataFolder.Metadata);
         disk.Replace(FileOf(role), bytes.Span);
     }
 
+    /// <inheritdoc/>
     public void Delete(string role)
     {
         disk.Delete(FileOf(role));

@@ -45,6 +45,18 @@ sealed class FolderRepository : IReleaseRepository
         return Task.FromResult(latest);
     }
 
+    public Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel) =>
+        Task.FromResult(tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString())) is { } bytes
+            && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _)
+                ? new PublishedRelease(manifest, Sha256Digest.Of(bytes.Span))
+                : null);
+
+    public Task<DsseEnvelope?> SignAsync(ModelName model, string payloadType, ReadOnlyMemory<byte> payload, CancellationToken cancel) => Task.FromResult(keys is null
+        ? null
+        : KeyFiles.Attest(
+            KeyFiles.OfRole(keys, tree.RoleFor(RepositoryLayout.ReleaseTarget(model.ToString(), "0.0.0")) ?? RepositoryLayout.ReleasesRole, MetadataFile.ReadTargets(tree.CurrentTargets()).Signed),
+            payloadType, payload));
+
     public async Task<Publication> PublishAsync(
         ReleaseManifest manifest, byte[] bytes, ImmutableDictionary<Sha256Digest, FileContent> files, Func<ReleaseFile, ContentKey?> key, IProgress<long> progress, CancellationToken cancel)
     {
@@ -115,12 +127,6 @@ sealed class FolderRepository : IReleaseRepository
 
         return new(sent, there);
     }
-
-    public Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel) =>
-        Task.FromResult(tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), version.ToString())) is { } bytes
-            && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _)
-                ? new PublishedRelease(manifest, Sha256Digest.Of(bytes.Span))
-                : null);
 
     public Task<bool> MustSealAsync(ModelName model, CancellationToken cancel) => Task.FromResult(false);
 

@@ -14,6 +14,9 @@ interface IReleaseRepository : IDisposable
     /// <summary>A release that is published; null when there is none of this version.</summary>
     Task<PublishedRelease?> FindAsync(ModelName model, SemanticVersion version, CancellationToken cancel);
 
+    /// <summary>Signs a statement with the release keys at hand for a model; null where others are asked to sign.</summary>
+    Task<DsseEnvelope?> SignAsync(ModelName model, string payloadType, ReadOnlyMemory<byte> payload, CancellationToken cancel);
+
     /// <summary>Asks whether releases of a model must be sealed, whatever the publisher says.</summary>
     Task<bool> MustSealAsync(ModelName model, CancellationToken cancel);
 

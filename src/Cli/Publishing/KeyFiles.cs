@@ -60,6 +60,20 @@ static class KeyFiles
         }
     }
 
+    /// <summary>Signs a statement, and lets go of the keys.</summary>
+    public static DsseEnvelope? Attest(ImmutableArray<SigningKey> keys, string payloadType, ReadOnlyMemory<byte> payload)
+    {
+        try
+        {
+            return DsseEnvelope.Sign(payloadType, payload, keys.AsSpan());
+        }
+        finally
+        {
+            foreach (var key in keys)
+                key.Dispose();
+        }
+    }
+
     /// <summary>The keys at hand that may sign for a role: as many as it needs, or all there are.</summary>
     /// <param name="keys">A folder of keys, a key's file, or a token's address.</param>
     /// <param name="role">The role, for messages.</param>

@@ -16,11 +16,12 @@ namespace Coppice.Cli.Publishing;
 /// <param name="Manifest">Valid when there are no problems.</param>
 /// <param name="Files">Where the bytes of each blob are, by the digest that the repository keeps it under: a path, or bytes made here.</param>
 /// <param name="Measures">What each variant that ran showed.</param>
+/// <param name="Graphs">What each variant's file tells of its architecture.</param>
 /// <param name="Problems">Everything that is wrong, at once.</param>
 /// <param name="Warnings">What a publisher should know.</param>
 sealed record CheckedRelease(
     ReleaseManifest Manifest, ImmutableDictionary<Sha256Digest, FileContent> Files, ImmutableDictionary<string, TrialMeasures> Measures,
-    ImmutableArray<Problem> Problems, ImmutableArray<Problem> Warnings);
+    ImmutableDictionary<string, (string? Family, string? Architecture)> Graphs, ImmutableArray<Problem> Problems, ImmutableArray<Problem> Warnings);
 
 /// <summary>The bytes of a release's file: on disk, or in memory when this program made them.</summary>
 sealed record FileContent(string? Path, byte[]? Bytes)
@@ -43,6 +44,7 @@ sealed class ReleaseCheck(IModelRuntime? runtime, TimeProvider time)
     readonly ImmutableArray<Problem>.Builder warnings = ImmutableArray.CreateBuilder<Problem>();
     readonly Dictionary<Sha256Digest, FileContent> files = [];
     readonly Dictionary<string, TrialMeasures> measures = [];
+    readonly Dictionary<string, (string? Family, string? Architecture)> graphs = [];
 
     /// <summary>Checks.</summary>
     /// <param name="draft">What was asked for.</param>
@@ -82,11 +84,39 @@ sealed class ReleaseCheck(IModelRuntime? runtime, TimeProvider time)
             Breaking = draft.Breaking,
             Provenance = draft.Provenance,
         };
+        if (draft.Attestations.Length > 0)
+            manifest = manifest with { Evidence = new() { Attestations = Attestations(draft, manifest) } };
+        if (problems.Count == 0)
+            problems.AddRange(EvidenceRules.CheckRewrites(draft.Provenance.Source, draft.Rewrites, EvidenceMaker.Materials(manifest, draft).Select(material => material.Digest), EvidenceRules.Subjects(manifest).Select(file => file.Digest).ToHashSet()));
         if (variants.Count == draft.Variants.Length) // else the missing ones have been named already
             problems.AddRange(ManifestRules.Check(manifest));
         if (last is not null)
             CompareWith(last, manifest);
-        return new(manifest, files.ToImmutableDictionary(), measures.ToImmutableDictionary(), problems.ToImmutable(), warnings.ToImmutable());
+        return new(manifest, files.ToImmutableDictionary(), measures.ToImmutableDictionary(), graphs.ToImmutableDictionary(), problems.ToImmutable(), warnings.ToImmutable());
+    }
+
+    /// <summary>Attestations of others: each must be a readable statement about a file of this release.</summary>
+    ImmutableArray<ReleaseFile> Attestations(ReleaseDraft draft, ReleaseManifest manifest)
+    {
+        var found = ImmutableArray.CreateBuilder<ReleaseFile>();
+        foreach (var path in draft.Attestations)
+        {
+            try
+            {
+                if (new FileInfo(path).Length > DsseEnvelope.MaxBytes)
+                    problems.Add(new("--attestation", $"{path} has more than {ByteSize.Format(DsseEnvelope.MaxBytes)}; a DSSE envelope is smaller."));
+                else if (!EvidenceRules.IsAbout(manifest, InTotoStatement.Read(DsseEnvelope.Read(File.ReadAllBytes(path), path), path)))
+                    problems.Add(new("--attestation", $"{path} says nothing of any file of this release; give a statement whose subjects are the very files that are published."));
+                else if (AddFile(path, Path.GetFileName(path), "--attestation") is { } file)
+                    found.Add(file);
+            }
+            catch (Exception e) when (e is UntrustedMetadataException or IOException or UnauthorizedAccessException)
+            {
+                problems.Add(new("--attestation", e.Message));
+            }
+        }
+
+        return found.ToImmutable();
     }
 
     Variant? Examine(VariantDraft wanted)
@@ -129,6 +159,7 @@ sealed class ReleaseCheck(IModelRuntime? runtime, TimeProvider time)
             return null;
         for (var i = 0; i < list.Count; i++)
             list[i] = list[i] with { TensorMap = AddTensorMap(list[i]) };
+        graphs[wanted.Name] = (ArchitectureFamily.Of(model!), model!.Needs.Architecture);
         TensorSignature? signature = model!.Inputs.IsEmpty && model.Outputs.IsEmpty ? null : new([.. model.Inputs.Select(Spec)], [.. model.Outputs.Select(Spec)]);
         return new(wanted.Name, list.ToImmutable(), model.Format, wanted.Runtime ?? (model.Format == ModelFormat.Onnx ? "onnxruntime" : null))
         {

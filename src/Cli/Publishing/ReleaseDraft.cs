@@ -24,6 +24,18 @@ sealed record ReleaseDraft(ModelName Model, SemanticVersion Version, ImmutableAr
 
     public bool Breaking { get; init; }
 
+    /// <summary>What the model is for, as the bill of materials says it.</summary>
+    public string? Task { get; init; }
+
+    /// <summary>Data sets it was made with, by digest.</summary>
+    public ImmutableArray<BomData> Datasets { get; init; } = [];
+
+    /// <summary>The steps from the source to the files.</summary>
+    public ImmutableArray<Rewrite> Rewrites { get; init; } = [];
+
+    /// <summary>Paths of attestations that others made: DSSE envelopes with in-toto statements.</summary>
+    public ImmutableArray<string> Attestations { get; init; } = [];
+
     public required Provenance Provenance { get; init; }
 }
 

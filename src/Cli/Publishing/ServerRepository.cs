@@ -57,6 +57,15 @@ sealed class ServerRepository : IReleaseRepository
         return DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) ? new(manifest, Sha256Digest.Of(bytes.Span)) : null;
     }
 
+    public async Task<DsseEnvelope?> SignAsync(ModelName model, string payloadType, ReadOnlyMemory<byte> payload, CancellationToken cancel)
+    {
+        if (keys is null)
+            return null;
+        var published = await PublishedAsync(cancel);
+        var releases = await published.RoleForAsync(RepositoryLayout.ReleaseTarget(model.ToString(), "0.0.0"), cancel);
+        return KeyFiles.Attest(KeyFiles.OfRole(keys, releases.Role, published.Targets.Signed), payloadType, payload);
+    }
+
     public Task<bool> MustSealAsync(ModelName model, CancellationToken cancel) => RefusingAsync(async () => await control.FindSealedModelAsync(model, cancel) is not null);
 
     public Task<SealingPublicKey?> KeeperAsync(CancellationToken cancel) => RefusingAsync(async () =>

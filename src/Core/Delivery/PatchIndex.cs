@@ -26,6 +26,19 @@ public sealed record PatchIndex(int Schema, BlobName To, ImmutableArray<PatchEnt
     /// <summary>Longest blob spoken of; no sum of a plan's lengths can overflow.</summary>
     const long MaxLength = 1L << 50;
 
+    /// <summary>This index with other patches to the same blob; one from the same blobs takes the place of the one before, and the newest are kept.</summary>
+    public PatchIndex With(IEnumerable<PatchEntry> added)
+    {
+        var all = Patches.ToList();
+        foreach (var entry in added)
+        {
+            all.RemoveAll(known => known.From.SequenceEqual(entry.From));
+            all.Add(entry);
+        }
+
+        return this with { Patches = [.. all.TakeLast(MaxPatches)] };
+    }
+
     /// <summary>Everything that is wrong.</summary>
     public ImmutableArray<Problem> Check()
     {
@@ -41,7 +54,12 @@ public sealed record PatchIndex(int Schema, BlobName To, ImmutableArray<PatchEnt
 
         for (var i = 0; i < Patches.Length; i++)
         {
-            var entry = Patches[i];
+            if (Patches[i] is not { } entry) // JSON's null
+            {
+                found.Add(new($"patches[{i}]", "is null; a patch has its sources and its length."));
+                continue;
+            }
+
             if (entry.Length is <= 0 or > MaxLength)
                 found.Add(new($"patches[{i}].length", $"{entry.Length} is no length of a patch."));
             if (entry.From.IsDefault || entry.From.Length > MaxFrom)
@@ -52,16 +70,18 @@ public sealed record PatchIndex(int Schema, BlobName To, ImmutableArray<PatchEnt
 
             foreach (var from in entry.From)
                 CheckName(from, $"patches[{i}].from", found);
-            if (entry.From.Any(from => from.Digest == To.Digest))
+            if (To is not null && entry.From.Any(from => from?.Digest == To.Digest))
                 found.Add(new($"patches[{i}].from", "is the blob that it makes."));
         }
 
         return found.ToImmutable();
     }
 
-    static void CheckName(BlobName name, string where, ImmutableArray<Problem>.Builder found)
+    static void CheckName(BlobName? name, string where, ImmutableArray<Problem>.Builder found)
     {
-        if (name.Digest.IsDefault || name.Length is < 0 or > MaxLength)
+        if (name is null)
+            found.Add(new(where, "is missing; a blob is named by its digest and length."));
+        else if (name.Digest.IsDefault || name.Length is < 0 or > MaxLength)
             found.Add(new(where, $"{name.Digest} of {name.Length} bytes is no blob."));
     }
 }

@@ -37,9 +37,23 @@ public static class ManifestRules
 
         if (manifest.Trial is { } trial)
             CheckTrial(trial, found);
+        if (manifest.Evidence is { } evidence)
+            CheckEvidence(evidence, found);
         if (!manifest.Variants.IsDefaultOrEmpty && manifest.Variants.All(variant => !variant.Files.IsDefault))
             CheckSealing(manifest, found);
         return found.ToImmutable();
+    }
+
+    static void CheckEvidence(Evidence evidence, ImmutableArray<Problem>.Builder found)
+    {
+        if (evidence.Statement is { } statement)
+            CheckFile(statement, "evidence.statement", found);
+        if (evidence.Bom is { } bom)
+            CheckFile(bom, "evidence.bom", found);
+        if (evidence.Attestations.Length > Evidence.MaxAttestations)
+            found.Add(new("evidence.attestations", $"{evidence.Attestations.Length} attestations; give at most {Evidence.MaxAttestations}."));
+        for (var i = 0; i < Math.Min(evidence.Attestations.Length, Evidence.MaxAttestations); i++)
+            CheckFile(evidence.Attestations[i], $"evidence.attestations[{i}]", found);
     }
 
     static void CheckVariant(Variant variant, string where, ImmutableArray<Problem>.Builder found)

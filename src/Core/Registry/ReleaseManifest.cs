@@ -33,12 +33,15 @@ public sealed record ReleaseManifest(int Schema, ModelName Model, SemanticVersio
     /// <summary>Said at publication: callers of the release before must change.</summary>
     public bool Breaking { get; init; }
 
+    /// <summary>Statements about the release; null when there are none.</summary>
+    public Evidence? Evidence { get; init; }
+
     /// <summary>Whether the repository keeps its files encrypted.</summary>
     public bool IsSealed => Files.Any(file => file.Sealed is not null);
 
-    /// <summary>Every file of every variant and of the trial, each digest once.</summary>
+    /// <summary>Every file of every variant, of the trial and of the evidence, each digest once: what a repository holds of it.</summary>
     public IEnumerable<ReleaseFile> Files =>
-        Variants.SelectMany(variant => variant.Files).Concat(Trial?.Files ?? []).DistinctBy(file => file.Digest);
+        Variants.SelectMany(variant => variant.Files).Concat(Trial?.Files ?? []).Concat(Evidence?.Files ?? []).DistinctBy(file => file.Digest);
 
     /// <summary>Every blob that the repository holds for the release: its files and what belongs to them, each digest once.</summary>
     public IEnumerable<BlobName> Blobs => Files.SelectMany(file => (BlobName?[])[file.Stored, file.TensorMap]).OfType<BlobName>().DistinctBy(blob => blob.Digest);

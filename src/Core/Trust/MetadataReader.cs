@@ -34,6 +34,19 @@ readonly struct MetadataReader(string role)
         }
     }
 
+    /// <summary>Reads from a document that has no canonical form, and may therefore hold names with half surrogates anywhere.</summary>
+    public T Guarded<T>(Func<MetadataReader, T> read)
+    {
+        try
+        {
+            return read(this);
+        }
+        catch (InvalidOperationException) // JsonElement's word for text that is not Unicode
+        {
+            throw Malformed("a name or string that is not Unicode text", "escape no half surrogates");
+        }
+    }
+
     public byte[] Canonical(JsonElement value)
     {
         try

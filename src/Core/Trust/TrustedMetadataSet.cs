@@ -11,6 +11,7 @@ namespace Coppice.Trust;
 public sealed class TrustedMetadataSet
 {
     readonly DateTimeOffset _now;
+    readonly TimeSpan _offlineGrace;
     readonly Dictionary<string, MetadataFile<Targets>> _targets = new(StringComparer.Ordinal);
     // A delegated role is trusted through each delegator by itself: its keys may differ from path to path.
     readonly HashSet<(string Role, string Delegator)> _verified = [];
@@ -19,10 +20,13 @@ public sealed class TrustedMetadataSet
     /// <summary>Starts from a root that is trusted already: shipped with the program, or stored by an earlier update.</summary>
     /// <param name="trustedRoot">The root file. It must be signed by its own keys; its expiry does not matter yet (5.2).</param>
     /// <param name="now">The fixed start of the update (5.1); every expiry is held against it.</param>
+    /// <param name="offlineGrace">How long timestamp and snapshot are taken after they expired: for sites that hear of the repository by
+    /// bundles. It forgives age and nothing else: no version goes back, and no other role outlives its expiry. Zero is the specification's own rule.</param>
     /// <exception cref="UntrustedMetadataException">The root is malformed or not signed by its own threshold.</exception>
-    public TrustedMetadataSet(ReadOnlyMemory<byte> trustedRoot, DateTimeOffset now)
+    public TrustedMetadataSet(ReadOnlyMemory<byte> trustedRoot, DateTimeOffset now, TimeSpan offlineGrace = default)
     {
-        _now = now;
+        ArgumentOutOfRangeException.ThrowIfNegative(offlineGrace.Ticks, nameof(offlineGrace));
+        (_now, _offlineGrace) = (now, offlineGrace);
         Root = MetadataFile.ReadRoot(trustedRoot);
         Root.RequireSignedFor(Root.Signed);
     }
@@ -123,7 +127,7 @@ public sealed class TrustedMetadataSet
         snapshot.RequireSignedFor(Root.Signed);
         Snapshot = snapshot;
         // The digests are not asked for: it was held against them when it came, and the timestamp may be newer than it.
-        _snapshotIsFinal = snapshot.Signed.Version == named.Version && !snapshot.Signed.HasExpired(_now);
+        _snapshotIsFinal = snapshot.Signed.Version == named.Version && !snapshot.Signed.HasExpired(_now - _offlineGrace);
         return _snapshotIsFinal;
     }
 
@@ -212,7 +216,7 @@ public sealed class TrustedMetadataSet
 
     void RequireFresh(string role, RoleMetadata metadata)
     {
-        if (metadata.HasExpired(_now))
+        if (metadata.HasExpired(role is TopLevelRole.Timestamp or TopLevelRole.Snapshot ? _now - _offlineGrace : _now))
             throw new UntrustedMetadataException(
                 role, Distrust.Expired, $"version {metadata.Version} expired at {MetadataTime.Write(metadata.Expires)}",
                 $"it is {MetadataTime.Write(_now)}; the repository must sign it again, or this clock is wrong");

@@ -72,6 +72,9 @@ sealed partial class WebhookWorker(WebhookStore webhooks, EventSender sender, Ev
                 return;
             while (await webhooks.NextAsync(webhook, time.GetUtcNow(), cancel) is { } next)
             {
+                if (await webhooks.FindAsync(number, cancel) is not { DisabledAt: null } current)
+                    return;
+                webhook = current; // as it was when the event came or later: what was changed or disabled before an event holds for it
                 var sent = await sender.SendAsync(webhook, next.What, time.GetUtcNow(), cancel);
                 if (!sent.Taken)
                     LogRefused(next.What.Id, webhook.Id, sent.Error);

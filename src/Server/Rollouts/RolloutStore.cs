@@ -284,7 +284,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         if (!Selector.TryParse(row.Selector, out var selector, out _))
             return true;
         var said = db.RolloutDevices.Where(device => device.Rollout == row.Number).Select(device => device.Device);
-        var devices = db.Devices.Where(device => device.RetiredAt == null && (adds || !said.Contains(device.Id)));
+        var devices = db.Devices.Where(device => device.RetiredAt == null && device.RevokedAt == null && (adds || !said.Contains(device.Id)));
         await foreach (var device in devices.AsNoTracking().AsAsyncEnumerable().WithCancellation(cancel))
         {
             var place = Cohort.Of(row.Salt, device.Id);

@@ -70,6 +70,33 @@ public sealed class ReportQueueTests
         Assert.Equal([ReportKind.Settled, ReportKind.Refused], kinds[^2..]);
     }
 
+    [Theory]
+    [InlineData(long.MaxValue)]
+    [InlineData((1L << 52) + 1)]
+    [InlineData(-1)]
+    public void An_answer_that_no_server_gives_confirms_nothing_and_uses_up_no_numbers(long through)
+    {
+        var queue = Queue();
+        queue.Take(Shop.Model, [Report(1, ReportKind.Settled)]);
+        Assert.Equal(1, queue.Next()[0].Sequence);
+
+        Assert.Throws<LinkException>(() => queue.Confirm(through));
+        Assert.Equal(1, queue.Next()[0].Sequence);
+    }
+
+    [Fact]
+    public void However_far_answers_push_the_numbers_an_honest_server_is_still_believed()
+    {
+        var queue = Queue();
+        Assert.True(queue.Confirm(1L << 52)); // a lie that can be told
+        queue.Take(Shop.Model, [Report(1, ReportKind.Settled)]);
+        var number = queue.Next()[0].Sequence;
+
+        Assert.Equal((1L << 52) + 1, number);
+        Assert.True(queue.Confirm(number));
+        Assert.Equal(0, queue.Waiting);
+    }
+
     [Fact]
     public void A_queue_that_was_lost_numbers_nothing_until_the_server_has_said_what_it_has()
     {

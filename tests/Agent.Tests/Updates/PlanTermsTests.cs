@@ -25,7 +25,7 @@ public sealed class PlanTermsTests
 
     void Roll(Func<Rollout, Rollout> terms) => shop.Plan = shop.Plan with { Rollouts = shop.Plan.Rollouts.Insert(0, terms(shop.Publish("2.0.0", "answer 2"))) };
 
-    static ReportKind[] Kinds(Device device) => [.. device.Queue.Next().Select(report => report.Kind).Skip(3)];
+    static ReportKind[] Kinds(Device device) => [.. device.Reports().Select(report => report.Kind).Skip(3)];
 
     [Fact]
     public async Task A_device_waits_for_its_turn_and_looks_again_at_that_moment()
@@ -81,7 +81,7 @@ public sealed class PlanTermsTests
         Assert.Equal("2.0.0", again.Serving);
         Assert.Equal(2, shop.Requests - asked); // one look at the plan before, one after
         Assert.Equal([ReportKind.Started, ReportKind.Switched, ReportKind.Settled], Kinds(again));
-        Assert.True(again.Queue.Next()[^1].BytesFetched > 0);
+        Assert.True(again.Reports()[^1].BytesFetched > 0);
     }
 
     [Fact]
@@ -170,7 +170,7 @@ public sealed class PlanTermsTests
         await again.StartAsync();
         await again.SettleAsync();
 
-        var report = again.Queue.Next()[^1];
+        var report = again.Reports()[^1];
         Assert.Equal((ReportKind.TakenBack, 1), (report.Kind, report.Measures![ReportFigures.Crashes]));
     }
 }

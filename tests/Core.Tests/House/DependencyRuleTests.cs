@@ -80,6 +80,7 @@ public sealed partial class DependencyRuleTests
     [InlineData("Agent", "Core Runtimes")]
     [InlineData("Server", "Core")]
     [InlineData("Client", "Core")]
+    [InlineData("Mirror", "Core Agent")]
     public void A_project_references_only_what_it_may(string project, string allowed)
     {
         var document = XDocument.Load(Path.Combine(RepositoryRoot.Path, "src", project, project + ".csproj"));
@@ -95,6 +96,7 @@ public sealed partial class DependencyRuleTests
     [Theory]
     [InlineData("src/Agent", @"\b(Microsoft\.AspNetCore|Microsoft\.EntityFrameworkCore|Coppice\.Server)\b", "")]
     [InlineData("src/Server", @"\b(Coppice\.Agent|Coppice\.Runtimes)\b", "")]
+    [InlineData("src/Mirror", @"\b(Coppice\.Server|Coppice\.Client|Microsoft\.EntityFrameworkCore|SigningKey)\b", "")]
     [InlineData("src/Server", @"\b(UseSqlite|UseNpgsql|SqliteConnection|NpgsqlConnection)\b", "/Storage/")]
     [InlineData("src/Agent", @"\bSystem\.Net\.Http\b", "/Link/")]
     [InlineData("src/Agent", @"\bSystem\.Text\.Json\b", "/Link/")]

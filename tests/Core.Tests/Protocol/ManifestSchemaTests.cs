@@ -18,6 +18,7 @@ public sealed class ManifestSchemaTests
         { "properties/trial", typeof(Trial) },
         { "properties/trial/properties/limits", typeof(TrialLimits) },
         { "properties/provenance", typeof(Provenance) },
+        { "properties/evidence", typeof(Evidence) },
         { "$defs/file", typeof(ReleaseFile) },
         { "$defs/file/properties/sealed", typeof(SealedFile) },
         { "$defs/variant", typeof(Variant) },

@@ -48,7 +48,7 @@ public sealed class ConductorSimulationTests
         static readonly ReportKind[] Kinds = [ReportKind.Started, ReportKind.Switched, ReportKind.Settled, ReportKind.Settled, ReportKind.Settled, ReportKind.Settled, ReportKind.Refused, ReportKind.TakenBack, ReportKind.Unfit];
 
         readonly Random chance = new(seed);
-        readonly List<(TestDevice Device, string Key)> devices = [];
+        readonly List<(TestDevice Device, Coppice.Trust.DeviceKey Key)> devices = [];
         readonly Dictionary<string, List<Report>> said = new(StringComparer.Ordinal);
         readonly Dictionary<string, (int Phase, int Attempt)> furthest = new(StringComparer.Ordinal);
         RunningServer server = server;

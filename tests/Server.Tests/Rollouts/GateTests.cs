@@ -221,7 +221,7 @@ public sealed class GateTests : IAsyncLifetime
 
         var promoted = (await server.PlanAsDeviceAsync())!.Rollouts[0];
         Assert.Equal((null, "1.1.0"), (promoted.Arms, promoted.Release.ToString()));
-        Assert.Contains("b is better than control", (await server.Client.ListEventsAsync()).Events.Single(e => e.Kind == EventKind.ArmPromoted).Why, StringComparison.Ordinal);
+        Assert.Contains("b is better than control", (await server.Client.ListEventsAsync(limit: 500)).Events.Single(e => e.Kind == EventKind.ArmPromoted).Why, StringComparison.Ordinal);
 
         Task SayAsync(TestDevice device)
         {

@@ -38,5 +38,6 @@ public enum FetchOutcome
 /// <param name="Tag">The version tag to ask with next time; null when the source has none.</param>
 public readonly record struct FetchedFile(FetchOutcome Outcome, ReadOnlyMemory<byte> Bytes, string? Tag)
 {
-    internal static readonly FetchedFile Absent = new(FetchOutcome.Absent, default, null);
+    /// <summary>There is no such file.</summary>
+    public static FetchedFile Absent { get; } = new(FetchOutcome.Absent, default, null);
 }

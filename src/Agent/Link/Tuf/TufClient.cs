@@ -13,8 +13,9 @@ namespace Coppice.Agent.Link.Tuf;
 /// <param name="pinnedRoot">The root that came with the program. It is the start when nothing is stored, when what is stored is
 /// damaged, and when it is newer. Empty when the stored root is the only anchor.</param>
 /// <param name="limits">What the repository may cost; left out, the defaults.</param>
+/// <param name="offlineGrace">How long timestamp and snapshot are taken after they expired; see <see cref="TrustedMetadataSet"/>.</param>
 public sealed class TufClient(
-    IMetadataSource source, IMetadataStore store, ReadOnlyMemory<byte> pinnedRoot = default, TufLimits? limits = null)
+    IMetadataSource source, IMetadataStore store, ReadOnlyMemory<byte> pinnedRoot = default, TufLimits? limits = null, TimeSpan offlineGrace = default)
 {
     readonly TufLimits _limits = limits ?? new TufLimits();
     TrustedMetadataSet? _trusted; // whole: with final snapshot and targets
@@ -124,7 +125,7 @@ public sealed class TufClient(
         {
             try
             {
-                stored = new TrustedMetadataSet(bytes, now);
+                stored = new TrustedMetadataSet(bytes, now, offlineGrace);
             }
             catch (UntrustedMetadataException) when (!pinnedRoot.IsEmpty)
             {
@@ -138,7 +139,7 @@ public sealed class TufClient(
         if (pinnedRoot.IsEmpty)
             return stored!;
 
-        var pinned = new TrustedMetadataSet(pinnedRoot, now);
+        var pinned = new TrustedMetadataSet(pinnedRoot, now, offlineGrace);
         if (stored is not null && stored.Root.Signed.Version >= pinned.Root.Signed.Version)
             return stored;
         if (stored is not null && TrustedMetadataSet.Revokes(stored.Root.Signed, pinned.Root.Signed))

@@ -1,0 +1,111 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+using Coppice.Trust;
+
+namespace Coppice.Bench.Mirror;
+
+/// <summary>Bundles through the program itself: made, applied, applied again; beside reading, hashing and writing the same bytes.</summary>
+static class BundleBench
+{
+    const int Turns = 3;
+
+    /// <param name="coppice">Path of the program.</param>
+    /// <param name="megabytes">Of the release's one file.</param>
+    public static int Run(string coppice, int megabytes)
+    {
+        var folder = Directory.CreateTempSubdirectory("coppice-bench-bundle-").FullName;
+        try
+        {
+            string In(string name) => Path.Combine(folder, name);
+            var model = In("model.bin");
+            WriteRandom(model, megabytes);
+            Do(coppice, folder, "repository", "init", In("repository"), "--keys", In("keys"));
+            var root = Sha256Digest.Of(File.ReadAllBytes(Path.Combine(In("repository"), "metadata", "1.root.json"))).ToString();
+            Do(coppice, folder, "publish", "bench/model", "1.0.0", model, "--repo", In("repository"), "--keys", In("keys"));
+
+            Console.WriteLine($"{megabytes} MB in one file, medians of {Turns}; whole processes, with their start");
+            Console.WriteLine("| what | MB/s | processor s |");
+            Console.WriteLine("|---|---|---|");
+            Show("read and hash, SHA-256 alone", megabytes, () => Hash(model));
+            Show("copy, hash and sync, as a person would", megabytes, () => CopyAndHash(model, In("copy")));
+            Show("`coppice bundle create`", megabytes, () =>
+            {
+                File.Delete(In("site.cpb"));
+                return Do(coppice, folder, "bundle", "create", "--model", "bench/model@1.0.0", "--repository", In("repository"), "--root", root, "-o", In("site.cpb"));
+            });
+            Show("`coppice bundle apply`, nothing there yet", megabytes, () =>
+            {
+                if (Directory.Exists(In("site")))
+                    Directory.Delete(In("site"), recursive: true);
+                return Do(coppice, folder, "bundle", "apply", In("site.cpb"), "--repository", In("site"), "--root", root);
+            });
+            Show("`coppice bundle apply`, everything there", megabytes, () => Do(coppice, folder, "bundle", "apply", In("site.cpb"), "--repository", In("site"), "--root", root));
+            return 0;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    static void Show(string what, int megabytes, Func<double> run)
+    {
+        var turns = new List<(double Wall, double Processor)>();
+        for (var i = 0; i < Turns; i++)
+        {
+            var start = Stopwatch.GetTimestamp();
+            var processor = run();
+            turns.Add((Stopwatch.GetElapsedTime(start).TotalSeconds, processor));
+        }
+
+        var (wall, work) = (turns.Select(turn => turn.Wall).Order().ElementAt(Turns / 2), turns.Select(turn => turn.Processor).Order().ElementAt(Turns / 2));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {what} | {megabytes / wall:0} | {work:0.00} |"));
+    }
+
+    static void WriteRandom(string path, int megabytes)
+    {
+        var random = new Random(1);
+        var buffer = new byte[1_000_000];
+        using var file = File.Create(path);
+        for (var i = 0; i < megabytes; i++)
+        {
+            random.NextBytes(buffer);
+            file.Write(buffer);
+        }
+    }
+
+    static double Hash(string path)
+    {
+        var before = Process.GetCurrentProcess().TotalProcessorTime;
+        using var file = File.OpenRead(path);
+        SHA256.HashData(file);
+        return (Process.GetCurrentProcess().TotalProcessorTime - before).TotalSeconds;
+    }
+
+    static double CopyAndHash(string from, string to)
+    {
+        var before = Process.GetCurrentProcess().TotalProcessorTime;
+        File.Delete(to);
+        File.Copy(from, to);
+        using (var copy = File.Open(to, FileMode.Open))
+        {
+            SHA256.HashData(copy);
+            copy.Flush(flushToDisk: true);
+        }
+
+        return (Process.GetCurrentProcess().TotalProcessorTime - before).TotalSeconds;
+    }
+
+    static double Do(string coppice, string folder, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(coppice, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["XDG_CONFIG_HOME"] = Path.Combine(folder, "config");
+        using var process = Process.Start(start)!;
+        var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        process.WaitForExit();
+        return process.ExitCode == 0
+            ? process.TotalProcessorTime.TotalSeconds
+            : throw new InvalidOperationException($"{string.Join(' ', arguments)}: {errors.Result}{output.Result}");
+    }
+}
