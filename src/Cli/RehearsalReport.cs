@@ -10,7 +10,7 @@ static class RehearsalReport
 {
     const int Width = 960;
     const int Height = 240;
-    const int Left = 64;
+    const int Left = 80;
     const int Top = 16;
     const int Bottom = 28;
 
@@ -45,9 +45,9 @@ static class RehearsalReport
 
         page.Append("<h2>Devices</h2>");
         Chart(page, view, [("settled", "var(--good)", [.. result.SettledByHour.Select(count => (double)count)]), ("failed", "var(--bad)", [.. result.FailedByHour.Select(count => (double)count)])], value => value.ToString("N0", CultureInfo.InvariantCulture), whole: view.Devices);
-        page.Append("<h2>Requests a second at the origin</h2>");
+        page.Append("<h2>Requests a second at the origin, mean of each hour</h2>");
         Chart(page, view, [("hourly mean", "var(--second)", [.. result.RequestsByHour])], value => value.ToString("N0", CultureInfo.InvariantCulture));
-        page.Append("<h2>Bytes a second from the origin</h2>");
+        page.Append("<h2>Bytes a second from the origin, mean of each hour</h2>");
         Chart(page, view, [("hourly mean", "var(--second)", [.. result.BytesByHour.Select(bytes => bytes / 3600)])], value => ByteSize.Format((long)value));
 
         page.Append("<h2>Phases</h2><table><tr><th>Phase</th><th class=\"n\">Share</th><th class=\"n\">Starts</th><th class=\"n\">Ends</th><th class=\"n\">Reaches</th><th class=\"n\">Settled</th><th class=\"n\">Failed</th></tr>");
@@ -122,7 +122,7 @@ static class RehearsalReport
                 page.Append(CultureInfo.InvariantCulture, $"{X(hour + 1):0.#},{Y(values[hour]):0.#} ");
             page.Append(CultureInfo.InvariantCulture, $"\"><title>{Text(name)}</title></polyline>");
             if (lines.Length > 1)
-                page.Append(CultureInfo.InvariantCulture, $"<text x=\"{Width - 12}\" y=\"{Math.Clamp(Y(values[^1]) - 7, Top + 12, Height - Bottom - 5):0.#}\" text-anchor=\"end\" style=\"fill:{colour}\">{Text(name)}</text>");
+                page.Append(CultureInfo.InvariantCulture, $"<text x=\"{Width - 12}\" y=\"{(Y(values[^1]) < Top + 20 ? Y(values[^1]) + 18 : Math.Min(Y(values[^1]) - 7, Height - Bottom - 5)):0.#}\" text-anchor=\"end\" style=\"fill:{colour}\">{Text(name)}</text>");
         }
 
         page.Append("</svg>");

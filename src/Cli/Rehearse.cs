@@ -14,7 +14,6 @@ namespace Coppice.Cli;
 public static class RehearseCommand
 {
     /// <summary>Devices of each rehearsal that asks whether a bad release is caught.</summary>
-    const int CatchDevices = 10_000;
 
     /// <summary>Shares of devices on which bad releases fail beyond the usual, half in trial and half in probation.</summary>
     static readonly double[] Badnesses = [0.01, 0.03, 0.05, 0.1, 0.2, 0.5];
@@ -36,7 +35,7 @@ public static class RehearseCommand
         var effects = new Option<string[]>("--effect") { Description = "By how much the release changes a metric: latencyP95Ms=+10%; may be repeated." };
         var facts = new Option<string[]>("--fact") { Description = "A fact or label that a share of the devices has: label.site=oslo:30%; may be repeated." };
         var fromFleet = new Option<bool>("--from-fleet") { Description = "Take the server's devices, with their facts and labels; repeated up to --devices." };
-        var runs = new Option<int>("--runs") { Description = "Rehearsals for each badness, to see whether a bad release is caught; 0 for none.", DefaultValueFactory = _ => 20 };
+        var runs = new Option<int?>("--runs") { Description = "Rehearsals for each badness, to see whether a bad release is caught; 0 for none. 20, and 4 for more than 100000 devices, when left out." };
         var report = new Option<FileInfo?>("--report") { Description = "Write a report: FILE.html." };
         var command = new Command("rehearse", "Rehearses a rollout on simulated devices: when its phases end, what it asks of the origin, and whether a bad release would be caught.")
         {
@@ -59,7 +58,7 @@ public static class RehearseCommand
                 Fleet = parsed.GetValue(fromFleet) ? await FleetAsync(server, parsed, cancel) : [],
             };
             world = Faults(world, parsed.GetValue(faults), parsed.GetValue(effects) ?? []);
-            Run(plan, world, Within(parsed.GetValue(runs), 0, 10_000, "--runs"), parsed.GetValue(report), parsed.GetValue(json), cancel);
+            Run(plan, world, Within(parsed.GetValue(runs) ?? (world.Devices > 100_000 ? 4 : 20), 0, 10_000, "--runs"), parsed.GetValue(report), parsed.GetValue(json), cancel);
         }));
         return command;
     }
@@ -112,14 +111,13 @@ public static class RehearseCommand
     static ImmutableArray<CatchRate> Catches(StartRollout plan, RehearsalWorld world, int runs, CancellationToken cancel)
     {
         var rates = ImmutableArray.CreateBuilder<CatchRate>();
-        var smaller = world with { Devices = Math.Min(world.Devices, CatchDevices) };
         foreach (var badness in runs == 0 ? [] : Badnesses)
         {
             var results = new RehearsalResult[runs];
             Parallel.For(0, runs, new ParallelOptions { CancellationToken = cancel, MaxDegreeOfParallelism = Environment.ProcessorCount }, run =>
             {
-                var own = smaller with { Seed = world.Seed + 1 + (ulong)run, Release = new(badness / 2, badness / 2) };
-                results[run] = Rehearsal.Run(Rehearsed(plan, own), own);
+                var own = world with { Seed = world.Seed + 1 + (ulong)run, Release = new(badness / 2, badness / 2) };
+                results[run] = Rehearsal.Run(Rehearsed(plan, own), own, untilDecided: true);
             });
             rates.Add(CatchRate.Of(string.Create(CultureInfo.InvariantCulture, $"{badness:P0} of the devices fail"), results));
         }

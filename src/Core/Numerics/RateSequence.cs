@@ -13,6 +13,9 @@ public readonly record struct Interval(double Low, double High);
 /// </remarks>
 public static class RateSequence
 {
+    /// <summary>The part of <see cref="PAbove"/>'s evidence that looks far above the rate.</summary>
+    public const double FarWeight = 0.2;
+
     const double AlphaSharp = 0.05;
 
     /// <summary>ln M against "the rate is at most <paramref name="rate"/>": large when there are too many hits.</summary>
@@ -25,8 +28,26 @@ public static class RateSequence
     /// <summary>ln M against "the rate is at least <paramref name="rate"/>": large when there are too few hits.</summary>
     public static double LogEvidenceBelow(long hits, long tries, double rate, double sharpAt) => OneSided(tries - hits, tries, 1 - rate, sharpAt);
 
+    /// <summary>ln M against "the rate is at most <paramref name="rate"/>" with every higher rate as likely as another: large at once when nearly all tries are hits.</summary>
+    public static double LogEvidenceFarAbove(long hits, long tries, double rate)
+    {
+        Check(hits, tries, rate);
+        var (after, other) = (1.0 + tries - hits, 1.0 + hits);
+        return -hits * Math.Log(rate) - (tries - hits + 1) * SpecialFunctions.LogOnePlus(-rate) + SpecialFunctions.LogBetaBelow(after, other, 1 - rate) + SpecialFunctions.LogBeta(after, other);
+    }
+
     /// <summary>The always-valid p-value of "the rate is at most <paramref name="rate"/>".</summary>
-    public static double PAbove(long hits, long tries, double rate, double sharpAt) => Math.Min(1, Math.Exp(-LogEvidenceAbove(hits, tries, rate, sharpAt)));
+    /// <remarks>
+    /// A mean of supermartingales is one: <see cref="FarWeight"/> of the evidence looks for rates far above, so that three crashes of three devices
+    /// need no fourth, and costs a rate that is little above no more than a factor of 1 ÷ (1 - <see cref="FarWeight"/>) in p.
+    /// </remarks>
+    public static double PAbove(long hits, long tries, double rate, double sharpAt)
+    {
+        var near = Math.Log(1 - FarWeight) + LogEvidenceAbove(hits, tries, rate, sharpAt);
+        var far = Math.Log(FarWeight) + LogEvidenceFarAbove(hits, tries, rate);
+        var most = Math.Max(near, far);
+        return Math.Min(1, Math.Exp(-most) / (Math.Exp(near - most) + Math.Exp(far - most)));
+    }
 
     /// <summary>The always-valid p-value of "the rate is at least <paramref name="rate"/>".</summary>
     public static double PBelow(long hits, long tries, double rate, double sharpAt) => Math.Min(1, Math.Exp(-LogEvidenceBelow(hits, tries, rate, sharpAt)));

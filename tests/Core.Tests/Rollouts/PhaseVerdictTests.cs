@@ -37,6 +37,16 @@ public sealed class PhaseVerdictTests
         Assert.StartsWith("failures: 50 of 500 devices failed; that is too much", verdict.Why, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(0.05)]
+    [InlineData(0.01)]
+    public void Three_crashes_of_three_devices_need_no_fourth(double max)
+    {
+        var counts = new RolloutCounts(0, 0, 0, 3) { Crashed = 3 };
+
+        Assert.Equal(PhaseAction.Revert, PhaseVerdict.Judge(Evidence(counts, new(GateKind.Crashes) { Max = max }, new(GateKind.Silence) { Max = 0.5 })).Action);
+    }
+
     [Fact]
     public void A_few_devices_say_nothing_yet_and_the_verdict_says_how_many_would()
     {

@@ -76,9 +76,12 @@ public sealed class Rehearsal
     }
 
     /// <summary>Rehearses.</summary>
-    public static RehearsalResult Run(RehearsedRollout rollout, RehearsalWorld world) => new Rehearsal(rollout, world).Run();
+    /// <param name="rollout">What is rolled out.</param>
+    /// <param name="world">To whom.</param>
+    /// <param name="untilDecided">Whether it ends when the rollout is stopped or complete; the hours after that are then left at 0.</param>
+    public static RehearsalResult Run(RehearsedRollout rollout, RehearsalWorld world, bool untilDecided = false) => new Rehearsal(rollout, world).Run(untilDecided);
 
-    RehearsalResult Run()
+    RehearsalResult Run(bool untilDecided)
     {
         since = rollout.StartsAt is { } starts && starts > world.Start ? (int)Math.Min((starts - world.Start).TotalSeconds, int.MaxValue / 2) : 0;
         rollout = rollout with { Since = world.Start.AddSeconds(since) };
@@ -88,7 +91,7 @@ public sealed class Rehearsal
         var minutes = world.Days * 1440;
         var settled = new long[world.Days * 24];
         var failed = new long[world.Days * 24];
-        for (var minute = 0; minute < minutes; minute++)
+        for (var minute = 0; minute < minutes && !(untilDecided && rollout.State != RolloutState.Running); minute++)
         {
             while (bucket[minute] is not None and var device)
             {
