@@ -126,6 +126,15 @@ public enum EventKind
     /// <summary>A device's labels were set.</summary>
     DeviceLabelled,
 
+    /// <summary>A group of devices was made, or is made by another selector.</summary>
+    GroupChanged,
+
+    /// <summary>Devices were put into a group or taken out.</summary>
+    GroupMembersChanged,
+
+    /// <summary>A group of devices was deleted.</summary>
+    GroupDeleted,
+
     /// <summary>A join token was made.</summary>
     JoinTokenCreated,
 

@@ -24,6 +24,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ApprovalPolicyRow> ApprovalPolicies => Set<ApprovalPolicyRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
+    public DbSet<GroupRow> Groups => Set<GroupRow>();
     public DbSet<DeviceModelRow> DeviceModels => Set<DeviceModelRow>();
     public DbSet<ReportRow> Reports => Set<ReportRow>();
     public DbSet<ModelRow> Models => Set<ModelRow>();
@@ -59,6 +60,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ApprovalPolicyRow>().HasKey(row => row.Models);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
+        model.Entity<GroupRow>().HasKey(row => row.Name);
         model.Entity<DeviceModelRow>().HasKey(row => new { row.Device, row.Model });
         model.Entity<ReportRow>().HasKey(row => new { row.Device, row.Sequence });
         model.Entity<ModelRow>().HasKey(row => row.Name);
