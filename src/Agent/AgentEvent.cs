@@ -27,6 +27,9 @@ public enum AgentEventKind
     /// <summary>The server knows the device.</summary>
     Enrolled,
 
+    /// <summary>The device has its next certificate.</summary>
+    Renewed,
+
     /// <summary>The repository or the server could not be used; it is tried again.</summary>
     Trouble,
 

@@ -16,8 +16,11 @@ public sealed record AgentOptions
     /// <summary>Address of the server; null when there is none, as with a repository on a stick.</summary>
     public string? Server { get; init; }
 
-    /// <summary>What an operator gave to join with: <c>cpj_SECRET_ROOT</c>. Needed at the first start only.</summary>
+    /// <summary>What an operator gave to join with: <c>cpj_SECRET_ROOT</c>. Needed at the first start only, and not by a device that the server's list has or an operator accepts.</summary>
     public string? JoinToken { get; init; }
+
+    /// <summary>SHA-256, in hex, of the public key of the authority that vouches for the server's TLS, when no join token says it; null for public ones.</summary>
+    public string? Authority { get; init; }
 
     /// <summary>A folder or address that holds <c>metadata/</c>, <c>targets/</c> and <c>blobs/</c>; null for the server's own.</summary>
     public string? Repository { get; init; }

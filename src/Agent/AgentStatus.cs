@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Coppice.Agent.Link;
 using Coppice.Agent.Storage;
 using Coppice.Agent.Updates;
+using Coppice.Trust;
 
 namespace Coppice.Agent;
 
@@ -14,12 +15,18 @@ namespace Coppice.Agent;
 /// <param name="Models">By name.</param>
 public sealed record AgentStatus(string? Device, string? Server, bool Running, string? Trouble, int ReportsWaiting, ImmutableArray<ModelStatus> Models)
 {
+    /// <summary>SHA-256 of the key that the device signs with: an operator compares it before letting the device in. Null when there is none that can be read.</summary>
+    public Sha256Digest? Key { get; init; }
+
+    /// <summary>When the device's certificate expires; null while it has none.</summary>
+    public DateTimeOffset? CertificateExpires { get; init; }
+
     /// <summary>Reads a data folder. Writes nothing.</summary>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     public static AgentStatus Read(string data)
     {
         var disk = Open(data);
-        var identity = disk.ReadSmall(DataFolder.Identity, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out DeviceIdentity? known) ? known : null;
+        var identity = disk.ReadSmall(DataFolder.Identity, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out IdentityFile? known) ? known : null;
         var live = disk.ReadSmall(DataFolder.Live, StateJson.MaxBytes) is { } seen && StateJson.TryRead(seen, out LiveView? view) ? view : null;
         var running = IsHeld(Path.Combine(data, DataFolder.Lock));
         var models = ImmutableArray.CreateBuilder<ModelStatus>();
@@ -33,12 +40,29 @@ public sealed record AgentStatus(string? Device, string? Server, bool Running, s
         }
 
         var waiting = disk.ReadSmall(DataFolder.Reports, StateJson.MaxBytes) is { } queue && StateJson.TryRead(queue, out ReportBox? box) ? box.Waiting.Length : 0;
-        return new(identity?.Device, identity?.Server, running, running ? live?.Link : null, waiting, models.ToImmutable());
+        using var whole = Identity(disk);
+        return new(identity?.Device, identity?.Server, running, running ? live?.Link : null, waiting, models.ToImmutable())
+        {
+            Key = whole?.Key.Public.Digest,
+            CertificateExpires = whole?.Certificate is [var own, ..] ? new(own.NotAfter) : null,
+        };
     }
 
     /// <summary>What happened, oldest first. Writes nothing.</summary>
     /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
     public static IReadOnlyList<AgentEvent> History(string data) => HistoryLog.Read(Open(data));
+
+    static DeviceIdentity? Identity(FolderDisk disk)
+    {
+        try
+        {
+            return disk.LengthOf(DataFolder.Identity) is null ? null : DeviceIdentity.OpenOrMake(disk, null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) // damaged, or another user's: the rest can be told all the same
+        {
+            return null;
+        }
+    }
 
     static FolderDisk Open(string data) => Directory.Exists(data)
         ? new(data)

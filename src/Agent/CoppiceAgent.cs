@@ -1,6 +1,5 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
-using System.Net;
 using Coppice.Agent.Inventory;
 using Coppice.Agent.Link;
 using Coppice.Agent.Link.Sealing;
@@ -38,16 +37,16 @@ public sealed class CoppiceAgent : IAsyncDisposable
     readonly DeviceFacts facts;
     readonly ReportQueue reports;
     readonly DeviceLink? link;
+    readonly ServerConnection? connection;
     readonly HttpClient http;
     readonly TufRepository repository;
-    readonly SealingKey sealing;
     readonly KeyRing keys;
     readonly FrozenDictionary<string, AgentModel> models;
     readonly CancellationTokenSource closing = new();
     readonly SemaphoreSlim send = new(0, 1);
     readonly Lock telling = new();
     readonly Random random;
-    DeviceIdentity identity;
+    readonly DeviceIdentity identity;
     Task work = Task.CompletedTask;
     int disposed;
 
@@ -62,28 +61,20 @@ public sealed class CoppiceAgent : IAsyncDisposable
         reports = new(disk);
         var runtimes = options.Runtimes ?? [new OnnxRuntime()];
         facts = new(disk, runtimes, options.App, options.Facts) { Labels = ReadLabels(disk) };
-        http = new(new SocketsHttpHandler
-        {
-            AllowAutoRedirect = false, // an answer from elsewhere is no answer
-            AutomaticDecompression = DecompressionMethods.None,
-            ConnectTimeout = TimeSpan.FromSeconds(15),
-            MaxResponseDrainSize = 16 << 10, // an answer that is not wanted, as the whole file in place of ranges, is not read to its end
-            PooledConnectionLifetime = TimeSpan.FromMinutes(5), // follows DNS
-            UseCookies = false,
-        })
-        { Timeout = TimeSpan.FromSeconds(60) };
-        http.DefaultRequestHeaders.UserAgent.ParseAdd($"coppice-agent/{DeviceFacts.AgentVersion}");
-
         var token = Token(options);
         var server = options.Server is { } address ? AsFolder(address, "server") : null;
-        link = server is null ? null : new(http, server, token, disk, reports);
+        connection = server is null ? null : new(server, identity, token?.Authority ?? Digest(options.Authority, "authority"), options.Time);
+        link = server is null ? null : new(connection!.Http, server, token, identity, disk, reports, options.Time);
         if (link is not null)
+        {
             link.Labelled += labels => facts.Labels = labels;
-        var (metadata, repositoryFiles) = Sources(options, server);
-        sealing = DeviceSealing.OpenOrMake(disk);
-        keys = new(disk, sealing, repositoryFiles, link is null ? null : (wanted, cancel) => link.KeysAsync(identity, wanted, sealing.Public.ToString(), cancel));
+            link.Certified += () => connection!.Trust.Take(identity.Roots);
+        }
+
+        (http, var metadata, var repositoryFiles) = Sources(options, server);
+        keys = new(disk, identity.Sealing, repositoryFiles, link is null ? null : link.KeysAsync);
         var files = new SealedFiles(repositoryFiles, keys);
-        repository = new(metadata, disk, token?.Root ?? Root(options), options.Stall + options.Stall, options.Time, options.OfflineGrace);
+        repository = new(metadata, disk, token?.Root ?? Digest(options.Root, "root"), options.Stall + options.Stall, options.Time, options.OfflineGrace);
         models = Models(runtimes, files).ToFrozenDictionary(model => model.Name.ToString(), StringComparer.Ordinal);
     }
 
@@ -183,15 +174,15 @@ public sealed class CoppiceAgent : IAsyncDisposable
             try
             {
                 await send.WaitAsync(TimeSpan.Zero, closing.Token); // what asked for this round asks for no other
-                if (await link.EnrolAsync(identity, facts.Measure(), closing.Token))
-                {
-                    identity = DeviceIdentity.OpenOrMake(disk, options.Device);
+                if (await link.EnrolAsync(facts.Measure(), closing.Token))
                     Tell(new(options.Time.GetUtcNow(), AgentEventKind.Enrolled, $"{identity.Server} knows {identity.Device}"));
-                }
-
-                await link.ReportAsync(identity, facts.Measure(), closing.Token);
+                if (await link.RenewAsync(closing.Token))
+                    Tell(new(options.Time.GetUtcNow(), AgentEventKind.Renewed, $"the certificate of {identity.Device} is good until {identity.Certificate![0].NotAfter.ToUniversalTime():u}"));
+                await link.ReportAsync(facts.Measure(), closing.Token);
                 (failures, live.Link) = (0, null);
                 wait = Backoff.Around(checkIn, random.NextDouble());
+                if (identity.RenewAt - options.Time.GetUtcNow() is { } untilRenewal && untilRenewal < wait)
+                    wait = untilRenewal > options.Policy.Retry ? untilRenewal : options.Policy.Retry;
             }
             catch (OperationCanceledException) when (closing.IsCancellationRequested)
             {
@@ -203,11 +194,11 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 if (live.Link != e.Message)
                     Tell(new(options.Time.GetUtcNow(), AgentEventKind.Trouble, passes ? e.Message : $"a fault in the agent's link, please report it: {e}"));
                 live.Link = e.Message;
-                if (e is LinkException { Unknown: true } && options.JoinToken is not null)
-                    identity = identity with { Server = null }; // a server that lost its devices: the same id and key join again
+                if (e is LinkException { Unknown: true })
+                    identity.Forget(); // a server that lost its devices or its authority: the same id and key join again
                 wait = Backoff.After(++failures, options.Policy.Retry, options.Policy.Poll, random.NextDouble());
-                if ((e as LinkException)?.After is { } asked && asked > wait)
-                    wait = asked;
+                if (e is LinkException { After: { } asked } told && (asked > wait || told.Waits))
+                    wait = told.Waits ? Backoff.Around(asked, random.NextDouble()) : asked;
             }
 
             await WaitAsync(send, wait, failures > 0);
@@ -317,28 +308,29 @@ public sealed class CoppiceAgent : IAsyncDisposable
         ? name
         : throw new ArgumentException($"models: '{text}' is not a model name; write owner/name in lower case, as plant/bearing.");
 
-    (IMetadataSource Metadata, IRepositoryFiles Files) Sources(AgentOptions given, Uri? server)
+    (HttpClient Http, IMetadataSource Metadata, IRepositoryFiles Files) Sources(AgentOptions given, Uri? server)
     {
-        var (metadata, network) = NetworkSources(given, server);
+        var (client, metadata, network) = NetworkSources(given, server);
         var copy = Path.Combine(given.Data, DataFolder.Repository); // there once a bundle was applied, which may be while this agent runs
-        return (new NewerSource(metadata, new FolderSource(copy)), new NearerFiles(copy, network));
+        return (client, new NewerSource(metadata, new FolderSource(copy)), new NearerFiles(copy, network));
     }
 
-    (IMetadataSource Metadata, IRepositoryFiles Files) NetworkSources(AgentOptions given, Uri? server)
+    (HttpClient Http, IMetadataSource Metadata, IRepositoryFiles Files) NetworkSources(AgentOptions given, Uri? server)
     {
         var place = given.Repository ?? (server is null ? null : new Uri(server, "repository/").ToString());
         if (place is null)
         {
             var none = new NoSource();
             return Directory.Exists(Path.Combine(given.Data, DataFolder.Repository))
-                ? (none, none)
+                ? (ServerConnection.Open(null), none, none)
                 : throw new ArgumentException("repository: give a server, the folder or address of a repository, or apply a bundle to the data folder first.");
         }
 
         if (!place.Contains("://", StringComparison.Ordinal))
-            return (new FolderSource(place), new FolderFiles(place));
+            return (ServerConnection.Open(null), new FolderSource(place), new FolderFiles(place));
         var address = AsFolder(place, "repository");
-        return (new HttpSource(http, address), new HttpFiles(http, address));
+        var client = ServerConnection.Open(server is not null && address.Authority == server.Authority && address.Scheme == server.Scheme ? connection!.Trust : null);
+        return (client, new HttpSource(client, address), new HttpFiles(client, address));
     }
 
     static Uri AsFolder(string text, string option) =>
@@ -348,11 +340,11 @@ public sealed class CoppiceAgent : IAsyncDisposable
 
     static JoinToken? Token(AgentOptions options) => options.JoinToken is not { } text ? null
         : JoinToken.TryParse(text, out var token) ? token
-        : throw new ArgumentException("joinToken: it is not one; it reads cpj_SECRET_ROOT and is made with 'coppice join-token create'.");
+        : throw new ArgumentException("joinToken: it is not one; it reads cpj_SECRET_ROOT or cpj_SECRET_ROOT_AUTHORITY and is made with 'coppice join-token create'.");
 
-    static Sha256Digest? Root(AgentOptions options) => options.Root is not { } text ? null
+    static Sha256Digest? Digest(string? given, string option) => given is not { } text ? null
         : Sha256Digest.TryParse(text, out var digest) ? digest
-        : throw new ArgumentException($"root: '{text}' is not a SHA-256; give the 64 hex digits of the root metadata's digest.");
+        : throw new ArgumentException($"{option}: '{text}' is not a SHA-256; give its 64 hex digits.");
 
     static ImmutableDictionary<string, string> ReadLabels(IDisk disk) =>
         disk.ReadSmall(DataFolder.Labels, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out ImmutableDictionary<string, string>? labels)
@@ -377,8 +369,9 @@ public sealed class CoppiceAgent : IAsyncDisposable
         live.Close();
         repository.Dispose();
         keys.Dispose();
-        sealing.Dispose();
         http.Dispose();
+        connection?.Dispose();
+        identity.Dispose();
         send.Dispose();
         closing.Dispose();
         await hold.DisposeAsync();

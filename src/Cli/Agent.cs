@@ -2,7 +2,8 @@ using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Coppice.Agent;
-using Coppice.Agent.Link.Sealing;
+using Coppice.Agent.Link;
+using Coppice.Agent.Storage;
 using Coppice.Inference;
 
 namespace Coppice.Cli;
@@ -39,8 +40,14 @@ public static class AgentCommand
         command.Subcommands.Add(status);
         command.Subcommands.Add(history);
         command.Subcommands.Add(explain);
-        var sealingKey = new Command("sealing-key", "The public key that publishers grant this device sealed releases by, in PEM; made when there is none.");
-        sealingKey.SetAction(parsed => Told(parsed, data => Console.Out.Write(DeviceSealing.PublicKeyOf(data))));
+        var name = new Option<string>("--name") { Description = "The device's id, where it has none yet." };
+        var sealingKey = new Command("sealing-key", "The public key that publishers grant this device sealed releases by, in PEM; the device's id and keys are made when there are none.") { name };
+        sealingKey.SetAction(parsed => Told(parsed, data =>
+        {
+            FolderDisk.MakePrivate(data);
+            using var identity = DeviceIdentity.OpenOrMake(new FolderDisk(data), parsed.GetValue(name));
+            Console.Out.Write(identity.Sealing.Public.ToPem());
+        }));
         command.Subcommands.Add(sealingKey);
         return command;
     }
@@ -122,9 +129,10 @@ public static class AgentCommand
 sealed class AgentRunOptions
 {
     readonly Option<string> server = new("--server") { Description = "Address of the server." };
-    readonly Option<string> join = new("--join") { Description = "Join token; needed at the first start only." };
+    readonly Option<string> join = new("--join") { Description = "Join token; needed at the first start only, and not by a device that the server's list has or an operator accepts." };
     readonly Option<string> repository = new("--repository") { Description = "Folder or address of a repository, in place of the server's own. A USB stick is one." };
     readonly Option<string> root = new("--root") { Description = "SHA-256 of the repository's root metadata, where there is no join token." };
+    readonly Option<string> authority = new("--authority") { Description = "SHA-256 of the public key of the authority of the server's TLS ('coppice ca list'), where there is no join token." };
     readonly Option<string> grace = new("--offline-grace") { Description = "How long the repository is believed after its timestamp expired; for sites that get bundles.", DefaultValueFactory = _ => "0s" };
     readonly Option<string[]> models = new("--model") { Description = "Model to keep, as plant/bearing; may be repeated." };
     readonly Option<string> name = new("--name") { Description = "The device's id at its first start." };
@@ -139,7 +147,7 @@ sealed class AgentRunOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[server, join, repository, root, grace, models, name, app, facts, trialData, poll, checkIn, probation, quota, rate])
+        foreach (var option in (Option[])[server, join, repository, root, grace, authority, models, name, app, facts, trialData, poll, checkIn, probation, quota, rate])
             command.Options.Add(option);
     }
 
@@ -159,6 +167,7 @@ sealed class AgentRunOptions
             JoinToken = parsed.GetValue(join),
             Repository = parsed.GetValue(repository),
             Root = parsed.GetValue(root),
+            Authority = parsed.GetValue(authority),
             OfflineGrace = Span(parsed, grace) is var most && most <= TimeSpan.FromDays(3650) ? most : throw new FormatException($"{grace.Name}: give at most 3650d."),
             Device = parsed.GetValue(name),
             App = parsed.GetValue(app),

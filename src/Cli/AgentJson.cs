@@ -12,7 +12,7 @@ static class AgentJson
 
     public static string Status(AgentStatus status) => JsonSerializer.Serialize(
         new StatusLine(
-            status.Device, status.Server, status.Running, status.Trouble, status.ReportsWaiting,
+            status.Device, status.Key?.ToString(), status.Server, status.Running, status.Trouble, status.ReportsWaiting,
             [.. status.Models.Select(Model)]),
         AgentJsonContext.Default.StatusLine);
 
@@ -32,7 +32,7 @@ static class AgentJson
 
 sealed record EventLine(DateTimeOffset At, string Kind, string? Model, string? Release, string Text);
 
-sealed record StatusLine(string? Device, string? Server, bool Running, string? Trouble, int ReportsWaiting, IReadOnlyList<ModelLine> Models);
+sealed record StatusLine(string? Device, string? Key, string? Server, bool Running, string? Trouble, int ReportsWaiting, IReadOnlyList<ModelLine> Models);
 
 sealed record ModelLine(
     string Model, string Step, string? Release, string? Variant, string? Rollout, bool Probation, string? Previous, string? Target,

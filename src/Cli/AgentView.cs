@@ -16,6 +16,8 @@ static class AgentView
     public static IEnumerable<string> Status(AgentStatus status, DateTimeOffset now)
     {
         yield return $"device   {status.Device ?? "none: no agent has run here"}{(status.Server is { } server ? $", known to {server}" : "")}";
+        if (status.Key is { } key)
+            yield return $"key      {key}{(status.CertificateExpires is { } until ? $", certified until {Output.Time(until)}" : "")}";
         yield return $"agent    {(status.Running ? "running" : "not running")}{(status.ReportsWaiting > 0 ? $", {status.ReportsWaiting} reports wait for the server" : "")}";
         if (status.Trouble is { } trouble)
             yield return $"trouble  {trouble}";

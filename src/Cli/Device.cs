@@ -13,6 +13,8 @@ public static class DeviceCommand
     {
         var server = new ServerOptions();
         var command = new Command("device", "Devices that have enrolled.") { Json, List(server), Show(server), Label(server), Retire(server), Reports(server) };
+        foreach (var verb in DeviceAccess.Build(server, Json))
+            command.Subcommands.Add(verb);
         server.AddTo(command);
         return command;
     }
@@ -21,21 +23,27 @@ public static class DeviceCommand
     {
         var selector = new Option<string?>("--selector") { Description = "Only devices it holds for: 'site = oslo and ram >= 2GB'." };
         var limit = new Option<int>("--limit") { Description = "At most so many.", DefaultValueFactory = _ => 1000 };
-        var command = new Command("list", "Lists devices.") { selector, limit };
+        var state = new Option<DeviceState?>("--state") { Description = "Only devices in it: pending, enrolled, silent, retired or revoked." };
+        var command = new Command("list", "Lists devices.") { selector, state, limit };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             using var client = server.Connect(parsed);
-            var (devices, more) = await AllAsync(client, parsed.GetValue(selector), parsed.GetValue(limit), cancel);
+            if (parsed.GetValue(state) == DeviceState.Pending)
+            {
+                DeviceAccess.ShowWaiting(await client.ListWaitingAsync(cancel), parsed.GetValue(Json));
+                return;
+            }
+
+            var (devices, more) = await AllAsync(client, parsed.GetValue(selector), parsed.GetValue(state), parsed.GetValue(limit), cancel);
             if (parsed.GetValue(Json))
             {
                 Output.Json(new([.. devices], more), ControlContext.Default.DevicePage);
                 return;
             }
 
-            Output.Table(["DEVICE", "LAST SEEN", "SERVES", "LABELS"], [.. devices.Select(device => new[]
+            Output.Table(["DEVICE", "STATE", "LAST SEEN", "SERVES", "LABELS"], [.. devices.Select(device => new[]
             {
-                device.Id + (device.RetiredAt is null ? "" : " (retired)"), Output.Time(device.LastSeen), Serves(device),
-                string.Join(" ", device.Labels.OrderBy(label => label.Key, StringComparer.Ordinal).Select(label => $"{label.Key}={label.Value}")),
+                device.Id, Output.Words(device.State) + (device.Suspect is { } suspect ? $", suspect: {suspect}" : ""), Output.Time(device.LastSeen), Serves(device), Labels(device.Labels),
             })], "No device.");
             if (more is not null)
                 Console.Error.WriteLine($"There are more than {devices.Count}; give --limit or a --selector.");
@@ -43,13 +51,13 @@ public static class DeviceCommand
         return command;
     }
 
-    static async Task<(List<KnownDevice> Devices, string? More)> AllAsync(CoppiceClient client, string? selector, int limit, CancellationToken cancel)
+    static async Task<(List<KnownDevice> Devices, string? More)> AllAsync(CoppiceClient client, string? selector, DeviceState? state, int limit, CancellationToken cancel)
     {
         var devices = new List<KnownDevice>();
         string? next = null;
         do
         {
-            var page = await client.ListDevicesAsync(selector, next, Math.Clamp(limit - devices.Count, 1, 1000), cancel);
+            var page = await client.ListDevicesAsync(selector, next, Math.Clamp(limit - devices.Count, 1, 1000), state, cancel);
             devices.AddRange(page.Devices);
             next = page.Next;
         }
@@ -78,10 +86,15 @@ public static class DeviceCommand
         }
 
         Output.Fields(("device", device.Id), ("enrolled", Output.Time(device.EnrolledAt)), ("last seen", Output.Time(device.LastSeen)),
+            ("state", Output.Words(device.State)), ("key", device.Key.ToString()), ("certificate", device.CertificateExpires is { } until ? $"good until {Output.Time(until)}" : null),
+            ("suspect", device.Suspect is { } suspect ? $"{suspect}, since {Output.Time(device.SuspectSince)}: two installations have this identity; see 'coppice device accept'" : null),
+            ("revoked", device.RevokedAt is { } revoked ? $"{Output.Time(revoked)}: {device.RevokedWhy}" : null),
             ("retired", device.RetiredAt is { } at ? Output.Time(at) : null));
         foreach (var model in device.Models)
             Output.Fields(("model", model.Model.ToString()), ("  serves", $"{model.Serving?.ToString() ?? "nothing"}{(model.Serving is null ? "" : model.Settled ? ", settled" : ", on probation")}{(model.Variant is { } variant ? $" ({variant})" : "")}"),
                 ("  last word", $"{Output.Words(model.Last)} {model.Release} at {Output.Time(model.At)}{(model.Why is { } why ? $": {why}" : "")}"));
+        foreach (var group in device.Groups)
+            Console.Out.WriteLine($"in group {group}");
         foreach (var (name, value) in device.Labels.OrderBy(label => label.Key, StringComparer.Ordinal))
             Console.Out.WriteLine($"label {name} = {value}");
         foreach (var (name, value) in device.Facts.OrderBy(fact => fact.Key, StringComparer.Ordinal))
@@ -143,5 +156,8 @@ public static class DeviceCommand
     static string Serves(KnownDevice device) =>
         string.Join(", ", device.Models.Where(model => model.Serving is not null).Select(model => $"{model.Model} {model.Serving}{(model.Settled ? "" : " (probation)")}"));
 
-    static Argument<string> Id() => new("device") { Description = "The device's id." };
+    internal static string Labels(System.Collections.Immutable.ImmutableDictionary<string, string> labels) =>
+        string.Join(" ", labels.OrderBy(label => label.Key, StringComparer.Ordinal).Select(label => $"{label.Key}={label.Value}"));
+
+    internal static Argument<string> Id() => new("device") { Description = "The device's id." };
 }

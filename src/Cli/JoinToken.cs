@@ -21,13 +21,14 @@ public static class JoinTokenCommand
         var expires = new Option<string>("--expires") { Description = "How long it is good for.", DefaultValueFactory = _ => "24h" };
         var uses = new Option<int>("--uses") { Description = "How many devices may join by it.", DefaultValueFactory = _ => 1 };
         var labels = new Option<string[]>("--label") { Description = "NAME=VALUE: a label for the devices that join by it; may be repeated." };
-        var command = new Command("create", "Makes a join token and tells it, once.") { expires, uses, labels };
+        var publicTls = new Option<bool>("--public-tls") { Description = "Devices know the server by public authorities, as behind a proxy with a public certificate." };
+        var command = new Command("create", "Makes a join token and tells it, once.") { expires, uses, labels, publicTls };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             if (!Duration.TryParse(parsed.GetValue(expires), out var life))
                 throw new UsageException($"--expires: '{parsed.GetValue(expires)}' is not a duration; write it as 24h or 7d.");
             using var client = server.Connect(parsed);
-            var token = await client.CreateJoinTokenAsync(new(life, parsed.GetValue(uses)) { Labels = LabelText.Read(parsed.GetValue(labels) ?? []) }, cancel);
+            var token = await client.CreateJoinTokenAsync(new(life, parsed.GetValue(uses)) { Labels = LabelText.Read(parsed.GetValue(labels) ?? []), PublicTls = parsed.GetValue(publicTls) }, cancel);
             if (parsed.GetValue(json))
                 Output.Json(token, ControlContext.Default.CreatedJoinToken);
             else

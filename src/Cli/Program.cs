@@ -22,6 +22,7 @@ var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootC
     ReleaseCommand.Build(),
     RolloutCommand.Build(),
     JoinTokenCommand.Build(),
+    AuthorityCommand.Build(),
     SealCommand.Build(),
     OperatorCommand.Build(),
     TokenCommand.Build(),

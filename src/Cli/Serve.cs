@@ -15,7 +15,8 @@ public static class ServeCommand
     public static Command Build()
     {
         var data = new Option<string>("--data") { Description = "Folder that holds everything; made at the first start.", DefaultValueFactory = _ => "coppice-data" };
-        var listen = new Option<string>("--listen") { Description = "Address to listen on; port 0 takes a free one.", DefaultValueFactory = _ => "http://127.0.0.1:8420" };
+        var listen = new Option<string[]>("--listen") { Description = "Address to listen on, http or https; port 0 takes a free one; may be repeated.", DefaultValueFactory = _ => ["http://127.0.0.1:8420"] };
+        var access = new ServeAccess();
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
         var maxBlob = new Option<string>("--max-blob") { Description = "Largest file taken.", DefaultValueFactory = _ => "64GiB" };
         var noPatches = new Option<bool>("--no-patches") { Description = "Make no patches; devices then fetch whole files." };
@@ -31,11 +32,17 @@ public static class ServeCommand
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
         var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
+        access.AddTo(command);
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
-            var address = parsed.GetRequiredValue(listen);
-            if (!Uri.TryCreate(address.Replace("*", "any", StringComparison.Ordinal).Replace("+", "any", StringComparison.Ordinal), UriKind.Absolute, out var url) || url.Scheme != "http" || url.PathAndQuery != "/")
-                throw new UsageException($"--listen: '{address}' is not an address to listen on; write http://127.0.0.1:8420, or http://0.0.0.0:8420 behind a proxy that speaks TLS.");
+            var addresses = parsed.GetRequiredValue(listen);
+            foreach (var address in addresses)
+            {
+                if (!Uri.TryCreate(address.Replace("*", "any", StringComparison.Ordinal).Replace("+", "any", StringComparison.Ordinal), UriKind.Absolute, out var url)
+                    || url.Scheme is not ("http" or "https") || url.PathAndQuery != "/" || address.Contains(';', StringComparison.Ordinal))
+                    throw new UsageException($"--listen: '{address}' is not an address to listen on; write http://127.0.0.1:8420 for this machine, or https://0.0.0.0:8443.");
+            }
+
             if (!ByteSize.TryParse(parsed.GetValue(maxBlob), out var most) || most < 1)
                 throw new UsageException($"--max-blob: '{parsed.GetValue(maxBlob)}' is not a size; write it as 64GiB.");
             if (!ByteSize.TryParse(parsed.GetValue(largestPatched), out var largest) || largest < 1)
@@ -45,11 +52,11 @@ public static class ServeCommand
             if (parsed.GetValue(enrolments) < 1)
                 throw new UsageException("--enrolments-per-minute: give 1 or more.");
 
-            await using var server = await StartAsync(new()
+            await using var server = await StartAsync(access.Read(parsed, new()
             {
                 Data = parsed.GetRequiredValue(data),
-                Listen = address,
-                EnrolmentsPerMinute = parsed.GetValue(enrolments),
+                Listen = string.Join(';', addresses),
+                EnrolmentLimit = new(parsed.GetValue(enrolments), 20 * Math.Min(parsed.GetValue(enrolments), 100_000)),
                 MaxBlobBytes = (long)most,
                 Patches = !parsed.GetValue(noPatches),
                 Oidc = parsed.GetValue(oidc) is { } file ? ReadOidc(file) : null,
@@ -59,9 +66,9 @@ public static class ServeCommand
                 LargestPatched = (long)largest,
                 Mail = parsed.GetValue(smtp) is { } mail ? ReadMail(mail, parsed.GetValue(mailFrom)) : null,
                 LogLevel = parsed.GetValue(log),
-            }, cancel);
+            }), cancel);
             if (parsed.GetValue(json))
-                Output.Json(new(server.Url, Environment.ProcessId, server.Data, server.AdminTokenFile, server.First is not null, server.First?.JoinToken.Token), ServeContext.Default.ServeReady);
+                Output.Json(new(server.Url, server.DeviceUrl, Environment.ProcessId, server.Data, server.AdminTokenFile, server.First is not null, server.First?.JoinToken.Token), ServeContext.Default.ServeReady);
             else
                 Say(server);
             await server.WaitForShutdownAsync(cancel);
@@ -110,7 +117,7 @@ public static class ServeCommand
 
     static void Say(ControlPlane server)
     {
-        Console.Out.WriteLine($"Coppice serves {server.Url} from {server.Data}");
+        Console.Out.WriteLine($"Coppice serves {server.Url} from {server.Data}{(server.DeviceUrl != server.Url ? $"; devices call {server.DeviceUrl}" : "")}");
         if (server.First is not { } first)
             return;
         Console.Out.WriteLine(
@@ -132,7 +139,7 @@ public static class ServeCommand
 }
 
 /// <summary>What <c>coppice serve --json</c> tells when it is ready.</summary>
-sealed record ServeReady(Uri Url, int Pid, string Data, string AdminTokenFile, bool FirstStart, string? JoinToken);
+sealed record ServeReady(Uri Url, Uri DeviceUrl, int Pid, string Data, string AdminTokenFile, bool FirstStart, string? JoinToken);
 
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ServeReady))]

@@ -8,8 +8,8 @@ namespace Coppice.Client;
 public sealed partial class CoppiceClient
 {
     /// <summary>A page of the devices that a selector holds for.</summary>
-    public Task<DevicePage> ListDevicesAsync(string? selector = null, string? after = null, int limit = 100, CancellationToken cancel = default) =>
-        GetAsync("v1/devices" + Query(("selector", selector), ("after", after), ("limit", limit.ToString(CultureInfo.InvariantCulture))), ControlContext.Default.DevicePage, cancel);
+    public Task<DevicePage> ListDevicesAsync(string? selector = null, string? after = null, int limit = 100, DeviceState? state = null, CancellationToken cancel = default) =>
+        GetAsync("v1/devices" + Query(("selector", selector), ("state", state?.ToString().ToLowerInvariant()), ("after", after), ("limit", limit.ToString(CultureInfo.InvariantCulture))), ControlContext.Default.DevicePage, cancel);
 
     /// <summary>A device.</summary>
     public Task<KnownDevice> GetDeviceAsync(string id, CancellationToken cancel = default) => GetAsync($"v1/devices/{Escape(id)}", ControlContext.Default.KnownDevice, cancel);

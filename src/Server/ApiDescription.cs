@@ -28,7 +28,7 @@ static class ApiDescription
             document.Components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>
             {
                 ["operator"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "An operator's token." },
-                ["device"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "DEVICE:KEY." },
+                ["device"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.MutualTLS, Description = "The device's certificate in TLS, or an HTTP message signature (RFC 9421) by its key." },
             };
             return Task.CompletedTask;
         });

@@ -1,8 +1,5 @@
-using System.Globalization;
-using System.Net;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using System.Threading.RateLimiting;
 using Coppice.Protocol;
 using Coppice.Server.Access;
 using Coppice.Server.Approvals;
@@ -11,6 +8,7 @@ using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Health;
 using Coppice.Server.Idempotency;
+using Coppice.Server.Identity;
 using Coppice.Server.Patches;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
@@ -45,11 +43,19 @@ public sealed class ControlPlane : IAsyncDisposable
     ControlPlane(WebApplication app, DataFolder data, FirstStart? first)
     {
         (this.app, this.data, First) = (app, data, first);
-        Url = new(app.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses.First());
+        var urls = app.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses.Select(address => new Uri(address)).ToArray();
+        Url = urls[0];
+        DeviceUrl = urls.FirstOrDefault(url => url.Scheme == Uri.UriSchemeHttps) ?? Url;
     }
 
-    /// <summary>Where it listens.</summary>
+    /// <summary>Where it listens, at the first address.</summary>
     public Uri Url { get; }
+
+    /// <summary>Where devices call: the first address with TLS, else the first one.</summary>
+    public Uri DeviceUrl { get; }
+
+    /// <summary>PEM of the roots that vouch for the server's TLS; null where public ones do, or there is no TLS.</summary>
+    public string? Roots => app.Services.GetRequiredService<ServerCertificate>().Roots;
 
     /// <summary>Absolute.</summary>
     public string Data => data.Path;
@@ -73,8 +79,9 @@ public sealed class ControlPlane : IAsyncDisposable
         WebApplication? app = null;
         try
         {
+            var now = options.Time.GetUtcNow();
             var sealing = ServerKeys.Open(options.SealingKeys, options.SealingKeyPassword, data.Path); // first: a wrong option leaves nothing behind
-            app = Build(options, data, await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, options.Time.GetUtcNow()), sealing);
+            app = Build(options, data, await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, now), Authorities.Open(data.Authorities, now), sealing);
             var first = await PrepareAsync(app.Services, data, options.Time.GetUtcNow(), cancel);
             await app.StartAsync(cancel);
             return new(app, data, first);
@@ -115,13 +122,19 @@ public sealed class ControlPlane : IAsyncDisposable
         return new(data.AdminTokenFile, data.OfflineKeys, token);
     }
 
-    static WebApplication Build(ControlPlaneOptions options, DataFolder data, Database database, Repository repository, ServerKeys sealing)
+    static WebApplication Build(ControlPlaneOptions options, DataFolder data, Database database, Repository repository, Authorities authorities, ServerKeys sealing)
     {
+        var tls = new ServerCertificate(authorities, options);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = data.Path, EnvironmentName = Environments.Production });
         builder.Configuration.Sources.Clear(); // a server is what its options say, not what lies around it
         builder.Configuration.AddInMemoryCollection();
         builder.WebHost.UseUrls(options.Listen);
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+        builder.WebHost.UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.ConfigureHttpsDefaults(tls.Configure);
+        });
         builder.Logging.ClearProviders().SetMinimumLevel(options.LogLevel).AddSimpleConsole(console => console.SingleLine = true);
         // A line for each request is for who looks for a fault.
         builder.Logging.AddFilter("Microsoft", options.LogLevel == LogLevel.Information ? LogLevel.Warning : options.LogLevel);
@@ -132,6 +145,8 @@ public sealed class ControlPlane : IAsyncDisposable
         var services = builder.Services;
         services.AddSingleton(options).AddSingleton(options.Time);
         services.AddSingleton(_ => database).AddSingleton(_ => repository).AddSingleton(_ => sealing); // made by a delegate, so that the container disposes of them
+        services.AddSingleton(_ => authorities).AddSingleton(_ => tls);
+        services.AddSingleton<CertificateStore>().AddSingleton<EnrolmentStore>().AddSingleton<AuthorisedStore>();
         services.AddSingleton<OperatorStore>().AddSingleton<TokenStore>().AddSingleton<RefusedActs>();
         if (options.Oidc is { } oidc)
             services.AddSingleton(oidc).AddSingleton<OidcTokens>();
@@ -146,17 +161,19 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
         services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>();
         services.AddSingleton<PatchWorker>().AddHostedService(all => all.GetRequiredService<PatchWorker>());
+        services.AddGate();
         services.AddBearerTokens();
         services.AddProblems();
         services.AddApiDescription();
         services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true);
         services.ConfigureHttpJsonOptions(json => UseControlJson(json.SerializerOptions));
-        services.AddRateLimiter(limiter => LimitEnrolments(limiter, options.EnrolmentsPerMinute));
 
         var app = builder.Build();
         // Resolved now, so that they are disposed of even when the start fails.
         app.Services.GetRequiredService<Database>();
         app.Services.GetRequiredService<Repository>();
+        app.Services.GetRequiredService<Authorities>();
+        app.Services.GetRequiredService<ServerCertificate>();
         app.Services.GetRequiredService<ServerKeys>();
         app.UseExceptionHandler(new ExceptionHandlerOptions
         {
@@ -164,12 +181,13 @@ public sealed class ControlPlane : IAsyncDisposable
             StatusCodeSelector = e => e is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status500InternalServerError,
         });
         app.UseStatusCodePages();
+        app.UseGate();
         app.UseAuthentication();
         app.UseAuthorization();
         app.UseAccessGate();
         app.UseIdempotencyKeys();
-        app.UseRateLimiter();
-        app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
+        app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous().WithMetadata(RequestKind.Reading);
+        app.MapAuthorityFiles();
         app.MapHealth();
         app.MapRepository();
         app.MapSignIn();
@@ -185,6 +203,8 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapRollouts();
         operators.MapDevices();
         operators.MapGroups();
+        operators.MapWaiting();
+        operators.MapAuthorities();
         operators.MapJoinTokens();
         operators.MapEvents();
         operators.MapWebhooks();
@@ -210,18 +230,5 @@ public sealed class ControlPlane : IAsyncDisposable
         json.RespectRequiredConstructorParameters = true;
         json.IgnoreReadOnlyProperties = true;
         json.MaxDepth = 32;
-    }
-
-    static void LimitEnrolments(Microsoft.AspNetCore.RateLimiting.RateLimiterOptions limiter, int perMinute)
-    {
-        limiter.AddPolicy(EnrolApi.Unproved, context => RateLimitPartition.GetFixedWindowLimiter(
-            context.Connection.RemoteIpAddress ?? IPAddress.None, _ => new() { PermitLimit = perMinute, Window = TimeSpan.FromMinutes(1) }));
-        limiter.OnRejected = async (context, _) =>
-        {
-            var wait = context.Lease.TryGetMetadata(MetadataName.RetryAfter, out var after) ? after : TimeSpan.FromMinutes(1);
-            var seconds = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds));
-            context.HttpContext.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
-            await Problems.Of(429, "too-many-requests", "Too many requests.", $"This address has tried {perMinute} times within a minute; wait {seconds} s.").ExecuteAsync(context.HttpContext);
-        };
     }
 }

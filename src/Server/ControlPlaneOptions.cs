@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using System.Net;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
 using Coppice.Server.Patches;
@@ -11,11 +13,50 @@ public sealed record ControlPlaneOptions
     /// <summary>The folder that holds everything; made at the first start.</summary>
     public required string Data { get; init; }
 
-    /// <summary>Address to listen on; port 0 takes a free one.</summary>
+    /// <summary>Addresses to listen on, <c>http:</c> or <c>https:</c>, parted by ';'; port 0 takes a free one.</summary>
     public string Listen { get; init; } = "http://127.0.0.1:8420";
 
-    /// <summary>Enrolments that one client address may try in a minute, good or bad.</summary>
-    public int EnrolmentsPerMinute { get; init; } = 300;
+    /// <summary>PEM of the certificate that TLS shows, with those above it; null for one of the server's own authority.</summary>
+    public string? CertificateFile { get; init; }
+
+    /// <summary>PEM of its private key; null when it is in the same file.</summary>
+    public string? CertificateKeyFile { get; init; }
+
+    /// <summary>Further host names and addresses for the server's own certificate.</summary>
+    public ImmutableArray<string> TlsNames { get; init; } = [];
+
+    /// <summary>Proxies that are believed when they say who calls: <c>X-Forwarded-For</c>, and the client's certificate.</summary>
+    public ImmutableArray<IPNetwork> TrustedProxies { get; init; } = [];
+
+    /// <summary>Whether the APIs of devices and operators are spoken in the clear beyond this machine.</summary>
+    public bool AllowPlainHttp { get; init; }
+
+    /// <summary>Whether a device must show its certificate; otherwise its signature over a request counts too.</summary>
+    public bool RequireCertificates { get; init; }
+
+    /// <summary>How long a device's certificate lives. Devices renew it when two thirds are over.</summary>
+    public TimeSpan CertificateLife { get; init; } = TimeSpan.FromDays(90);
+
+    /// <summary>Whether a device without a token may ask an operator to be let in.</summary>
+    public bool AcceptRequests { get; init; } = true;
+
+    /// <summary>Whether a device is refused whose identity two installations have.</summary>
+    public bool QuarantineSuspects { get; init; }
+
+    /// <summary>A device that was not heard of for longer is called silent.</summary>
+    public TimeSpan SilentAfter { get; init; } = TimeSpan.FromDays(2);
+
+    /// <summary>How old a signed report may be, as one that a mirror kept.</summary>
+    public TimeSpan LatestReport { get; init; } = TimeSpan.FromDays(35);
+
+    /// <summary>Enrolments, good or bad.</summary>
+    public RequestLimit EnrolmentLimit { get; init; } = new(300, 6_000);
+
+    /// <summary>Reading without proof: repository, health, authorities. A caller on this machine is not counted.</summary>
+    public RequestLimit ReadingLimit { get; init; } = new(60_000, 1_200_000);
+
+    /// <summary>Tokens, certificates and signatures that prove nothing.</summary>
+    public RequestLimit FailingLimit { get; init; } = new(120, 6_000);
 
     /// <summary>Largest blob taken, in bytes.</summary>
     public long MaxBlobBytes { get; init; } = 64L << 30;

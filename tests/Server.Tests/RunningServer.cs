@@ -5,6 +5,7 @@ using System.Text.Json;
 using Coppice.Client;
 using Coppice.Formats;
 using Coppice.Protocol;
+using Coppice.Protocol.Signatures;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Rollouts;
@@ -88,10 +89,11 @@ sealed class RunningServer : IAsyncDisposable
     public Task<RolloutView> StartRolloutAsync(string version, params Phase[] phases) =>
         Client.StartRolloutAsync(new(Bearing, V(version), phases.Length == 0 ? [new(1)] : [.. phases]));
 
-    public async Task<TestDevice> EnrolAsync(string id, params (string Name, string Value)[] facts)
+    public Task<TestDevice> EnrolAsync(string id, params (string Name, string Value)[] facts) => EnrolAsync(new TestDevice(this, id), facts);
+
+    public async Task<TestDevice> EnrolAsync(TestDevice device, params (string Name, string Value)[] facts)
     {
         var token = await Client.CreateJoinTokenAsync(new(TimeSpan.FromHours(1), 1));
-        var device = new TestDevice(this, id);
         using var answer = await device.EnrolAsync(token.Token, facts);
         answer.EnsureSuccessStatusCode();
         return device;
@@ -126,22 +128,57 @@ sealed class TestDevice(RunningServer server, string id)
 {
     public string Id => id;
 
-    public string Key { get; init; } = NewKey();
+    public DeviceKey Key { get; init; } = DeviceKey.Create();
 
-    public static string NewKey() => System.Buffers.Text.Base64Url.EncodeToString(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32));
+    public DevicePublicKey Sealing { get; init; } = NewSealing();
 
-    public Task<HttpResponseMessage> EnrolAsync(string token, params (string Name, string Value)[] facts) =>
-        server.Anyone.PostAsJsonAsync("v1/enrol", new EnrolRequest(JoinToken.TryParse(token, out var join) ? join.Secret : token, id, Key, [.. facts.Select(fact => KeyValuePair.Create(fact.Name, fact.Value))]), DeviceMessagesContext.Default.EnrolRequest);
+    /// <summary>Over what it speaks; null for the server's first address.</summary>
+    public HttpClient? Http { get; init; }
+
+    static DevicePublicKey NewSealing()
+    {
+        using var key = SealingKey.Create();
+        return DevicePublicKey.TryParse(key.Public.ToString(), out var made) ? made : throw new InvalidOperationException("A sealing key is no key of a device.");
+    }
+
+    public EnrolRequest Request(string? token, params (string Name, string Value)[] facts) =>
+        new(id, Convert.ToBase64String(Key.RequestCertificate(id)), Sealing.ToString(), [.. facts.Select(fact => KeyValuePair.Create(fact.Name, fact.Value))])
+        {
+            Token = JoinToken.TryParse(token, out var join) ? join.Secret : token,
+        };
+
+    public Task<HttpResponseMessage> EnrolAsync(string? token, params (string Name, string Value)[] facts) =>
+        SendAsync("v1/enrol", JsonSerializer.SerializeToUtf8Bytes(Request(token, facts), DeviceMessagesContext.Default.EnrolRequest));
+
+    /// <summary>Enrols and takes the answer.</summary>
+    public async Task<EnrolAnswer> JoinAsync(string? token)
+    {
+        using var answer = await EnrolAsync(token);
+        Assert.True(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
+        return (await answer.Content.ReadFromJsonAsync(DeviceMessagesContext.Default.EnrolAnswer))!;
+    }
+
+    /// <summary>A request signed by the device's key, or another.</summary>
+    public HttpRequestMessage Signed(string path, byte[] body, DeviceKey? key = null, string? name = null, DateTimeOffset? at = null)
+    {
+        var http = Http ?? server.Anyone;
+        var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new ByteArrayContent(body) { Headers = { ContentType = new("application/json") } } };
+        foreach (var (header, value) in DeviceSignature.Sign(key ?? Key, name ?? id, "POST", new Uri(http.BaseAddress!, path).PathAndQuery, "application/json", body, at ?? server.Time.GetUtcNow()))
+            (header == ContentDigest.Header ? (HttpHeaders)request.Content.Headers : request.Headers).TryAddWithoutValidation(header, value);
+        return request;
+    }
+
+    public async Task<HttpResponseMessage> SendAsync(string path, byte[] body, DeviceKey? key = null)
+    {
+        using var request = Signed(path, body, key);
+        return await (Http ?? server.Anyone).SendAsync(request);
+    }
 
     public static Report Report(long sequence, ReportKind kind, string release = "1.0.0", string? rollout = "r-1", int attempt = 1, string? why = null) =>
         new(sequence, new(2026, 11, 22, 12, 0, 0, TimeSpan.Zero), kind, RunningServer.Bearing, RunningServer.V(release)) { Rollout = rollout, Attempt = attempt, Why = why };
 
-    public async Task<HttpResponseMessage> PostAsync(ReportBatch batch, string? key = null)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "v1/reports") { Content = JsonContent.Create(batch, DeviceMessagesContext.Default.ReportBatch) };
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", $"{id}:{key ?? Key}");
-        return await server.Anyone.SendAsync(request);
-    }
+    public Task<HttpResponseMessage> PostAsync(ReportBatch batch, DeviceKey? key = null) =>
+        SendAsync("v1/reports", JsonSerializer.SerializeToUtf8Bytes(batch, DeviceMessagesContext.Default.ReportBatch), key);
 
     public async Task<ReportAnswer> SayAsync(params Report[] reports)
     {

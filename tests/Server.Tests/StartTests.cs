@@ -21,7 +21,7 @@ public sealed class StartTests
             if (!OperatingSystem.IsWindows())
             {
                 const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
-                foreach (var path in new[] { data, Path.Combine(data, "admin.token"), Path.Combine(data, "keys", "offline", "root-1.pem") })
+                foreach (var path in new[] { data, Path.Combine(data, "admin.token"), Path.Combine(data, "keys", "offline", "root-1.pem"), Path.Combine(data, "authorities"), Path.Combine(data, "authorities", "1.key") })
                     Assert.Equal(UnixFileMode.None, File.GetUnixFileMode(path) & Others);
             }
         }
@@ -43,9 +43,9 @@ public sealed class StartTests
         string[] secrets;
         await using (var server = await RunningServer.StartAsync(data: data))
         {
-            var device = await server.EnrolAsync("till-1");
+            await server.EnrolAsync("till-1");
             Assert.True(Protocol.JoinToken.TryParse(server.Plane.First!.JoinToken.Token, out var join));
-            secrets = [server.Token, join.Secret, device.Key];
+            secrets = [server.Token, join.Secret, File.ReadAllText(Path.Combine(data, "authorities", "1.key"))];
         }
 
         var bytes = Encoding.Latin1.GetString(await File.ReadAllBytesAsync(Path.Combine(data, "coppice.db")));

@@ -1,21 +1,29 @@
 using System.Collections.Immutable;
+using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Coppice.Agent.Storage;
 using Coppice.Protocol;
+using Coppice.Protocol.Signatures;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Link;
 
-/// <summary>The device's side of the server: enrols it and delivers its reports.</summary>
-/// <param name="http">Without redirects.</param>
+/// <summary>The device's side of the server: enrols it, renews its certificate and delivers its reports. Every request is signed by the device's key.</summary>
+/// <param name="http">The client to use now; without redirects.</param>
 /// <param name="server">The server's address, ending in '/'.</param>
-/// <param name="token">To enrol with; null when the device is enrolled already.</param>
-/// <param name="disk">Keeps identity and labels.</param>
+/// <param name="token">To enrol with; null for a device that is on the server's list, or waits for an operator.</param>
+/// <param name="identity">Whose side it is.</param>
+/// <param name="disk">Keeps labels.</param>
 /// <param name="queue">Reports to deliver.</param>
-public sealed class DeviceLink(HttpClient http, Uri server, JoinToken? token, IDisk disk, ReportQueue queue)
+/// <param name="time">The clock.</param>
+public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? token, DeviceIdentity identity, IDisk disk, ReportQueue queue, TimeProvider time)
 {
+    const string Json = "application/json";
+
+    readonly SendingCounter sendings = new(disk, time);
+
     const int MaxAnswer = 256 << 10;
 
     ImmutableDictionary<string, string>? sentFacts;
@@ -23,38 +31,50 @@ public sealed class DeviceLink(HttpClient http, Uri server, JoinToken? token, ID
     /// <summary>Tells the operator's labels when they came.</summary>
     public event Action<ImmutableDictionary<string, string>>? Labelled;
 
+    /// <summary>Tells that a certificate or roots came.</summary>
+    public event Action? Certified;
+
     /// <summary>Makes the device known, unless this server knows it.</summary>
     /// <returns>Whether it was made known now.</returns>
-    /// <exception cref="LinkException">The server refuses or is not there.</exception>
-    public async Task<bool> EnrolAsync(DeviceIdentity identity, ImmutableDictionary<string, string> facts, CancellationToken cancel)
+    /// <exception cref="LinkException">The server refuses, is not there, or has an operator asked first.</exception>
+    public async Task<bool> EnrolAsync(ImmutableDictionary<string, string> facts, CancellationToken cancel)
     {
         if (identity.Server == server.ToString())
             return false;
-        if (token is null)
-            throw new LinkException($"{server} does not know this device; give a join token.");
-        var request = new EnrolRequest(token.Secret, identity.Device, identity.Key, facts);
-        var answer = await PostAsync("v1/enrol", request, DeviceMessagesContext.Default.EnrolRequest, DeviceMessagesContext.Default.EnrolAnswer, null, cancel);
+        var request = new EnrolRequest(identity.Device, Request(), identity.Sealing.Public.ToString(), facts) { Token = token?.Secret };
+        var answer = await PostAsync("v1/enrol", request, DeviceMessagesContext.Default.EnrolRequest, DeviceMessagesContext.Default.EnrolAnswer, cancel);
         if (answer.Device != identity.Device)
             throw new LinkException($"{server} enrolled '{answer.Device}' where this is '{identity.Device}'.");
-        (identity with { Server = server.ToString() }).Save(disk);
+        Keep(() => identity.Join(server.ToString(), answer.Certificate, answer.Authorities));
         sentFacts = facts;
         Keep(answer.Labels);
         return true;
     }
 
+    /// <summary>Renews the certificate when its time has come.</summary>
+    /// <returns>Whether it was renewed now.</returns>
+    /// <exception cref="LinkException">The server refuses or is not there; the certificate that is there is good for a while yet.</exception>
+    public async Task<bool> RenewAsync(CancellationToken cancel)
+    {
+        if (identity.RenewAt is not { } due || time.GetUtcNow() < due)
+            return false;
+        var answer = await PostAsync("v1/renew", new RenewRequest(Request()), DeviceMessagesContext.Default.RenewRequest, DeviceMessagesContext.Default.RenewAnswer, cancel);
+        Keep(() => identity.Keep(answer.Certificate, answer.Authorities));
+        return true;
+    }
+
     /// <summary>Delivers all reports that wait; with none, says that the device is there.</summary>
     /// <exception cref="LinkException">The server refuses or is not there; the reports stay.</exception>
-    public async Task ReportAsync(DeviceIdentity identity, ImmutableDictionary<string, string> facts, CancellationToken cancel)
+    public async Task ReportAsync(ImmutableDictionary<string, string> facts, CancellationToken cancel)
     {
         do
         {
             var reports = queue.Next();
             var changed = sentFacts is null || !SameFacts(sentFacts, facts);
-            var batch = new ReportBatch(reports, changed ? facts : null);
+            var batch = new ReportBatch(reports, changed ? facts : null) { Sending = sendings.Next() };
             while (reports.Length > 1 && JsonSerializer.SerializeToUtf8Bytes(batch, DeviceMessagesContext.Default.ReportBatch).Length > ReportBatch.MaxBytes)
                 batch = batch with { Reports = reports = reports[..(reports.Length / 2)] }; // many long reasons: in several batches
-            var bearer = new AuthenticationHeaderValue("Bearer", $"{identity.Device}:{identity.Key}");
-            var answer = await PostAsync("v1/reports", batch, DeviceMessagesContext.Default.ReportBatch, DeviceMessagesContext.Default.ReportAnswer, bearer, cancel);
+            var answer = await PostAsync("v1/reports", batch, DeviceMessagesContext.Default.ReportBatch, DeviceMessagesContext.Default.ReportAnswer, cancel);
             sentFacts = facts;
             if (answer.Labels is { } labels)
                 Keep(labels);
@@ -64,15 +84,28 @@ public sealed class DeviceLink(HttpClient http, Uri server, JoinToken? token, ID
         while (queue.Waiting > 0);
     }
 
-    /// <summary>Asks for content keys.</summary>
-    /// <param name="identity">Whose.</param>
+    /// <summary>Asks for content keys; they come sealed to the key that the device enrolled with.</summary>
     /// <param name="keys">Their names, at most <see cref="KeyRequest.MaxKeys"/>.</param>
-    /// <param name="sealingKey">What they are to be sealed to: SubjectPublicKeyInfo in base64.</param>
     /// <param name="cancel">Ends the call.</param>
     /// <exception cref="LinkException">The server refuses or is not there.</exception>
-    public Task<KeyAnswer> KeysAsync(DeviceIdentity identity, ImmutableArray<Sha256Digest> keys, string sealingKey, CancellationToken cancel) => PostAsync(
-        "v1/keys", new KeyRequest(keys) { SealingKey = sealingKey }, DeviceMessagesContext.Default.KeyRequest, DeviceMessagesContext.Default.KeyAnswer,
-        new("Bearer", $"{identity.Device}:{identity.Key}"), cancel);
+    public Task<KeyAnswer> KeysAsync(ImmutableArray<Sha256Digest> keys, CancellationToken cancel) =>
+        PostAsync("v1/keys", new KeyRequest(keys), DeviceMessagesContext.Default.KeyRequest, DeviceMessagesContext.Default.KeyAnswer, cancel);
+
+    string Request() => Convert.ToBase64String(identity.Key.RequestCertificate(identity.Device));
+
+    void Keep(Action certified)
+    {
+        try
+        {
+            certified();
+        }
+        catch (InvalidDataException e)
+        {
+            throw new LinkException($"{server}: {e.Message}", e);
+        }
+
+        Certified?.Invoke();
+    }
 
     // What is free changes all the time and concerns the device alone.
     static bool SameFacts(ImmutableDictionary<string, string> a, ImmutableDictionary<string, string> b) =>
@@ -88,35 +121,51 @@ public sealed class DeviceLink(HttpClient http, Uri server, JoinToken? token, ID
     }
 
     async Task<TAnswer> PostAsync<TRequest, TAnswer>(
-        string path, TRequest message, JsonTypeInfo<TRequest> messageType, JsonTypeInfo<TAnswer> answerType, AuthenticationHeaderValue? bearer, CancellationToken cancel)
+        string path, TRequest message, JsonTypeInfo<TRequest> messageType, JsonTypeInfo<TAnswer> answerType, CancellationToken cancel)
     {
         var address = new Uri(server, path);
-        using var content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(message, messageType));
-        content.Headers.ContentType = new("application/json");
+        var body = JsonSerializer.SerializeToUtf8Bytes(message, messageType);
+        using var content = new ByteArrayContent(body);
+        content.Headers.ContentType = new(Json);
         using var request = new HttpRequestMessage(HttpMethod.Post, address) { Content = content };
-        request.Headers.Authorization = bearer;
+        foreach (var (name, value) in DeviceSignature.Sign(identity.Key, identity.Device, request.Method.Method, address.PathAndQuery, Json, body, time.GetUtcNow()))
+            (name == ContentDigest.Header ? (HttpHeaders)content.Headers : request.Headers).TryAddWithoutValidation(name, value);
 
         // The client's own time-out ends with the headers; a server may stop after them.
+        var client = http();
         using var late = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        late.CancelAfter(http.Timeout);
+        late.CancelAfter(client.Timeout);
         try
         {
-            return await AnswerAsync(request, address, answerType, late.Token);
+            return await AnswerAsync(client, request, address, answerType, late.Token);
         }
         catch (OperationCanceledException e) when (!cancel.IsCancellationRequested)
         {
-            throw new LinkException($"{address} did not answer within {http.Timeout.TotalSeconds:0} s.", e);
+            throw new LinkException($"{address} did not answer within {client.Timeout.TotalSeconds:0} s.", e);
         }
     }
 
-    async Task<TAnswer> AnswerAsync<TAnswer>(HttpRequestMessage request, Uri address, JsonTypeInfo<TAnswer> answerType, CancellationToken cancel)
+    async Task<TAnswer> AnswerAsync<TAnswer>(HttpClient client, HttpRequestMessage request, Uri address, JsonTypeInfo<TAnswer> answerType, CancellationToken cancel)
     {
-        using var response = await HttpTrouble.SendAsync(http, request, cancel);
+        using var response = await HttpTrouble.SendAsync(client, request, cancel);
+        if (response.StatusCode == HttpStatusCode.Accepted)
+        {
+            throw new LinkException($"{server} lets '{identity.Device}' in when an operator has accepted it; its key is {identity.Key.Public.Digest}.")
+            {
+                After = response.Headers.RetryAfter?.Delta ?? TimeSpan.FromSeconds(30),
+                Waits = true,
+            };
+        }
+
         if (!response.IsSuccessStatusCode)
         {
             var trouble = HttpTrouble.Of(response, address);
             var said = (int)response.StatusCode is >= 400 and < 500 ? HttpTrouble.Shown(await HttpTrouble.ReadAsync(response, address, MaxAnswer, cancel)) : "";
-            throw new LinkException($"{trouble.Message}{(said.Length > 0 ? " It said: " : "")}{said}") { After = trouble.After, Unknown = trouble.Unknown };
+            throw new LinkException($"{trouble.Message}{(said.Length > 0 ? " It said: " : "")}{said}")
+            {
+                After = trouble.After,
+                Unknown = trouble.Unknown && !said.Contains("/problems/clock", StringComparison.Ordinal), // to enrol again would not put a clock right
+            };
         }
 
         var bytes = await HttpTrouble.ReadAsync(response, address, MaxAnswer, cancel);

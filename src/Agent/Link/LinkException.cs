@@ -11,4 +11,7 @@ public sealed class LinkException(string message, Exception? inner = null) : Exc
 
     /// <summary>Whether the same request would end the same way: there is no such file, or what came is not what it should be.</summary>
     public bool Lasting { get; init; }
+
+    /// <summary>Whether an operator must let the device in first.</summary>
+    public bool Waits { get; init; }
 }

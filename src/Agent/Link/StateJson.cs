@@ -16,7 +16,7 @@ static class StateJson
 
     public static byte[] Write(UpdateState state) => JsonSerializer.SerializeToUtf8Bytes(state, StateContext.Default.UpdateState);
 
-    public static byte[] Write(DeviceIdentity identity) => JsonSerializer.SerializeToUtf8Bytes(identity, StateContext.Default.DeviceIdentity);
+    public static byte[] Write(IdentityFile identity) => JsonSerializer.SerializeToUtf8Bytes(identity, StateContext.Default.IdentityFile);
 
     public static byte[] Write(ReportBox box) => JsonSerializer.SerializeToUtf8Bytes(box, StateContext.Default.ReportBox);
 
@@ -29,7 +29,7 @@ static class StateJson
 
     public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out UpdateState? state) => TryRead(bytes, StateContext.Default.UpdateState, out state);
 
-    public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out DeviceIdentity? identity) => TryRead(bytes, StateContext.Default.DeviceIdentity, out identity);
+    public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out IdentityFile? identity) => TryRead(bytes, StateContext.Default.IdentityFile, out identity);
 
     public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out ReportBox? box) => TryRead(bytes, StateContext.Default.ReportBox, out box);
 
@@ -70,7 +70,7 @@ static class StateJson
         typeof(NamedEnum<UpdateStep>), typeof(NamedEnum<ReportKind>), typeof(NamedEnum<AgentEventKind>),
     ])]
 [JsonSerializable(typeof(UpdateState))]
-[JsonSerializable(typeof(DeviceIdentity))]
+[JsonSerializable(typeof(IdentityFile))]
 [JsonSerializable(typeof(ReportBox))]
 [JsonSerializable(typeof(LiveView))]
 [JsonSerializable(typeof(AgentEvent))]

@@ -9,8 +9,23 @@ public static class DataFolder
     /// <summary>Held open by the one agent that writes here.</summary>
     public const string Lock = "lock";
 
-    /// <summary>The device's id and key.</summary>
+    /// <summary>The device's id, and the server that knows it.</summary>
     public const string Identity = "device.json";
+
+    /// <summary>The key that the device proves itself by.</summary>
+    public const string SigningKey = "signing.key";
+
+    /// <summary>The key that content keys are sealed to.</summary>
+    public const string SealingKey = "sealing.key";
+
+    /// <summary>The certificate of the signing key, and those above it.</summary>
+    public const string Certificate = "device.pem";
+
+    /// <summary>The roots by which the device knows its server.</summary>
+    public const string Roots = "roots.pem";
+
+    /// <summary>How far the sendings of reports are numbered.</summary>
+    public const string Sendings = "sendings";
 
     /// <summary>What the operator calls the device, as the server last said.</summary>
     public const string Labels = "labels.json";
@@ -39,13 +54,6 @@ public static class DataFolder
     /// <summary>Blobs that are being fetched.</summary>
     public const string Fetching = "fetching";
 
-    /// <summary>The private key that content keys are sealed to.</summary>
-    public const string SealingKey = "sealing.key";
-
-    /// <summary>Whether a file, or the one that is written to take its place, is for its owner alone.</summary>
-    public static bool IsSecret(string path) =>
-        path is Identity + ".new" or SealingKey or SealingKey + ".new" || path.StartsWith(ContentKeys + "/", StringComparison.Ordinal);
-
     /// <summary>Content keys of sealed files, each sealed to this device.</summary>
     public const string ContentKeys = "keys";
 
@@ -54,6 +62,10 @@ public static class DataFolder
 
     /// <summary>A folder for each model.</summary>
     public const string Models = "models";
+
+    /// <summary>Whether a file, or the one that is written to take its place, is for its owner alone.</summary>
+    public static bool IsSecret(string path) =>
+        path is SigningKey or SigningKey + ".new" or SealingKey or SealingKey + ".new" || path.StartsWith(ContentKeys + "/", StringComparison.Ordinal);
 
     /// <summary>The folder of a model.</summary>
     public static string Of(ModelName model) => $"{Models}/{model.Owner}/{model.Name}";

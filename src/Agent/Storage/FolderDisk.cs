@@ -130,7 +130,7 @@ public sealed class FolderDisk : IDisk
         static FileStreamOptions Options(FileMode mode, bool secret)
         {
             var options = new FileStreamOptions { Mode = mode, Access = FileAccess.Write, Share = FileShare.Read, BufferSize = 0 };
-            if (secret && !OperatingSystem.IsWindows()) // the key by which the device proves itself; who else uses the machine may read models only
+            if (secret && !OperatingSystem.IsWindows()) // the device's keys; who else uses the machine may read models only
                 options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
             return options;
         }

@@ -40,7 +40,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
     [
         typeof(SemanticVersionConverter), typeof(VersionRangeConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(DurationConverter),
         typeof(NamedEnum<RolloutState>), typeof(NamedEnum<PhaseAction>), typeof(NamedEnum<DayOfWeek>), typeof(NamedEnum<ModelFormat>), typeof(NamedEnum<ElementType>),
-        typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>), typeof(NamedEnum<Role>), typeof(NamedEnum<Reach>), typeof(NamedEnum<ApprovalAct>), typeof(NamedEnum<ApprovalState>), typeof(NamedEnum<DeliveryState>),
+        typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>), typeof(NamedEnum<DeviceState>), typeof(NamedEnum<Role>), typeof(NamedEnum<Reach>), typeof(NamedEnum<ApprovalAct>), typeof(NamedEnum<ApprovalState>), typeof(NamedEnum<DeliveryState>),
     ])]
 [JsonSerializable(typeof(ControlProblem))]
 [JsonSerializable(typeof(PublishRelease))]
@@ -63,7 +63,15 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(ReportPage))]
 [JsonSerializable(typeof(ImmutableSortedDictionary<string, long>))]
 [JsonSerializable(typeof(CreateJoinToken))]
+[JsonSerializable(typeof(ReplaceDevice))]
 [JsonSerializable(typeof(CreatedJoinToken))]
+[JsonSerializable(typeof(WaitingPage))]
+[JsonSerializable(typeof(WaitingAnswer))]
+[JsonSerializable(typeof(AuthoriseDevices))]
+[JsonSerializable(typeof(AuthoriseAnswer))]
+[JsonSerializable(typeof(AuthorisedPage))]
+[JsonSerializable(typeof(AuthorityList))]
+[JsonSerializable(typeof(PemText))]
 [JsonSerializable(typeof(EventPage))]
 [JsonSerializable(typeof(Readiness))]
 [JsonSerializable(typeof(RepositoryView))]

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Registry;
+using Coppice.Trust;
 
 namespace Coppice.Protocol;
 
@@ -13,7 +14,118 @@ namespace Coppice.Protocol;
 /// <param name="RetiredAt">Null while it may report.</param>
 public sealed record KnownDevice(
     string Id, DateTimeOffset EnrolledAt, DateTimeOffset LastSeen, ImmutableDictionary<string, string> Facts, ImmutableDictionary<string, string> Labels,
-    ImmutableArray<DeviceModel> Models, DateTimeOffset? RetiredAt = null);
+    ImmutableArray<DeviceModel> Models, DateTimeOffset? RetiredAt = null)
+{
+    /// <summary>The groups that it is in, in the order of their names.</summary>
+    public ImmutableArray<string> Groups { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Where it is in its life.</summary>
+    public DeviceState State { get; init; }
+
+    /// <summary>SHA-256 of its signing key.</summary>
+    public Sha256Digest Key { get; init; }
+
+    /// <summary>When its latest certificate expires; null while it has none.</summary>
+    public DateTimeOffset? CertificateExpires { get; init; }
+
+    /// <summary>When it was revoked; null while it is not.</summary>
+    public DateTimeOffset? RevokedAt { get; init; }
+
+    /// <summary>Why it was revoked.</summary>
+    public string? RevokedWhy { get; init; }
+
+    /// <summary>What is wrong with its identity: <c>cloned</c> when two installations have it; null when nothing was noticed.</summary>
+    public string? Suspect { get; init; }
+
+    /// <summary>When that was noticed.</summary>
+    public DateTimeOffset? SuspectSince { get; init; }
+}
+
+/// <summary>Where a device is in its life.</summary>
+public enum DeviceState
+{
+    /// <summary>It asks to be let in, and waits for an operator.</summary>
+    Pending,
+
+    /// <summary>It is known, and was heard of lately.</summary>
+    Enrolled,
+
+    /// <summary>It is known, and was not heard of for longer than the server takes for usual.</summary>
+    Silent,
+
+    /// <summary>It was taken out for good.</summary>
+    Retired,
+
+    /// <summary>Its keys are not believed any more, as after a theft; new keys may take its place.</summary>
+    Revoked,
+}
+
+/// <summary>A device that asks to be let in.</summary>
+/// <param name="Device">The id it asks for.</param>
+/// <param name="Key">SHA-256 of its signing key: compare it with what the device itself says.</param>
+/// <param name="Facts">What it says it is.</param>
+/// <param name="Address">From where it asks.</param>
+/// <param name="AskedAt">When it asked first.</param>
+/// <param name="LastAsked">When it asked last.</param>
+public sealed record WaitingDevice(string Device, Sha256Digest Key, ImmutableDictionary<string, string> Facts, string Address, DateTimeOffset AskedAt, DateTimeOffset LastAsked);
+
+/// <summary>Devices that ask to be let in, those that asked last first.</summary>
+public sealed record WaitingPage(ImmutableArray<WaitingDevice> Devices);
+
+/// <summary>An operator's answer to a device that asks: <c>POST /v1/waiting-devices/{id}/accept</c> and <c>…/reject</c>.</summary>
+public sealed record WaitingAnswer
+{
+    /// <summary>SHA-256 of the key that is meant; needed when two ask for one id.</summary>
+    public Sha256Digest? Key { get; init; }
+
+    /// <summary>Labels for the device that is accepted.</summary>
+    public ImmutableDictionary<string, string> Labels { get; init => field = value ?? []; } = [];
+}
+
+/// <summary>A device that may join without a token.</summary>
+public sealed record AuthorisedDevice
+{
+    /// <summary>Its id; null for any.</summary>
+    public string? Device { get; init; }
+
+    /// <summary>SHA-256 of its signing key; null for any, and then whoever comes first with the id has it.</summary>
+    public Sha256Digest? Key { get; init; }
+
+    /// <summary>Labels that it gets.</summary>
+    public ImmutableDictionary<string, string> Labels { get; init => field = value ?? []; } = [];
+}
+
+/// <summary>Devices that may join without a token: <c>POST /v1/authorised-devices</c>.</summary>
+/// <param name="Devices">1 to <see cref="MaxDevices"/>. What is on the list already stays on it once.</param>
+public sealed record AuthoriseDevices(ImmutableArray<AuthorisedDevice> Devices)
+{
+    /// <summary>Most devices of one call.</summary>
+    public const int MaxDevices = 10_000;
+}
+
+/// <summary>What came of a list.</summary>
+/// <param name="Added">Devices that were not on it.</param>
+/// <param name="Known">Devices that were on it, or have joined.</param>
+public sealed record AuthoriseAnswer(int Added, int Known);
+
+/// <summary>Devices that may join without a token and have not yet.</summary>
+/// <param name="Devices">In the order in which they were put there.</param>
+/// <param name="Next">Give it as <c>after</c> for the next page; null at the end.</param>
+public sealed record AuthorisedPage(ImmutableArray<AuthorisedDevice> Devices, long? Next = null);
+
+/// <summary>An authority of the server, which certifies its devices.</summary>
+/// <param name="Number">Counted from 1; the highest issues.</param>
+/// <param name="Subject">Its name.</param>
+/// <param name="Root">The name of the root above it; its own when it vouches for itself.</param>
+/// <param name="Pin">SHA-256 of the root's public key, as join tokens pin it.</param>
+/// <param name="Expires">From then on nothing of it is believed.</param>
+public sealed record AuthorityView(int Number, string Subject, string Root, Sha256Digest Pin, DateTimeOffset Expires);
+
+/// <summary>The authorities of the server, oldest first.</summary>
+public sealed record AuthorityList(ImmutableArray<AuthorityView> Authorities);
+
+/// <summary>Text in PEM: a request for a certificate, or certificates.</summary>
+public sealed record PemText(string Pem);
 
 /// <summary>A device's last word on a model.</summary>
 /// <param name="Model">The model.</param>
@@ -58,6 +170,20 @@ public sealed record CreateJoinToken(TimeSpan ExpiresIn, int MaxUses)
 {
     /// <summary>Labels that devices get which join by it.</summary>
     public ImmutableDictionary<string, string> Labels { get; init => field = value ?? []; } = [];
+
+    /// <summary>Whether devices that join by it know the server by public authorities, as behind a proxy with a public certificate.</summary>
+    public bool PublicTls { get; init; }
+}
+
+/// <summary>A device with new keys is to take the place of another, once: <c>POST /v1/devices/{id}/replace</c>.</summary>
+/// <param name="ExpiresIn">How long that is allowed, above 0 and up to a year.</param>
+public sealed record ReplaceDevice(TimeSpan ExpiresIn)
+{
+    /// <summary>The reason.</summary>
+    public string Why { get; init => field = value ?? ""; } = "";
+
+    /// <summary>As in <see cref="CreateJoinToken.PublicTls"/>.</summary>
+    public bool PublicTls { get; init; }
 }
 
 /// <summary>A new join token; its text is told only now.</summary>
@@ -137,6 +263,36 @@ public enum EventKind
 
     /// <summary>A join token was made.</summary>
     JoinTokenCreated,
+
+    /// <summary>A device joined.</summary>
+    DeviceEnrolled,
+
+    /// <summary>A device that asked was let in.</summary>
+    DeviceAccepted,
+
+    /// <summary>A device that asked was turned away.</summary>
+    DeviceRejected,
+
+    /// <summary>Devices were put on the list of those that may join.</summary>
+    DevicesAuthorised,
+
+    /// <summary>The keys of a device are not believed any more.</summary>
+    DeviceRevoked,
+
+    /// <summary>One device may take the place of another, once.</summary>
+    DeviceReplacementAllowed,
+
+    /// <summary>A device with new keys took the place of another; what that one reported is kept.</summary>
+    DeviceReplaced,
+
+    /// <summary>Two installations have the identity of one device.</summary>
+    DeviceSuspected,
+
+    /// <summary>An operator has put a device's identity right.</summary>
+    DeviceCleared,
+
+    /// <summary>Another authority certifies devices from now on.</summary>
+    AuthorityChanged,
 
     /// <summary>A model's releases must be sealed, and some devices are given its keys.</summary>
     ModelSealed,

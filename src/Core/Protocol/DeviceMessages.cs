@@ -5,20 +5,51 @@ using Coppice.Registry;
 
 namespace Coppice.Protocol;
 
-/// <summary>A device asks to be known: <c>POST /v1/enrol</c>. Sent again with the same id and key, it gives the same answer.</summary>
-/// <param name="Token">The join token's secret part.</param>
+/// <summary>A device asks to be known: <c>POST /v1/enrol</c>, signed by the key of its request. Sent again with the same id and key, it gives the same answer.</summary>
 /// <param name="Device">The id the device made for itself: 1 to 64 of a-z, 0-9, '-', '_', '.'.</param>
-/// <param name="Key">Secret that the device made for itself and proves itself with from now on: 32 random bytes, base64url.</param>
+/// <param name="Request">PKCS#10 in base64, with the id as common name: see <see cref="Trust.DeviceRequest"/>.</param>
+/// <param name="SealingKey">Public key that content keys are sealed to: see <see cref="Trust.DevicePublicKey"/>.</param>
 /// <param name="Facts">What it is; see <see cref="Fleet.FactSet"/>.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // an agent may be newer than its server
-public sealed record EnrolRequest(string Token, string Device, string Key, ImmutableDictionary<string, string> Facts);
+public sealed record EnrolRequest(string Device, string Request, string SealingKey, ImmutableDictionary<string, string> Facts)
+{
+    /// <summary>The join token's secret part; null for a device that is on the list, or that an operator accepts.</summary>
+    public string? Token { get; init; }
+}
 
 /// <summary>The device is known.</summary>
 /// <param name="Device">The id as it was taken.</param>
 /// <param name="Labels">What the operator calls the device, without the prefix <c>label.</c>.</param>
-public sealed record EnrolAnswer(string Device, ImmutableDictionary<string, string> Labels);
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // a server may be newer than its agents
+public sealed record EnrolAnswer(string Device, ImmutableDictionary<string, string> Labels)
+{
+    /// <summary>The device's certificate, PEM, followed by those above it but for the root. Null while none is issued, as with an authority elsewhere.</summary>
+    public string? Certificate { get; init; }
 
-/// <summary>What happened on a device: <c>POST /v1/reports</c> with <c>Authorization: Bearer DEVICE:KEY</c>.</summary>
+    /// <summary>The roots, PEM, by which the device knows this server from now on; null where the server's certificate is of public ones.</summary>
+    public string? Authorities { get; init; }
+}
+
+/// <summary>The device waits for an operator to accept it: status 202. It asks again when the answer's <c>Retry-After</c> is over.</summary>
+/// <param name="Device">The id it asks for.</param>
+/// <param name="Key">SHA-256 of its signing key, for the operator to compare.</param>
+public sealed record EnrolWaiting(string Device, Trust.Sha256Digest Key);
+
+/// <summary>A device asks for its next certificate: <c>POST /v1/renew</c>, as itself.</summary>
+/// <param name="Request">PKCS#10 in base64, by the key it enrolled with.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // an agent may be newer than its server
+public sealed record RenewRequest(string Request);
+
+/// <summary>The next certificate.</summary>
+/// <param name="Certificate">As in <see cref="EnrolAnswer.Certificate"/>.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // a server may be newer than its agents
+public sealed record RenewAnswer(string Certificate)
+{
+    /// <summary>As in <see cref="EnrolAnswer.Authorities"/>.</summary>
+    public string? Authorities { get; init; }
+}
+
+/// <summary>What happened on a device: <c>POST /v1/reports</c>, as itself.</summary>
 /// <param name="Reports">Oldest first, at most <see cref="MaxReports"/>; empty to say only that the device is there.</param>
 /// <param name="Facts">The facts now, when they changed since they were last taken; null otherwise.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // an agent may be newer than its server
@@ -29,6 +60,20 @@ public sealed record ReportBatch(ImmutableArray<Report> Reports, ImmutableDictio
 
     /// <summary>Most bytes of one batch.</summary>
     public const int MaxBytes = 256 << 10;
+
+    /// <summary>Which sending of this installation it is; null from an agent that does not count them.</summary>
+    public Sending? Sending { get; init; }
+}
+
+/// <summary>One sending of a batch. An installation gives each number once, so that the same number twice tells of two installations with one identity.</summary>
+/// <param name="Number">Grows with each sending for the life of the data folder, with gaps.</param>
+/// <param name="Nonce">Random, for this sending: <see cref="NonceLength"/> characters of base64url.</param>
+/// <param name="At">When, by the device's clock.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // an agent may be newer than its server
+public sealed record Sending(long Number, string Nonce, DateTimeOffset At)
+{
+    /// <summary>Characters of a nonce: 6 random bytes.</summary>
+    public const int NonceLength = 8;
 }
 
 /// <summary>The answer to a batch: what the device need not send again.</summary>
@@ -108,6 +153,9 @@ public enum ReportKind
     Converters = [typeof(SemanticVersionConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(NamedEnum<ReportKind>)])]
 [JsonSerializable(typeof(EnrolRequest))]
 [JsonSerializable(typeof(EnrolAnswer))]
+[JsonSerializable(typeof(EnrolWaiting))]
+[JsonSerializable(typeof(RenewRequest))]
+[JsonSerializable(typeof(RenewAnswer))]
 [JsonSerializable(typeof(ReportBatch))]
 [JsonSerializable(typeof(ReportAnswer))]
 [JsonSerializable(typeof(KeyRequest))]

@@ -9,9 +9,6 @@ namespace Coppice.Protocol;
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // an agent may be newer than its server
 public sealed record KeyRequest(ImmutableArray<Sha256Digest> Keys)
 {
-    /// <summary>What the keys are to be sealed to, SubjectPublicKeyInfo in base64. The first that an enrolled device sends is kept; another is refused from then on.</summary>
-    public string? SealingKey { get; init; }
-
     /// <summary>Most keys of one request.</summary>
     public const int MaxKeys = 256;
 

@@ -1,7 +1,8 @@
-using System.Buffers.Text;
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
 using Coppice.Fleet;
 using Coppice.Protocol;
+using Coppice.Trust;
 
 namespace Coppice.Server.Fleet;
 
@@ -13,31 +14,57 @@ static class DeviceRules
 
     const int MaxWay = 32;
 
-    const int KeyBytes = 32;
-
     /// <summary>Everything that is wrong with an enrolment, but for its token.</summary>
-    public static IEnumerable<Problem> Check(EnrolRequest request)
+    /// <param name="request">As it came.</param>
+    /// <param name="key">The key by which the request for a certificate is signed; null when that is wrong.</param>
+    public static List<Problem> Check(EnrolRequest request, out DevicePublicKey? key)
     {
-        if (request.Device.Length is 0 or > 64 || request.Device is "." or ".."
-            || !request.Device.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_' or '.'))
-            yield return new("device", $"'{Shown(request.Device)}' is not a device id; give 1 to 64 of a-z, 0-9, '-', '_', '.'.");
-        var key = new byte[KeyBytes];
-        if (request.Key.Length != Base64Url.GetEncodedLength(KeyBytes) || !Base64Url.TryDecodeFromChars(request.Key, key, out var decoded) || decoded != KeyBytes)
-            yield return new("key", $"is not a key; give {KeyBytes} random bytes as base64url without padding.");
-        foreach (var problem in CheckFacts(request.Facts))
-            yield return problem;
+        var problems = new List<Problem>();
+        key = null;
+        if (!DeviceRequest.IsDevice(request.Device))
+            problems.Add(new("device", $"'{Shown(request.Device)}' is not a device id; give 1 to {DeviceRequest.MaxDevice} of a-z, 0-9, '-', '_', '.'."));
+        if (ReadRequest(request.Request, request.Device, out var certified, out var problem))
+            key = certified.Key;
+        else
+            problems.Add(problem);
+        if (!DevicePublicKey.TryParse(request.SealingKey, out var sealing))
+            problems.Add(new("sealingKey", "is not a key; give a SubjectPublicKeyInfo of P-256 in base64."));
+        else if (sealing.Equals(key))
+            problems.Add(new("sealingKey", "is the signing key; make another for sealing."));
+        problems.AddRange(CheckFacts(request.Facts));
+        return problems;
+    }
+
+    /// <summary>Reads a device's request for a certificate.</summary>
+    public static bool ReadRequest(string base64, string device, [NotNullWhen(true)] out DeviceRequest? request, out Problem problem)
+    {
+        request = null;
+        var der = new byte[DeviceRequest.MaxBytes];
+        if (base64.Length > DeviceRequest.MaxBytes * 4 / 3 || !Convert.TryFromBase64String(base64, der, out var length))
+            problem = new("request", $"is not base64 of at most {DeviceRequest.MaxBytes} bytes; give a PKCS#10 request, DER in base64.");
+        else if (!DeviceRequest.TryRead(der.AsSpan(0, length), out request, out var what))
+            problem = new("request", what);
+        else if (request.Device != device)
+        {
+            problem = new("request", $"asks for '{request.Device}' where this is '{Shown(device)}'; make one with the device's own id as common name.");
+            request = null;
+        }
+        else
+            problem = default;
+        return request is not null;
     }
 
     /// <summary>Everything that is wrong with a device's facts.</summary>
     public static IEnumerable<Problem> CheckFacts(ImmutableDictionary<string, string> facts) =>
         // A device that could label itself could join any group.
-        Check("facts", facts).Concat(facts.Keys.Where(name => name.StartsWith("label.", StringComparison.Ordinal))
-            .Select(name => new Problem($"facts.{Shown(name)}", "is a label; labels are given by the operator.")));
+        Check("facts", facts).Concat(facts.Keys.Where(name => name.StartsWith("label.", StringComparison.Ordinal) || DeviceGroup.IsLabel(name))
+            .Select(name => new Problem($"facts.{Shown(name)}", "is a label or a group; those are given by the operator.")));
 
     /// <summary>Everything that is wrong with labels.</summary>
-    public static IEnumerable<Problem> CheckLabels(ImmutableDictionary<string, string> labels) =>
-        Check("labels", labels).Concat(labels.Keys.Where(name => name.StartsWith("label.", StringComparison.Ordinal))
-            .Select(name => new Problem($"labels.{Shown(name)}", "give the label without the prefix 'label.'; selectors know it by both names.")));
+    public static IEnumerable<Problem> CheckLabels(ImmutableDictionary<string, string> labels, string where = "labels") =>
+        Check(where, labels).Concat(labels.Keys.Where(name => name.StartsWith("label.", StringComparison.Ordinal))
+            .Select(name => new Problem($"{where}.{Shown(name)}", "give the label without the prefix 'label.'; selectors know it by both names.")))
+            .Concat(labels.Keys.Where(DeviceGroup.IsLabel).Select(name => new Problem($"{where}.{Shown(name)}", "is a group; put the device in with 'coppice group add'.")));
 
     /// <summary>Everything that is wrong with a batch's reports.</summary>
     public static IEnumerable<Problem> CheckReports(ReportBatch batch)
@@ -48,6 +75,8 @@ static class DeviceRules
             yield break;
         }
 
+        if (batch.Sending is { } sending && (sending.Number < 1 || sending.Nonce.Length != Sending.NonceLength || !sending.Nonce.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_')))
+            yield return new("sending", $"number the sendings from 1, each with {Sending.NonceLength} random characters of base64url.");
         var last = 0L;
         for (var i = 0; i < batch.Reports.Length; i++)
         {
@@ -81,5 +110,5 @@ static class DeviceRules
         }
     }
 
-    static string Shown(string text) => text.Length <= 80 ? text : text[..80] + "…";
+    internal static string Shown(string text) => text.Length <= 80 ? text : text[..80] + "…";
 }

@@ -1,74 +1,31 @@
 using System.Collections.Immutable;
 using Coppice.Fleet;
 using Coppice.Protocol;
-using Coppice.Server.Access;
+using Coppice.Server.Identity;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
 namespace Coppice.Server.Fleet;
 
-/// <summary>What came of an enrolment.</summary>
-enum Enrolment
-{
-    Joined,
-    UnknownToken,
-    ExpiredToken,
-    UsedUpToken,
-    OtherKey,
-    Retired,
-}
-
-sealed class DeviceStore(Database database)
+sealed class DeviceStore(Database database, ControlPlaneOptions options)
 {
     /// <summary>Devices that one page looks at: a selector that fits nobody must not hold a request for millions of rows.</summary>
     const int MaxScanned = 20_000;
 
-    /// <summary>Makes the device known, or finds it known already by the same key.</summary>
-    public Task<(Enrolment Outcome, EnrolAnswer? Answer)> EnrolAsync(EnrolRequest request, DateTimeOffset now, CancellationToken cancel) =>
-        database.WriteAsync<(Enrolment, EnrolAnswer?)>(async db =>
-        {
-            var known = await db.Devices.FindAsync([request.Device], cancel);
-            if (known is not null && Secret.Matches(request.Key, known.KeyHash))
-            {
-                // The first answer may have been lost, and the token used up by it: the key is proof enough.
-                return known.RetiredAt is null ? (Enrolment.Joined, new(known.Id, StoredText.Texts(known.Labels))) : (Enrolment.Retired, null);
-            }
+    DateTimeOffset SilentBefore => options.Time.GetUtcNow() - options.SilentAfter;
 
-            var hash = Secret.Hash(request.Token);
-            var token = await db.JoinTokens.FirstOrDefaultAsync(row => row.Hash == hash, cancel);
-            if (token is null || !Secret.Matches(request.Token, token.Hash))
-                return (Enrolment.UnknownToken, null);
-            if (token.ExpiresAt <= now)
-                return (Enrolment.ExpiredToken, null);
-            if (known is not null)
-                return (Enrolment.OtherKey, null);
-            if (token.Uses >= token.MaxUses)
-                return (Enrolment.UsedUpToken, null);
-
-            token.Uses++;
-            db.Devices.Add(new()
-            {
-                Id = request.Device,
-                KeyHash = Secret.Hash(request.Key),
-                EnrolledAt = now,
-                LastSeen = now,
-                Facts = StoredText.Of(request.Facts),
-                Labels = token.Labels,
-            });
-            return (Enrolment.Joined, new(request.Device, StoredText.Texts(token.Labels)));
-        }, cancel);
-
-    /// <summary>Whether the key is the device's; also of a retired one.</summary>
-    public Task<bool> ProvesAsync(string device, string key, CancellationToken cancel) => database.ReadAsync(async db =>
-        await db.Devices.Where(row => row.Id == device).Select(row => row.KeyHash).FirstOrDefaultAsync(cancel) is { } hash && Secret.Matches(key, hash), cancel);
+    /// <summary>What a call in the name of a device is judged by; null for a device that is not known.</summary>
+    public Task<DeviceStanding?> StandingAsync(string device, CancellationToken cancel) => database.ReadAsync(
+        db => db.Devices.Where(row => row.Id == device).Select(row => new DeviceStanding(row.SigningKey, row.RetiredAt, row.RevokedAt, row.Suspect != null)).FirstOrDefaultAsync(cancel), cancel);
 
     /// <summary>Devices that a selector holds for, in the order of their ids.</summary>
-    public Task<DevicePage> ListAsync(Selector selector, string after, int limit, CancellationToken cancel) => database.ReadAsync(async db =>
+    public Task<DevicePage> ListAsync(Selector selector, DeviceState? state, string after, int limit, CancellationToken cancel) => database.ReadAsync(async db =>
     {
         var found = new List<DeviceRow>();
         var (scanned, last) = (0, after);
         var rows = db.Devices.Where(row => string.Compare(row.Id, after) > 0).OrderBy(row => row.Id).AsAsyncEnumerable();
-        var more = false;
+        var (more, silent) = (false, SilentBefore);
+        var groups = await db.GroupsAsync(cancel);
         await foreach (var row in rows.WithCancellation(cancel))
         {
             if (found.Count == limit || scanned == MaxScanned)
@@ -79,13 +36,13 @@ sealed class DeviceStore(Database database)
 
             scanned++;
             last = row.Id;
-            if (selector.Matches(row.FactSet()))
+            if ((state is null || row.State(silent) == state) && selector.Matches(row.FactSet(groups)))
                 found.Add(row);
         }
 
         var ids = found.Select(row => row.Id).ToArray();
         var models = (await db.DeviceModels.Where(row => ids.Contains(row.Device)).ToListAsync(cancel)).ToLookup(row => row.Device, StringComparer.Ordinal);
-        return new DevicePage([.. found.Select(row => row.View(models[row.Id]))], more ? last : null);
+        return new DevicePage([.. found.Select(row => row.View(models[row.Id], silent, groups))], more ? last : null);
     }, cancel);
 
     public Task<KnownDevice?> FindAsync(string id, CancellationToken cancel) => database.ReadAsync(db => FindAsync(db, id, cancel), cancel);
@@ -95,10 +52,11 @@ sealed class DeviceStore(Database database)
     {
         if (await db.Devices.FindAsync([id], cancel) is not { } row)
             return null;
-        var text = StoredText.Of(labels);
-        if (!Same(StoredText.Texts(row.Labels), labels))
+        var before = StoredText.Texts(row.Labels);
+        var kept = before.Where(label => DeviceGroup.IsLabel(label.Key)).ToImmutableDictionary(StringComparer.Ordinal); // these are the groups'
+        if (!Same(before.RemoveRange(kept.Keys), labels))
         {
-            row.Labels = text;
+            row.Labels = StoredText.Of(labels.SetItems(kept));
             db.Events.Add(new() { At = now, Kind = EventKind.DeviceLabelled, By = by, Device = id, Why = string.Join(", ", labels.OrderBy(label => label.Key, StringComparer.Ordinal).Select(label => $"{label.Key}={label.Value}")) });
         }
 
@@ -114,17 +72,54 @@ sealed class DeviceStore(Database database)
         if (row.RetiredAt is not null)
             return true;
         row.RetiredAt = now;
-        await db.RolloutDevices.Where(device => device.Device == id && (device.Kind == ReportKind.Started || device.Kind == ReportKind.Switched)).ExecuteDeleteAsync(cancel);
-        await db.DeviceModels.Where(model => model.Device == id).ExecuteDeleteAsync(cancel);
+        await CertificateStore.RevokeAllAsync(db, id, now, cancel);
+        await ForgetStateAsync(db, id, cancel);
         db.Events.Add(new() { At = now, Kind = EventKind.DeviceRetired, By = by, Device = id, Why = "" });
         return true;
     }, cancel);
 
-    static async Task<KnownDevice?> FindAsync(CoppiceDb db, string id, CancellationToken cancel)
+    /// <summary>Takes a device's keys as stolen: its next call is refused, and no rollout waits for it. Its place can be taken by new keys.</summary>
+    /// <returns>Null when there is no such device.</returns>
+    public Task<KnownDevice?> RevokeAsync(string id, string why, string by, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync(async db =>
+    {
+        if (await db.Devices.FindAsync([id], cancel) is not { } row)
+            return null;
+        if (row.RevokedAt is null && row.RetiredAt is null)
+        {
+            (row.RevokedAt, row.RevokedWhy) = (now, why);
+            await CertificateStore.RevokeAllAsync(db, id, now, cancel);
+            await ForgetStateAsync(db, id, cancel);
+            db.Events.Add(new() { At = now, Kind = EventKind.DeviceRevoked, By = by, Device = id, Why = why });
+        }
+
+        return row.View([], SilentBefore, await db.GroupsAsync(cancel));
+    }, cancel);
+
+    /// <summary>Takes suspicion from a device: each installation has its own identity now.</summary>
+    /// <returns>Null when there is no such device; false when nothing was suspected.</returns>
+    public Task<bool?> ClearAsync(string id, string by, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync<bool?>(async db =>
+    {
+        if (await db.Devices.FindAsync([id], cancel) is not { } row)
+            return null;
+        if (row.Suspect is null)
+            return false;
+        db.Events.Add(new() { At = now, Kind = EventKind.DeviceCleared, By = by, Device = id, Why = $"was suspected: {row.Suspect}" });
+        (row.Suspect, row.SuspectSince) = (null, null);
+        return true;
+    }, cancel);
+
+    /// <summary>Forgets what runs on a device and that rollouts wait for it, within a write. Its reports stay.</summary>
+    public static async Task ForgetStateAsync(CoppiceDb db, string id, CancellationToken cancel)
+    {
+        await db.RolloutDevices.Where(device => device.Device == id && (device.Kind == ReportKind.Started || device.Kind == ReportKind.Switched)).ExecuteDeleteAsync(cancel);
+        await db.DeviceModels.Where(model => model.Device == id).ExecuteDeleteAsync(cancel);
+    }
+
+    async Task<KnownDevice?> FindAsync(CoppiceDb db, string id, CancellationToken cancel)
     {
         if (await db.Devices.FirstOrDefaultAsync(row => row.Id == id, cancel) is not { } device)
             return null;
-        return device.View(await db.DeviceModels.Where(row => row.Device == id).ToListAsync(cancel));
+        return device.View(await db.DeviceModels.Where(row => row.Device == id).ToListAsync(cancel), SilentBefore, await db.GroupsAsync(cancel));
     }
 
     static bool Same(ImmutableDictionary<string, string> a, ImmutableDictionary<string, string> b) =>

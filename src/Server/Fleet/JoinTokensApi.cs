@@ -17,12 +17,17 @@ static class JoinTokensApi
         CreateJoinToken request, JoinTokenStore tokens, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         var problems = DeviceRules.CheckLabels(request.Labels).ToList();
-        if (request.ExpiresIn <= TimeSpan.Zero || request.ExpiresIn > LongestLife)
-            problems.Add(new("expiresIn", $"{Duration.Format(request.ExpiresIn)} is not a life; give more than nothing and up to {Duration.Format(LongestLife)}."));
+        if (LifeProblem(request.ExpiresIn) is { } problem)
+            problems.Add(problem);
         if (request.MaxUses < 1)
             problems.Add(new("maxUses", $"{request.MaxUses} lets nobody in; give 1 or more."));
         return problems.Count > 0
             ? Problems.Validation(problems)
             : TypedResults.Created((string?)null, await tokens.CreateAsync(request, caller.Name(), time.GetUtcNow(), cancel));
     }
+
+    /// <summary>What is wrong with how long a token is to be good for; null when nothing is.</summary>
+    internal static Problem? LifeProblem(TimeSpan life) => life <= TimeSpan.Zero || life > LongestLife
+        ? new("expiresIn", $"{Duration.Format(life)} is not a life; give more than nothing and up to {Duration.Format(LongestLife)}.")
+        : null;
 }

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using Coppice.Fleet;
 using Coppice.Protocol;
+using Coppice.Server.Events;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
@@ -7,7 +9,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Coppice.Server.Fleet;
 
 /// <summary>What came of a batch.</summary>
-/// <param name="Answer">Null when the device is retired.</param>
+/// <param name="Answer">Null when the device was retired or revoked meanwhile.</param>
 /// <param name="Decides">Whether a rollout may have to be judged anew.</param>
 sealed record KeptBatch(ReportAnswer? Answer, bool Decides);
 
@@ -25,11 +27,14 @@ sealed class ReportStore(Database database)
     public Task<KeptBatch> KeepAsync(string id, ReportBatch batch, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync(async db =>
     {
         var device = await db.Devices.SingleAsync(row => row.Id == id, cancel);
-        if (device.RetiredAt is not null)
+        if (device.RetiredAt is not null || device.RevokedAt is not null)
             return new KeptBatch(null, false);
-        device.LastSeen = now;
-        if (batch.Facts is { } facts)
-            device.Facts = StoredText.Of(facts);
+        if (TakeSending(db, device, batch.Sending, now) is SendingVerdict.New or SendingVerdict.Forked) // what was repeated or overtaken says nothing of now
+        {
+            device.LastSeen = now;
+            if (batch.Facts is { } facts)
+                device.Facts = StoredText.Of(facts);
+        }
 
         var decides = false;
         if (!batch.Reports.IsEmpty)
@@ -47,8 +52,28 @@ sealed class ReportStore(Database database)
                 device.Through++;
         }
 
-        return new KeptBatch(new(device.Through, StoredText.Texts(device.Labels)), decides);
+        return new KeptBatch(new(device.Through, device.AllLabels(await db.GroupsAsync(cancel))), decides);
     }, cancel);
+
+    static SendingVerdict TakeSending(CoppiceDb db, DeviceRow device, Sending? sending, DateTimeOffset now)
+    {
+        if (sending is null)
+            return SendingVerdict.New;
+        var verdict = Sendings.Parse(device.Sendings).Take(sending.Number, sending.Nonce, sending.At, out var next);
+        device.Sendings = next.ToString();
+        if (verdict != SendingVerdict.Forked || device.Suspect is not null)
+            return verdict;
+        (device.Suspect, device.SuspectSince) = (DeviceRow.Cloned, now);
+        db.Events.Add(new()
+        {
+            At = now,
+            Kind = EventKind.DeviceSuspected,
+            By = EventRow.Itself,
+            Device = device.Id,
+            Why = $"{DeviceRow.Cloned}: sending {sending.Number} came from another installation with the same key; a copy of the device runs, or its data folder was put back from a copy",
+        });
+        return verdict;
+    }
 
     public Task<ReportPage> ListAsync(string device, long before, int limit, CancellationToken cancel) => database.ReadAsync(async db =>
     {

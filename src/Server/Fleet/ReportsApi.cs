@@ -11,7 +11,7 @@ static class ReportsApi
 {
     public static void MapReports(this IEndpointRouteBuilder routes) => routes.MapPost("/v1/reports", Keep)
         .WithTags("Devices").RequireAuthorization(BearerTokens.Device)
-        .WithMetadata(new RequestSizeLimitAttribute(ReportBatch.MaxBytes))
+        .WithMetadata(new RequestSizeLimitAttribute(ReportBatch.MaxBytes), new MayBeLate())
         .ProducesProblem(400).ProducesProblem(401).ProducesProblem(403).ProducesProblem(413);
 
     /// <summary>Keeps what a device says happened, each report once. Send again whatever is not answered for.</summary>
@@ -27,6 +27,6 @@ static class ReportsApi
             signal.Raise();
         return kept.Answer is { } answer
             ? TypedResults.Ok(answer)
-            : Problems.Of(403, "device-retired", "The device is retired.", $"'{caller.Name()}' was taken out by an operator; enrol it under another id.");
+            : Problems.Of(403, "device-retired", "The device is retired.", $"'{caller.Name()}' was taken out or revoked by an operator a moment ago.");
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Protocol;
+using Coppice.Server.Access;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
@@ -12,8 +13,8 @@ static class HealthApi
 {
     public static void MapHealth(this IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/healthz", () => TypedResults.Text("ok")).WithTags("Health").AllowAnonymous().WithSummary("The process answers.");
-        routes.MapGet("/readyz", Ready).WithTags("Health").AllowAnonymous().Produces<Readiness>(503);
+        routes.MapGet("/healthz", () => TypedResults.Text("ok")).WithTags("Health").AllowAnonymous().WithMetadata(RequestKind.Reading).WithSummary("The process answers.");
+        routes.MapGet("/readyz", Ready).WithTags("Health").AllowAnonymous().WithMetadata(RequestKind.Reading).Produces<Readiness>(503);
     }
 
     /// <summary>Whether the server can do its work: the database answers, the tree can be written, and devices trust its metadata.</summary>

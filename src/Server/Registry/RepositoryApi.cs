@@ -1,4 +1,5 @@
 using System.Globalization;
+using Coppice.Server.Access;
 using Coppice.Trust;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Net.Http.Headers;
@@ -14,7 +15,7 @@ static class RepositoryApi
     static readonly string[] Folders = ["metadata", "targets", "blobs", "patches", "grants"];
 
     public static void MapRepository(this IEndpointRouteBuilder routes) =>
-        routes.MapMethods("/repository/{**path}", [HttpMethods.Get, HttpMethods.Head], Get).AllowAnonymous().ExcludeFromDescription();
+        routes.MapMethods("/repository/{**path}", [HttpMethods.Get, HttpMethods.Head], Get).AllowAnonymous().WithMetadata(RequestKind.Reading).ExcludeFromDescription();
 
     static Results<PhysicalFileHttpResult, FileContentHttpResult, ProblemHttpResult> Get(string? path, Repository repository, HttpResponse response)
     {

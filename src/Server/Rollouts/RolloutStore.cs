@@ -161,10 +161,11 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         var phases = row.PhaseList();
         if (!Selector.TryParse(row.Selector, out var selector, out _))
             return true;
+        var groups = await db.GroupsAsync(cancel);
         await foreach (var device in db.Devices.Where(device => device.RetiredAt == null).AsNoTracking().AsAsyncEnumerable().WithCancellation(cancel))
         {
             var place = Cohort.Of(row.Salt, device.Id);
-            if (Cohort.Reaches(phases[row.Phase].Share, place) && !Cohort.Reaches(phases[row.Phase - 1].Share, place) && selector.Matches(device.FactSet()))
+            if (Cohort.Reaches(phases[row.Phase].Share, place) && !Cohort.Reaches(phases[row.Phase - 1].Share, place) && selector.Matches(device.FactSet(groups)))
                 return true;
         }
 

@@ -3,7 +3,6 @@ using System.Collections.Immutable;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Events;
-using Coppice.Server.Fleet;
 using Coppice.Server.Storage;
 using Coppice.Trust;
 using Coppice.Trust.Sealing;
@@ -74,15 +73,11 @@ sealed class ContentKeyStore(Database database, ServerKeys server)
         return found;
     }
 
-    /// <summary>Seals to a device the keys that it is entitled to.</summary>
-    /// <returns>Null when there is no such device, or it was taken out.</returns>
-    public async Task<KeyAnswer?> GrantAsync(string device, ImmutableArray<Sha256Digest> wanted, string? sealingKey, DateTimeOffset now, CancellationToken cancel)
+    /// <summary>Seals the keys that a device is entitled to, to the key that it enrolled with.</summary>
+    /// <returns>Null when there is no such device, or it was taken out or revoked.</returns>
+    public async Task<KeyAnswer?> GrantAsync(string device, ImmutableArray<Sha256Digest> wanted, DateTimeOffset now, CancellationToken cancel)
     {
         var row = await database.ReadAsync(db => db.Devices.FirstOrDefaultAsync(row => row.Id == device, cancel), cancel);
-        if (row is { SealingKey.Length: 0 } && sealingKey is not null)
-            row = await PinAsync(device, sealingKey, cancel);
-        if (sealingKey is not null && row?.SealingKey != sealingKey)
-            return null;
         if (row is null || !row.MayHaveKeys || !SealingPublicKey.TryParse(row.SealingKey, out var to))
             return null;
         using (to)
@@ -118,19 +113,6 @@ sealed class ContentKeyStore(Database database, ServerKeys server)
             return new(GrantFile.Of(to.Digest).With(grants).Write(), refused.ToImmutable());
         }
     }
-
-    /// <summary>Keeps the sealing key of a device that has none yet; the call is proved to be the device's.</summary>
-    Task<DeviceRow?> PinAsync(string device, string sealingKey, CancellationToken cancel) => database.WriteAsync(async db =>
-    {
-        var row = await db.Devices.FindAsync([device], cancel);
-        if (row is { RetiredAt: null, SealingKey.Length: 0 } && SealingPublicKey.TryParse(sealingKey, out var key))
-        {
-            row.SealingKey = key.ToString();
-            key.Dispose();
-        }
-
-        return row;
-    }, cancel);
 
     /// <summary>Seals everything to the present key that an older one opens, after a change of keys.</summary>
     public Task<int> RenewAsync(CancellationToken cancel) => server.Current is not { } current ? Task.FromResult(0) : database.WriteAsync(async db =>

@@ -38,9 +38,9 @@ static class SealingApi
     {
         if (request.Keys.IsDefaultOrEmpty || request.Keys.Length > KeyRequest.MaxKeys)
             return Problems.Validation([new("keys", $"{(request.Keys.IsDefault ? 0 : request.Keys.Length)}; ask for 1 to {KeyRequest.MaxKeys} keys.")]);
-        return await keys.GrantAsync(caller.Name(), request.Keys, request.SealingKey, time.GetUtcNow(), cancel) is { } answer
+        return await keys.GrantAsync(caller.Name(), request.Keys, time.GetUtcNow(), cancel) is { } answer
             ? TypedResults.Ok(answer)
-            : Problems.Of(403, "device-retired", "The device is given no keys.", $"'{caller.Name()}' was taken out by an operator, or asks with another sealing key than it had.");
+            : Problems.Of(403, "device-retired", "The device is given no keys.", $"'{caller.Name()}' was retired or revoked by an operator.");
     }
 
     /// <summary>The public key that publishers seal content keys to.</summary>

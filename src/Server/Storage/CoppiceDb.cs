@@ -5,6 +5,7 @@ using Coppice.Server.Audit;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Idempotency;
+using Coppice.Server.Identity;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Sealing;
@@ -25,6 +26,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
     public DbSet<GroupRow> Groups => Set<GroupRow>();
+    public DbSet<WaitingDeviceRow> WaitingDevices => Set<WaitingDeviceRow>();
+    public DbSet<AuthorisedDeviceRow> AuthorisedDevices => Set<AuthorisedDeviceRow>();
+    public DbSet<CertificateRow> Certificates => Set<CertificateRow>();
     public DbSet<DeviceModelRow> DeviceModels => Set<DeviceModelRow>();
     public DbSet<ReportRow> Reports => Set<ReportRow>();
     public DbSet<ModelRow> Models => Set<ModelRow>();
@@ -61,6 +65,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
         model.Entity<GroupRow>().HasKey(row => row.Name);
+        model.Entity<WaitingDeviceRow>().HasKey(row => new { row.Device, row.SigningKey });
+        model.Entity<AuthorisedDeviceRow>().HasKey(row => row.Id);
+        model.Entity<CertificateRow>().HasKey(row => row.Serial);
         model.Entity<DeviceModelRow>().HasKey(row => new { row.Device, row.Model });
         model.Entity<ReportRow>().HasKey(row => new { row.Device, row.Sequence });
         model.Entity<ModelRow>().HasKey(row => row.Name);

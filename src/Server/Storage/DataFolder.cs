@@ -25,6 +25,9 @@ sealed class DataFolder : IDisposable
 
     public string Keys => In("keys");
 
+    /// <summary>The keys and certificates of the authorities that certify devices.</summary>
+    public string Authorities => In("authorities");
+
     /// <summary>The key that the server signs plans with.</summary>
     public string OnlineKeys => In("keys", Online);
 

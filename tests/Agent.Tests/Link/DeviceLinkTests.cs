@@ -28,7 +28,8 @@ public sealed class DeviceLinkTests : IDisposable
     static Task JsonAsync(System.Net.Sockets.NetworkStream stream, string json) =>
         HostileServer.SayAsync(stream, $"200 OK\r\nContent-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(json)}", Encoding.UTF8.GetBytes(json));
 
-    DeviceLink Link(Uri address) => new(http, address, new JoinToken("secret_with_lines", Sha256Digest.Of([1])), disk, queue);
+    DeviceLink Link(Uri address, DeviceIdentity? identity = null) =>
+        new(() => http, address, new JoinToken("secret_with_lines", Sha256Digest.Of([1])), identity ?? DeviceIdentity.OpenOrMake(disk, null), disk, queue, TimeProvider.System);
 
     [Fact]
     public async Task A_device_enrols_once_with_the_key_it_made_and_keeps_its_labels()
@@ -36,11 +37,11 @@ public sealed class DeviceLinkTests : IDisposable
         var identity = DeviceIdentity.OpenOrMake(disk, "press-7");
         await using var server = new HostileServer((_, stream, _) => JsonAsync(stream, """{"device":"press-7","labels":{"site":"oslo"}}"""));
 
-        Assert.True(await Link(server.Address).EnrolAsync(identity, Facts, default));
-        Assert.False(await Link(server.Address).EnrolAsync(DeviceIdentity.OpenOrMake(disk, null), Facts, default));
+        Assert.True(await Link(server.Address, identity).EnrolAsync(Facts, default));
+        Assert.False(await Link(server.Address).EnrolAsync(Facts, default));
 
         Assert.StartsWith("POST /v1/enrol ", server.Requests.Single(), StringComparison.Ordinal);
-        Assert.Equal(identity.Key, DeviceIdentity.OpenOrMake(disk, "another").Key);
+        Assert.Equal(identity.Key.Public, DeviceIdentity.OpenOrMake(disk, "another").Key.Public);
         Assert.Contains("oslo", Encoding.UTF8.GetString(disk.ReadSmall(DataFolder.Labels, 1000)!), StringComparison.Ordinal);
     }
 
@@ -59,8 +60,8 @@ public sealed class DeviceLinkTests : IDisposable
         ]);
         await using var server = new HostileServer((_, stream, _) => answers.Dequeue()(stream));
         var identity = DeviceIdentity.OpenOrMake(disk, null);
-        var link = Link(server.Address);
-        async Task<LinkException> Fails() => await Assert.ThrowsAsync<LinkException>(() => link.ReportAsync(identity, Facts, default));
+        var link = Link(server.Address, identity);
+        async Task<LinkException> Fails() => await Assert.ThrowsAsync<LinkException>(() => link.ReportAsync(Facts, default));
 
         Assert.Equal(TimeSpan.FromSeconds(9), (await Fails()).After);
         Assert.Contains("not a Coppice server's", (await Fails()).Message, StringComparison.Ordinal);
@@ -68,10 +69,10 @@ public sealed class DeviceLinkTests : IDisposable
         Assert.Contains("too odd", (await Fails()).Message, StringComparison.Ordinal);
         Assert.Contains("more than", (await Fails()).Message, StringComparison.Ordinal);
         Assert.Equal(1, queue.Waiting);
-        await link.ReportAsync(identity, Facts, default);
+        await link.ReportAsync(Facts, default);
 
         Assert.Equal(0, queue.Waiting);
-        Assert.All(server.Requests, head => Assert.Contains($"Authorization: Bearer {identity.Device}:{identity.Key}", head, StringComparison.Ordinal));
+        Assert.All(server.Requests, head => Assert.Contains($"keyid=\"{identity.Device}\"", head, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -84,7 +85,7 @@ public sealed class DeviceLinkTests : IDisposable
             await Task.Delay(Timeout.Infinite, closing);
         });
 
-        var gaveUp = await Assert.ThrowsAsync<LinkException>(() => Link(server.Address).ReportAsync(DeviceIdentity.OpenOrMake(disk, null), Facts, default));
+        var gaveUp = await Assert.ThrowsAsync<LinkException>(() => Link(server.Address).ReportAsync(Facts, default));
 
         Assert.Contains("did not answer within", gaveUp.Message, StringComparison.Ordinal);
     }
@@ -104,7 +105,7 @@ public sealed class DeviceLinkTests : IDisposable
                 : JsonAsync(stream, $$$"""{"through":{{{through}}},"labels":{}}""");
         });
 
-        await Link(server.Address).ReportAsync(DeviceIdentity.OpenOrMake(disk, null), Facts, default);
+        await Link(server.Address).ReportAsync(Facts, default);
 
         Assert.Equal(0, queue.Waiting);
         Assert.True(server.Requests.Count > 1);

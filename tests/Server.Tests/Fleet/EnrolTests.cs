@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Net.Http.Json;
+using System.Text.Json;
 using Coppice.Client;
 using Coppice.Protocol;
 using Coppice.Trust;
@@ -37,7 +38,7 @@ public sealed class EnrolTests : IAsyncLifetime
         using var second = await device.EnrolAsync(token);
 
         Assert.Equal(HttpStatusCode.OK, second.StatusCode);
-        Assert.Equal(await first.Content.ReadAsStringAsync(), await second.Content.ReadAsStringAsync());
+        Assert.Equal(await first.Content.ReadAsStringAsync(), await second.Content.ReadAsStringAsync()); // the certificate, too
     }
 
     [Fact]
@@ -91,10 +92,11 @@ public sealed class EnrolTests : IAsyncLifetime
     [Fact]
     public async Task Everything_wrong_is_said_at_once()
     {
-        var problem = await server.Anyone.PostAsJsonAsync("v1/enrol", new EnrolRequest("t", "Till 1", "short", ImmutableDictionary<string, string>.Empty.Add("label.site", "oslo")), DeviceMessagesContext.Default.EnrolRequest).ProblemAsync(400);
+        var request = new EnrolRequest("Till 1", "short", "AAAA", ImmutableDictionary<string, string>.Empty.Add("label.site", "oslo")) { Token = "t" };
+        var problem = await server.Anyone.PostAsJsonAsync("v1/enrol", request, DeviceMessagesContext.Default.EnrolRequest).ProblemAsync(400);
 
         Assert.Equal("/problems/validation", problem.Type);
-        Assert.Equal(["device", "facts.label.site", "key"], problem.Errors!.Keys.Order());
+        Assert.Equal(["device", "facts.label.site", "request", "sealingKey"], problem.Errors!.Keys.Order());
     }
 
     [Fact]
@@ -102,8 +104,9 @@ public sealed class EnrolTests : IAsyncLifetime
     {
         Assert.Equal("/problems/too-large", (await server.Anyone.PostAsync("v1/enrol", Answers.Json(new string(' ', 200_000))).ProblemAsync(413)).Type);
 
-        var token = JoinToken.TryParse((await TokenAsync()).Token, out var parsed) ? parsed.Secret : "";
-        using var answer = await server.Anyone.PostAsync("v1/enrol", Answers.Json($$"""{"token":"{{token}}","device":"till-1","key":"{{TestDevice.NewKey()}}","facts":{},"sinceVersion9":true}"""));
+        var device = new TestDevice(server, "till-1");
+        var body = JsonSerializer.SerializeToUtf8Bytes(device.Request((await TokenAsync()).Token), DeviceMessagesContext.Default.EnrolRequest);
+        using var answer = await device.SendAsync("v1/enrol", [.. body[..^1], .. ",\"sinceVersion9\":true}"u8]);
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
     }
 
@@ -129,7 +132,7 @@ public sealed class EnrolLimitTests
     [Fact]
     public async Task An_address_that_tries_too_often_is_told_when_to_come_again()
     {
-        await using var server = await RunningServer.StartAsync(options => options with { EnrolmentsPerMinute = 3 });
+        await using var server = await RunningServer.StartAsync(options => options with { EnrolmentLimit = new(3, 100) });
 
         for (var i = 0; i < 3; i++)
             await new TestDevice(server, "till-1").EnrolAsync("guess").ProblemAsync(401);

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using Coppice.Protocol;
+using Coppice.Trust;
 using static Coppice.Protocol.ReportKind;
 using static Coppice.Server.Tests.TestDevice;
 
@@ -109,7 +110,7 @@ public sealed class ReportTests : IAsyncLifetime
     [Fact]
     public async Task A_wrong_key_an_unknown_device_and_no_key_at_all_are_refused_alike()
     {
-        Assert.Equal("/problems/unauthorised", (await device.PostAsync(new([]), NewKey()).ProblemAsync(401)).Type);
+        Assert.Equal("/problems/unauthorised", (await device.PostAsync(new([]), DeviceKey.Create()).ProblemAsync(401)).Type);
         Assert.Equal("/problems/unauthorised", (await new TestDevice(server, "nobody").PostAsync(new([])).ProblemAsync(401)).Type);
         Assert.Equal("/problems/unauthorised", (await server.Anyone.PostAsync("v1/reports", Answers.Json("""{"reports":[]}""")).ProblemAsync(401)).Type);
         Assert.Equal("/problems/unauthorised", (await server.Operator.PostAsync("v1/reports", Answers.Json("""{"reports":[]}""")).ProblemAsync(401)).Type);
@@ -146,8 +147,7 @@ public sealed class ReportTests : IAsyncLifetime
     [Fact]
     public async Task Malformed_reports_say_where()
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "v1/reports") { Content = Answers.Json("""{"reports":[{"sequence":1,"at":"2026-11-22T12:00:00Z","kind":"exploded","model":"plant/bearing","release":"1.0.0"}]}""") };
-        request.Headers.Authorization = new("Bearer", $"till-1:{device.Key}");
+        using var request = device.Signed("v1/reports", """{"reports":[{"sequence":1,"at":"2026-11-22T12:00:00Z","kind":"exploded","model":"plant/bearing","release":"1.0.0"}]}"""u8.ToArray());
 
         Assert.Contains("$.reports[0].kind", (await server.Anyone.SendAsync(request).ProblemAsync(400)).Detail);
         Assert.Equal(HttpStatusCode.OK, (await device.PostAsync(new([]))).StatusCode);

@@ -24,8 +24,8 @@ public sealed class KeysTests
         var (oslo, key) = await shop.EnrolAsync("till-1", "oslo");
         var (bergen, other) = await shop.EnrolAsync("till-2", "bergen");
 
-        var given = await shop.AnswerAsync(oslo, file.Sealed!.Key);
-        var refused = await shop.AnswerAsync(bergen, file.Sealed.Key);
+        var given = await SealedShop.AnswerAsync(oslo, file.Sealed!.Key);
+        var refused = await SealedShop.AnswerAsync(bergen, file.Sealed.Key);
 
         using var content = GrantFile.Read(given.Grants).Find(GrantKind.Content, file.Sealed.Key)!.OpenContent(key);
         var blob = await shop.Server.Anyone.GetByteArrayAsync("repository/" + RepositoryLayout.BlobFile(file.Stored.Digest));
@@ -46,7 +46,7 @@ public sealed class KeysTests
         await shop.Server.Client.SealModelAsync(Bearing, "site = oslo");
         var file = await shop.PublishAsync("1.0.0", Weights);
         var (liar, _) = await shop.EnrolAsync("till-1", facts: ("site", "oslo"));
-        Assert.Single((await shop.AnswerAsync(liar, file.Sealed!.Key)).Refused);
+        Assert.Single((await SealedShop.AnswerAsync(liar, file.Sealed!.Key)).Refused);
     }
 
     [Fact]
@@ -56,15 +56,15 @@ public sealed class KeysTests
         await shop.Server.Client.SealModelAsync(Bearing, "site = oslo");
         var first = await shop.PublishAsync("1.0.0", Weights);
         var (device, _) = await shop.EnrolAsync("till-1", "oslo");
-        Assert.Empty((await shop.AnswerAsync(device, first.Sealed!.Key)).Refused);
+        Assert.Empty((await SealedShop.AnswerAsync(device, first.Sealed!.Key)).Refused);
 
         var second = await shop.PublishAsync("1.1.0", [.. Weights, 1]);
         await shop.Server.Client.LabelDeviceAsync("till-1", [KeyValuePair.Create("site", "bergen")]);
-        Assert.Equal(2, (await shop.AnswerAsync(device, first.Sealed.Key, second.Sealed!.Key)).Refused.Length);
+        Assert.Equal(2, (await SealedShop.AnswerAsync(device, first.Sealed.Key, second.Sealed!.Key)).Refused.Length);
 
         await shop.Server.Client.LabelDeviceAsync("till-1", [KeyValuePair.Create("site", "oslo")]);
         await shop.Server.Client.RetireDeviceAsync("till-1");
-        using var answer = await shop.AskAsync(device, second.Sealed.Key);
+        using var answer = await SealedShop.AskAsync(device, second.Sealed.Key);
         Assert.InRange((int)answer.StatusCode, 401, 403);
     }
 
@@ -77,7 +77,7 @@ public sealed class KeysTests
         await shop.Server.Client.SealModelAsync(other, "site = bergen");
         var pump = await shop.PublishAsync("1.0.0", [.. Weights, 2], other);
         var (oslo, _) = await shop.EnrolAsync("till-1", "oslo");
-        var answer = await shop.AnswerAsync(oslo, pump.Sealed!.Key, Sha256Digest.Of("no key"u8));
+        var answer = await SealedShop.AnswerAsync(oslo, pump.Sealed!.Key, Sha256Digest.Of("no key"u8));
         Assert.Equal(2, answer.Refused.Length);
         Assert.Contains("does not have", answer.Refused[1].Why, StringComparison.Ordinal);
 
@@ -93,7 +93,7 @@ public sealed class KeysTests
         await shop.Server.Client.SealModelAsync(Bearing, "");
         var file = await shop.PublishAsync("1.0.0", Weights);
         var (device, _) = await shop.EnrolAsync("till-1");
-        await shop.AnswerAsync(device, file.Sealed!.Key);
+        await SealedShop.AnswerAsync(device, file.Sealed!.Key);
 
         using var content = shop.Key.Content(file.Digest);
         var row = await shop.Server.Get<Database>().ReadAsync(db => db.ContentKeys.SingleAsync(), CancellationToken.None);
@@ -217,15 +217,17 @@ public sealed class KeysTests
     }
 
     [Fact]
-    public async Task The_first_sealing_key_of_a_device_stays_its_own()
+    public async Task Keys_are_sealed_to_the_key_a_device_enrolled_with_and_a_revoked_device_gets_none()
     {
         await using var shop = await SealedShop.StartAsync();
         await shop.Server.Client.SealModelAsync(Bearing, "");
         var file = await shop.PublishAsync("1.0.0", Weights);
-        var (device, _) = await shop.EnrolAsync("till-1");
-        Assert.Empty((await shop.AnswerAsync(device, file.Sealed!.Key)).Refused);
-        shop.Exchange("till-1");
-        await shop.AskAsync(device, file.Sealed.Key).ProblemAsync(403);
+        var (device, key) = await shop.EnrolAsync("till-1");
+        using (key)
+            Assert.Equal(key.Public.Digest, GrantFile.Read((await SealedShop.AnswerAsync(device, file.Sealed!.Key)).Grants).Recipient);
+
+        await shop.Server.Client.RevokeDeviceAsync("till-1", "stolen from the shop");
+        await SealedShop.AskAsync(device, file.Sealed.Key).ProblemAsync(403);
     }
 
     [Fact]
@@ -233,7 +235,7 @@ public sealed class KeysTests
     {
         await using var shop = await SealedShop.StartAsync();
         var (device, _) = await shop.EnrolAsync("till-1");
-        await shop.AskAsync(device).ProblemAsync(400);
-        await shop.AskAsync(device, [.. Enumerable.Range(0, KeyRequest.MaxKeys + 1).Select(i => Sha256Digest.Of([(byte)i, (byte)(i >> 8)]))]).ProblemAsync(400);
+        await SealedShop.AskAsync(device).ProblemAsync(400);
+        await SealedShop.AskAsync(device, [.. Enumerable.Range(0, KeyRequest.MaxKeys + 1).Select(i => Sha256Digest.Of([(byte)i, (byte)(i >> 8)]))]).ProblemAsync(400);
     }
 }

@@ -1,4 +1,3 @@
-using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using Coppice.Formats;
 using Coppice.Protocol;
@@ -13,7 +12,6 @@ namespace Coppice.Server.Tests.Sealing;
 sealed class SealedShop : IAsyncDisposable
 {
     readonly string keyFile;
-    readonly Dictionary<string, SealingKey> sealingKeys = [];
 
     SealedShop(RunningServer server, string keyFile) => (Server, this.keyFile) = (server, keyFile);
 
@@ -69,24 +67,18 @@ sealed class SealedShop : IAsyncDisposable
     /// <summary>A device that has joined with a sealing key.</summary>
     public async Task<(TestDevice Device, SealingKey Key)> EnrolAsync(string id, string? label = null, params (string Name, string Value)[] facts)
     {
-        var device = await Server.EnrolAsync(id, facts);
-        var key = sealingKeys[id] = SealingKey.Create();
+        var key = SealingKey.Create();
+        Assert.True(DevicePublicKey.TryParse(key.Public.ToString(), out var shown));
+        var device = await Server.EnrolAsync(new TestDevice(Server, id) { Sealing = shown }, facts);
         if (label is not null)
             await Server.Client.LabelDeviceAsync(id, [KeyValuePair.Create("site", label)]);
         return (device, key);
     }
 
-    /// <summary>Gives a device another sealing key, as a thief of its secret would.</summary>
-    public void Exchange(string id) => sealingKeys[id] = SealingKey.Create();
+    public static Task<HttpResponseMessage> AskAsync(TestDevice device, params Sha256Digest[] keys) =>
+        device.SendAsync("v1/keys", System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(new([.. keys]), DeviceMessagesContext.Default.KeyRequest));
 
-    public async Task<HttpResponseMessage> AskAsync(TestDevice device, params Sha256Digest[] keys)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "v1/keys") { Content = JsonContent.Create(new([.. keys]) { SealingKey = sealingKeys[device.Id].Public.ToString() }, DeviceMessagesContext.Default.KeyRequest) };
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", $"{device.Id}:{device.Key}");
-        return await Server.Anyone.SendAsync(request);
-    }
-
-    public async Task<KeyAnswer> AnswerAsync(TestDevice device, params Sha256Digest[] keys)
+    public static async Task<KeyAnswer> AnswerAsync(TestDevice device, params Sha256Digest[] keys)
     {
         using var answer = await AskAsync(device, keys);
         answer.EnsureSuccessStatusCode();
