@@ -5,6 +5,7 @@ using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
+using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
