@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Coppice.Access;
 using Coppice.Client;
 using Coppice.Protocol;
@@ -25,16 +26,16 @@ public sealed class ExplanationTests : IAsyncLifetime
     async Task<ModelExplanation> AskedAsync() => Assert.Single((await server.Client.ExplainDeviceAsync("till-1", Bearing)).Models);
 
     [Fact]
-    public async Task A_device_takes_what_its_phase_reaches_and_is_told_why_not_what_it_does_not()
+    public async Task A_device_takes_what_reaches_it_and_of_the_rest_it_is_said_why_not()
     {
         Assert.Equal("Nobody has rolled out a release of the model.", (await AskedAsync()).Verdict);
 
-        await server.StartRolloutAsync("1.0.0", new Phase(0, TimeSpan.Zero), new Phase(1, TimeSpan.Zero));
+        await server.Client.StartRolloutAsync(new(Bearing, V("1.0.0"), [new(1)]) { Selector = "site = oslo" });
         var outside = await AskedAsync();
         Assert.Equal("It has nothing, and takes nothing.", outside.Verdict);
-        Assert.Contains(outside.Reasons, reason => reason.StartsWith("r-1 (1.0.0): phase 1 of 2 reaches 0", StringComparison.Ordinal));
+        Assert.Contains("r-1 (1.0.0): for devices where site = oslo", outside.Reasons);
 
-        await server.Client.AdvanceAsync("r-1", "now");
+        await server.Client.LabelDeviceAsync("till-1", ImmutableDictionary<string, string>.Empty.Add("site", "oslo"));
         var inside = await AskedAsync();
         Assert.StartsWith("It takes 1.0.0 (", inside.Verdict);
         Assert.Equal(("r-1", "1.0.0"), (inside.Rollout, inside.Release?.ToString()));
@@ -49,7 +50,7 @@ public sealed class ExplanationTests : IAsyncLifetime
     [Fact]
     public async Task What_failed_there_is_not_taken_again()
     {
-        await server.StartRolloutAsync("1.0.0", new Phase(1, TimeSpan.Zero));
+        await server.StartRolloutAsync("1.0.0", new Phase(1));
         await device.SayAsync(Report(1, Started), Report(2, Refused, why: "accuracy 70 %"));
         Assert.Contains("r-1 (1.0.0): not tried again after attempt 1 (accuracy 70 %)", Assert.Single((await server.Client.ExplainDeviceAsync("till-1")).Models).Reasons);
     }
@@ -69,7 +70,7 @@ public sealed class ExplanationTests : IAsyncLifetime
     [Fact]
     public async Task Models_that_the_caller_may_not_see_are_not_told_of()
     {
-        await server.StartRolloutAsync("1.0.0", new Phase(1, TimeSpan.Zero));
+        await server.StartRolloutAsync("1.0.0", new Phase(1));
         await device.SayAsync(Report(1, Started));
         var other = await server.OperatorAsync("vera", new RoleGrant(Role.Viewer) { Models = "vision/*" });
         Assert.Contains("spoken of no model", await other.GetStringAsync("v1/devices/till-1/explanation"));
