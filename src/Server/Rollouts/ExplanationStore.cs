@@ -45,7 +45,7 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
             device.FactSet(await db.GroupsAsync(cancel)),
             [.. await db.DeviceModels.AsNoTracking().Where(row => row.Device == id).ToListAsync(cancel)],
             [.. await db.RolloutDevices.AsNoTracking().Where(row => row.Device == id).ToListAsync(cancel)],
-            [.. await db.Approvals.AsNoTracking().Where(row => row.State == ApprovalState.Pending && row.Act == ApprovalAct.Start).ToListAsync(cancel)]);
+            [.. await db.Approvals.AsNoTracking().Where(row => row.State == ApprovalState.Awaiting && row.Act == ApprovalAct.Start).ToListAsync(cancel)]);
     }
 
     IEnumerable<string> Notes(DeviceRow row, DateTimeOffset now)

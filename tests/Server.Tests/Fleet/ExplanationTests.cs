@@ -17,7 +17,7 @@ public sealed class ExplanationTests : IAsyncLifetime
     public async Task InitializeAsync()
     {
         server = await RunningServer.StartAsync();
-        device = await server.EnrolAsync("till-1", ("os", "linux"));
+        device = await server.EnrolAsync("till-1", ("os", "linux"), ("disk.free", "1000000000"));
         await server.PublishAsync("1.0.0");
     }
 
