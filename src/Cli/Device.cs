@@ -14,6 +14,8 @@ public static class DeviceCommand
     {
         var server = new ServerOptions();
         var command = new Command("device", "Devices that have enrolled.") { Json, List(server), Show(server), Label(server), Retire(server), Reports(server), Explain(server) };
+        foreach (var verb in DeviceFiles.Build(server, Json))
+            command.Subcommands.Add(verb);
         foreach (var verb in DeviceAccess.Build(server, Json))
             command.Subcommands.Add(verb);
         server.AddTo(command);
@@ -52,7 +54,7 @@ public static class DeviceCommand
         return command;
     }
 
-    static async Task<(List<KnownDevice> Devices, string? More)> AllAsync(CoppiceClient client, string? selector, DeviceState? state, int limit, CancellationToken cancel)
+    internal static async Task<(List<KnownDevice> Devices, string? More)> AllAsync(CoppiceClient client, string? selector, DeviceState? state, int limit, CancellationToken cancel)
     {
         var devices = new List<KnownDevice>();
         string? next = null;
