@@ -28,6 +28,9 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
 
     ImmutableDictionary<string, string>? sentFacts;
 
+    /// <summary>Whether the server is known by roots of its own authority, which it may renew; a device that goes by public roots takes none.</summary>
+    public bool TakesRoots { get; init; } = true;
+
     /// <summary>Tells the operator's labels when they came.</summary>
     public event Action<ImmutableDictionary<string, string>>? Labelled;
 
@@ -45,7 +48,7 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
         var answer = await PostAsync("v1/enrol", request, DeviceMessagesContext.Default.EnrolRequest, DeviceMessagesContext.Default.EnrolAnswer, cancel);
         if (answer.Device != identity.Device)
             throw new LinkException($"{server} enrolled '{answer.Device}' where this is '{identity.Device}'.");
-        Keep(() => identity.Join(server.ToString(), answer.Certificate, answer.Authorities));
+        Keep(() => identity.Join(server.ToString(), answer.Certificate, TakesRoots ? answer.Authorities : null));
         sentFacts = facts;
         Keep(answer.Labels);
         return true;
@@ -59,7 +62,7 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
         if (identity.RenewAt is not { } due || time.GetUtcNow() < due)
             return false;
         var answer = await PostAsync("v1/renew", new RenewRequest(Request()), DeviceMessagesContext.Default.RenewRequest, DeviceMessagesContext.Default.RenewAnswer, cancel);
-        Keep(() => identity.Keep(answer.Certificate, answer.Authorities));
+        Keep(() => identity.Keep(answer.Certificate, TakesRoots ? answer.Authorities : null));
         return true;
     }
 
