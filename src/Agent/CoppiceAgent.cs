@@ -1,5 +1,4 @@
 using System.Collections.Frozen;
-using System.Collections.Immutable;
 using Coppice.Agent.Inventory;
 using Coppice.Agent.Link;
 using Coppice.Agent.Link.Sealing;
@@ -35,6 +34,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
     readonly HistoryLog history;
     readonly LiveFile live;
     readonly DeviceFacts facts;
+    readonly HeldPassport passport;
     readonly ReportQueue reports;
     readonly DeviceLink? link;
     readonly ServerConnection? connection;
@@ -60,15 +60,20 @@ public sealed class CoppiceAgent : IAsyncDisposable
         identity = DeviceIdentity.OpenOrMake(disk, options.Device);
         reports = new(disk);
         var runtimes = options.Runtimes ?? [new OnnxRuntime()];
-        facts = new(disk, runtimes, options.App, options.Facts) { Labels = ReadLabels(disk) };
+        passport = new(disk, identity.Device, () => repository?.PlanSigners);
+        passport.Changed += () =>
+        {
+            foreach (var model in models?.Values ?? [])
+                Signal(model.Nudge); // a rollout may be meant for it now
+        };
+        facts = new(disk, runtimes, options.App, options.Facts) { Labels = () => passport.Labels };
         var token = Token(options);
         var server = options.Server is { } address ? AsFolder(address, "server") : null;
         var pin = token?.Authority ?? Digest(options.Authority, "authority");
         connection = server is null ? null : new(server, identity, pin, options.Time);
-        link = server is null ? null : new(connection!.Http, server, token, identity, disk, reports, options.Time) { TakesRoots = pin is not null || identity.Roots is not null };
+        link = server is null ? null : new(connection!.Http, server, token, identity, disk, reports, passport, options.Time) { TakesRoots = pin is not null || identity.Roots is not null };
         if (link is not null)
         {
-            link.Labelled += labels => facts.Labels = labels;
             link.Certified += () => connection!.Trust.Take(identity.Roots);
         }
 
@@ -346,11 +351,6 @@ public sealed class CoppiceAgent : IAsyncDisposable
     static Sha256Digest? Digest(string? given, string option) => given is not { } text ? null
         : Sha256Digest.TryParse(text, out var digest) ? digest
         : throw new ArgumentException($"{option}: '{text}' is not a SHA-256; give its 64 hex digits.");
-
-    static ImmutableDictionary<string, string> ReadLabels(IDisk disk) =>
-        disk.ReadSmall(DataFolder.Labels, StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out ImmutableDictionary<string, string>? labels)
-            ? labels
-            : ImmutableDictionary<string, string>.Empty;
 
     /// <summary>Ends in order. Leases that are out stay good until they come back.</summary>
     public async ValueTask DisposeAsync()

@@ -40,8 +40,11 @@ public sealed class DeviceRequests(ReportCarrier carrier, MirrorOptions options)
 
         if (batch.Reports.IsDefaultOrEmpty)
         {
-            // Says only that the device is there, or asks how far the server has got: a later time would make the one false, and the other the server alone knows.
-            await AnswerAsync(context, await carrier.SendAsync(request, context.RequestAborted));
+            // Says only that the device is there, or asks how far the server has got: what is carried on later would make the one false, and the other the server alone knows.
+            if (carrier.MayReach && await carrier.SendAsync(request, context.RequestAborted) is { } said)
+                await AnswerAsync(context, said);
+            else
+                await AnswerAsync(context, new ReportAnswer());
             return;
         }
 
@@ -58,9 +61,14 @@ public sealed class DeviceRequests(ReportCarrier carrier, MirrorOptions options)
         else
         {
             // Kept durably, and carried on in this order: the device need not send them again. What the operator calls it, only the server says.
-            context.Response.ContentType = "application/json";
-            await context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(new(batch.Reports[^1].Sequence, null), DeviceMessagesContext.Default.ReportAnswer), context.RequestAborted);
+            await AnswerAsync(context, new ReportAnswer(batch.Reports[^1].Sequence));
         }
+    }
+
+    static Task AnswerAsync(HttpContext context, ReportAnswer answer)
+    {
+        context.Response.ContentType = "application/json";
+        return context.Response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(answer, DeviceMessagesContext.Default.ReportAnswer), context.RequestAborted).AsTask();
     }
 
     static async Task AnswerAsync(HttpContext context, UpstreamAnswer? answer)

@@ -8,6 +8,7 @@ using Coppice.Trust.Sealing;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
+using Microsoft.Win32.SafeHandles;
 
 namespace Coppice.Mirror;
 
@@ -41,7 +42,7 @@ public sealed class RepositoryFiles(SiteTree tree, FileCache cache, AskedModels 
             return ServeFreshAsync(context, path, PatchIndex.MaxBytes, "application/json", get);
         if (tree.LengthOf(path) is { } length)
         {
-            cache.Touch(path);
+            cache.Touch(path, length);
             return ServeFileAsync(context, path, length, get);
         }
 
@@ -113,10 +114,10 @@ public sealed class RepositoryFiles(SiteTree tree, FileCache cache, AskedModels 
 
     async Task ServeFileAsync(HttpContext context, string path, long length, bool get)
     {
-        FileStream file;
+        SafeFileHandle file;
         try
         {
-            file = new FileStream(tree.Disk.FullPath(path)!, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1, useAsync: true);
+            file = File.OpenHandle(tree.Disk.FullPath(path)!, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         }
         catch (FileNotFoundException) // made room for another a moment ago
         {
@@ -124,11 +125,32 @@ public sealed class RepositoryFiles(SiteTree tree, FileCache cache, AskedModels 
             return;
         }
 
-        await using (file)
+        using (file)
         {
             var (from, count) = Head(context, path, length);
-            if (count > 0 && get)
-                await context.Response.SendFileAsync(tree.Disk.FullPath(path)!, from, count, context.RequestAborted);
+            if (get)
+                await SendAsync(context, file, from, count);
+        }
+    }
+
+    /// <summary>Sends a run of a file. Read straight into what is sent: mostly it is in memory, and where it is not, asynchronous reading waits on another thread all the same.</summary>
+    static async Task SendAsync(HttpContext context, SafeFileHandle file, long from, long count)
+    {
+        var writer = context.Response.BodyWriter;
+        for (var end = from + count; from < end;)
+        {
+            var most = (int)Math.Min(BufferBytes, end - from);
+            var read = RandomAccess.Read(file, writer.GetMemory(most).Span[..most], from);
+            if (read == 0) // the disk gave less than it said: the device sees a broken answer and goes on from there
+            {
+                context.Abort();
+                return;
+            }
+
+            writer.Advance(read);
+            from += read;
+            if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
+                return;
         }
     }
 

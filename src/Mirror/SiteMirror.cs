@@ -20,6 +20,7 @@ namespace Coppice.Mirror;
 public sealed class SiteMirror : IAsyncDisposable
 {
     const int MaxRequestBytes = 1 << 20;
+    const int MaxResponseBytes = 256 << 10; // a connection: what is read of a file ahead of what is sent
 
     readonly WebApplication app;
     readonly FileStream hold;
@@ -103,6 +104,7 @@ public sealed class SiteMirror : IAsyncDisposable
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = MaxRequestBytes;
+            kestrel.Limits.MaxResponseBufferSize = MaxResponseBytes;
             kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Protocols = HttpProtocols.Http1AndHttp2);
         });
         builder.Logging.SetMinimumLevel(options.LogLevel).AddSimpleConsole(console => console.SingleLine = true).AddFilter("Microsoft", options.LogLevel == LogLevel.Information ? LogLevel.Warning : options.LogLevel);

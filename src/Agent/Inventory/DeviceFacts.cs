@@ -15,20 +15,14 @@ namespace Coppice.Agent.Inventory;
 /// <param name="own">Facts that the embedding program or the operator of the machine states; they go over measured ones.</param>
 public sealed class DeviceFacts(IDisk disk, IReadOnlyList<IModelRuntime> runtimes, string? app, IReadOnlyDictionary<string, string> own)
 {
-    ImmutableDictionary<string, string> labels = ImmutableDictionary<string, string>.Empty;
-
     readonly Lazy<ImmutableDictionary<string, string>> still = new(() => Still(runtimes, app));
 
     /// <summary>The version of this agent.</summary>
     public static string AgentVersion { get; } =
         typeof(DeviceFacts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0.0.0";
 
-    /// <summary>What the operator calls the device, as the server last said.</summary>
-    public ImmutableDictionary<string, string> Labels
-    {
-        get => Volatile.Read(ref labels);
-        set => Volatile.Write(ref labels, value);
-    }
+    /// <summary>What the operator calls the device.</summary>
+    public Func<ImmutableDictionary<string, string>> Labels { get; init; } = () => [];
 
     /// <summary>Facts without labels, as they go to the server.</summary>
     public ImmutableDictionary<string, string> Measure()
@@ -41,7 +35,7 @@ public sealed class DeviceFacts(IDisk disk, IReadOnlyList<IModelRuntime> runtime
     }
 
     /// <summary>Facts and labels, as choices read them.</summary>
-    public FactSet Now() => new FactSet(Measure()).With(Labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value)));
+    public FactSet Now() => new FactSet(Measure()).With(Labels().Select(label => KeyValuePair.Create("label." + label.Key, label.Value)));
 
     static ImmutableDictionary<string, string> Still(IReadOnlyList<IModelRuntime> runtimes, string? app)
     {

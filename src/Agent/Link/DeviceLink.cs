@@ -15,24 +15,22 @@ namespace Coppice.Agent.Link;
 /// <param name="server">The server's address, ending in '/'.</param>
 /// <param name="token">To enrol with; null for a device that is on the server's list, or waits for an operator.</param>
 /// <param name="identity">Whose side it is.</param>
-/// <param name="disk">Keeps labels.</param>
+/// <param name="disk">Keeps count of what was sent.</param>
 /// <param name="queue">Reports to deliver.</param>
+/// <param name="passport">Takes the operator's labels.</param>
 /// <param name="time">The clock.</param>
-public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? token, DeviceIdentity identity, IDisk disk, ReportQueue queue, TimeProvider time)
+public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? token, DeviceIdentity identity, IDisk disk, ReportQueue queue, HeldPassport passport, TimeProvider time)
 {
     const string Json = "application/json";
 
     readonly SendingCounter sendings = new(disk, time);
 
-    const int MaxAnswer = 256 << 10;
+    const int MaxAnswer = (DevicePassport.MaxBytes / 3 * 4) + (64 << 10);
 
     ImmutableDictionary<string, string>? sentFacts;
 
     /// <summary>Whether the server is known by roots of its own authority, which it may renew; a device that goes by public roots takes none.</summary>
     public bool TakesRoots { get; init; } = true;
-
-    /// <summary>Tells the operator's labels when they came.</summary>
-    public event Action<ImmutableDictionary<string, string>>? Labelled;
 
     /// <summary>Tells that a certificate or roots came.</summary>
     public event Action? Certified;
@@ -50,7 +48,6 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
             throw new LinkException($"{server} enrolled '{answer.Device}' where this is '{identity.Device}'.");
         Keep(() => identity.Join(server.ToString(), answer.Certificate, TakesRoots ? answer.Authorities : null));
         sentFacts = facts;
-        Keep(answer.Labels);
         return true;
     }
 
@@ -74,15 +71,22 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
         {
             var reports = queue.Next();
             var changed = sentFacts is null || !SameFacts(sentFacts, facts);
-            var batch = new ReportBatch(reports, changed ? facts : null) { Sending = sendings.Next() };
+            var batch = new ReportBatch(reports, changed ? facts : null) { Sending = sendings.Next(), Labels = DevicePassport.DigestOf(passport.Labels) };
             while (reports.Length > 1 && JsonSerializer.SerializeToUtf8Bytes(batch, DeviceMessagesContext.Default.ReportBatch).Length > ReportBatch.MaxBytes)
                 batch = batch with { Reports = reports = reports[..(reports.Length / 2)] }; // many long reasons: in several batches
             var answer = await PostAsync("v1/reports", batch, DeviceMessagesContext.Default.ReportBatch, DeviceMessagesContext.Default.ReportAnswer, cancel);
+            if (answer.Through is not { } through)
+            {
+                if (reports.IsEmpty)
+                    return; // a mirror without its server: it keeps reports when there are some
+                throw new LinkException($"{server} does not say whether it took {reports[0].Sequence} to {reports[^1].Sequence}.");
+            }
+
             sentFacts = facts;
-            if (answer.Labels is { } labels)
-                Keep(labels);
-            if (!queue.Confirm(answer.Through) && !reports.IsEmpty)
-                throw new LinkException($"{server} has reports up to {answer.Through} and did not take {reports[0].Sequence} to {reports[^1].Sequence}.");
+            if (!queue.Confirm(through) && !reports.IsEmpty)
+                throw new LinkException($"{server} has reports up to {through} and did not take {reports[0].Sequence} to {reports[^1].Sequence}.");
+            if (answer.Passport is { } signed)
+                passport.Take(signed, batch.Sending.Nonce);
         }
         while (queue.Waiting > 0);
     }
@@ -113,15 +117,6 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
     // What is free changes all the time and concerns the device alone.
     static bool SameFacts(ImmutableDictionary<string, string> a, ImmutableDictionary<string, string> b) =>
         a.Count == b.Count && a.All(fact => fact.Key.EndsWith(".free", StringComparison.Ordinal) || (b.TryGetValue(fact.Key, out var other) && other == fact.Value));
-
-    void Keep(ImmutableDictionary<string, string> labels)
-    {
-        var bytes = StateJson.Write(labels.OrderBy(label => label.Key, StringComparer.Ordinal).ToImmutableDictionary());
-        if (disk.ReadSmall(DataFolder.Labels, StateJson.MaxBytes) is not { } known || !StateJson.TryRead(known, out ImmutableDictionary<string, string>? old)
-            || old.Count != labels.Count || !old.All(label => labels.TryGetValue(label.Key, out var value) && value == label.Value))
-            disk.Replace(DataFolder.Labels, bytes);
-        Labelled?.Invoke(labels);
-    }
 
     async Task<TAnswer> PostAsync<TRequest, TAnswer>(
         string path, TRequest message, JsonTypeInfo<TRequest> messageType, JsonTypeInfo<TAnswer> answerType, CancellationToken cancel)

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -22,9 +21,6 @@ static class StateJson
 
     public static byte[] Write(LiveView live) => JsonSerializer.SerializeToUtf8Bytes(live, StateContext.Default.LiveView);
 
-    public static byte[] Write(ImmutableDictionary<string, string> labels) =>
-        JsonSerializer.SerializeToUtf8Bytes(labels, StateContext.Default.ImmutableDictionaryStringString);
-
     public static string Write(AgentEvent happened) => JsonSerializer.Serialize(happened, StateContext.Default.AgentEvent);
 
     public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out UpdateState? state) => TryRead(bytes, StateContext.Default.UpdateState, out state);
@@ -34,9 +30,6 @@ static class StateJson
     public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out ReportBox? box) => TryRead(bytes, StateContext.Default.ReportBox, out box);
 
     public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out LiveView? live) => TryRead(bytes, StateContext.Default.LiveView, out live);
-
-    public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out ImmutableDictionary<string, string>? labels) =>
-        TryRead(bytes, StateContext.Default.ImmutableDictionaryStringString, out labels);
 
     public static AgentEvent? ReadEvent(string line) => TryRead(System.Text.Encoding.UTF8.GetBytes(line), StateContext.Default.AgentEvent, out var happened) ? happened : null;
 
@@ -74,5 +67,4 @@ static class StateJson
 [JsonSerializable(typeof(ReportBox))]
 [JsonSerializable(typeof(LiveView))]
 [JsonSerializable(typeof(AgentEvent))]
-[JsonSerializable(typeof(ImmutableDictionary<string, string>))]
 sealed partial class StateContext : JsonSerializerContext;

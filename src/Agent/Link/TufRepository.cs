@@ -22,13 +22,17 @@ public sealed class TufRepository(IMetadataSource source, IDisk disk, Sha256Dige
     TufClient? client;
     long? refreshed;
 
+    /// <summary>Who signs rollout plans, by what was trusted last; null before the first look.</summary>
+    public RoleSigners? PlanSigners { get; private set; }
+
     /// <inheritdoc/>
     public Task RefreshAsync(CancellationToken cancel) => UseAsync<object?>(async token =>
     {
         if (refreshed is { } last && time.GetElapsedTime(last) < Fresh)
             return null;
         client ??= new TufClient(source, store, await AnchorAsync(token), offlineGrace: offlineGrace);
-        await client.PollAsync(time.GetUtcNow(), token);
+        if (await client.PollAsync(time.GetUtcNow(), token) || PlanSigners is null)
+            PlanSigners = RoleSigners.Of(client.Trusted!.Targets!.Signed, RepositoryLayout.RolloutsRole);
         refreshed = time.GetTimestamp();
         return null;
     }, cancel);

@@ -27,8 +27,8 @@ public static class DataFolder
     /// <summary>How far the sendings of reports are numbered.</summary>
     public const string Sendings = "sendings";
 
-    /// <summary>What the operator calls the device, as the server last said.</summary>
-    public const string Labels = "labels.json";
+    /// <summary>What the operator calls the device, as the server signed it last.</summary>
+    public const string Passport = "passport.json";
 
     /// <summary>Reports that the server has not confirmed.</summary>
     public const string Reports = "reports.json";

@@ -19,7 +19,7 @@ public sealed record EnrolRequest(string Device, string Request, string SealingK
 
 /// <summary>The device is known.</summary>
 /// <param name="Device">The id as it was taken.</param>
-/// <param name="Labels">What the operator calls the device, without the prefix <c>label.</c>.</param>
+/// <param name="Labels">What the operator calls the device, without the prefix <c>label.</c>: for who looks. The device itself goes by its <see cref="DevicePassport"/>.</param>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // a server may be newer than its agents
 public sealed record EnrolAnswer(string Device, ImmutableDictionary<string, string> Labels)
 {
@@ -63,6 +63,9 @@ public sealed record ReportBatch(ImmutableArray<Report> Reports, ImmutableDictio
 
     /// <summary>Which sending of this installation it is; null from an agent that does not count them.</summary>
     public Sending? Sending { get; init; }
+
+    /// <summary>Which labels the device goes by: see <see cref="DevicePassport.DigestOf"/>. The answer brings a passport when they are others.</summary>
+    public Trust.Sha256Digest? Labels { get; init; }
 }
 
 /// <summary>One sending of a batch. An installation gives each number once, so that the same number twice tells of two installations with one identity.</summary>
@@ -77,9 +80,13 @@ public sealed record Sending(long Number, string Nonce, DateTimeOffset At)
 }
 
 /// <summary>The answer to a batch: what the device need not send again.</summary>
-/// <param name="Through">Reports up to this sequence number are kept.</param>
-/// <param name="Labels">The operator's labels now; null from a mirror that keeps the reports until the server is back, and then they stay as they are.</param>
-public sealed record ReportAnswer(long Through, ImmutableDictionary<string, string>? Labels);
+/// <param name="Through">Reports up to this sequence number are kept; null from a mirror that was sent none and cannot ask the server.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)] // a server may be newer than its agents
+public sealed record ReportAnswer(long? Through = null)
+{
+    /// <summary>A signed <see cref="DevicePassport"/>, in base64, when the device goes by other labels than the operator's; null when it goes by them, and from a mirror.</summary>
+    public string? Passport { get; init; }
+}
 
 /// <summary>One thing that happened. The device and <paramref name="Sequence"/> identify it, so that a repeat changes nothing.</summary>
 /// <param name="Sequence">1 and up, without gaps, for the life of the device's data folder.</param>

@@ -64,10 +64,17 @@ public sealed record DevicePassport(string Device, string Nonce, ImmutableDictio
             throw new UntrustedMetadataException(Name, Distrust.WrongType, $"its payload is '{UntrustedMetadataException.Shown(signed.PayloadType)}'", $"'{PayloadType}' is wanted");
         if (!signers.HaveSigned(signed))
             throw new UntrustedMetadataException(Name, Distrust.TooFewSignatures, "it is not signed by the keys that sign rollout plans", "the server signs another when it is asked again; if it is not, something in between makes them up");
-        return TryRead(signed.Payload.Span, out var passport)
-            ? passport
-            : throw new UntrustedMetadataException(Name, Distrust.Malformed, "its payload is no passport", "the server and this device are of versions that do not fit");
+        return Read(signed);
     }
+
+    /// <summary>Reads a passport that was opened before.</summary>
+    /// <param name="envelope">As it was then.</param>
+    /// <exception cref="UntrustedMetadataException">It is damaged.</exception>
+    public static DevicePassport Read(ReadOnlySpan<byte> envelope) => Read(DsseEnvelope.Read(envelope, Name));
+
+    static DevicePassport Read(DsseEnvelope envelope) => TryRead(envelope.Payload.Span, out var passport)
+        ? passport
+        : throw new UntrustedMetadataException(Name, Distrust.Malformed, "its payload is no passport", "the server and this device are of versions that do not fit");
 
     static bool TryRead(ReadOnlySpan<byte> payload, [NotNullWhen(true)] out DevicePassport? passport)
     {

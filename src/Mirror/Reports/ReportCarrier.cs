@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net.Http.Headers;
 using Coppice.Agent.Link;
 using Coppice.Mirror.Upstream;
+using Coppice.Protocol;
 using Microsoft.Extensions.Logging;
 
 namespace Coppice.Mirror.Reports;
@@ -10,7 +11,7 @@ namespace Coppice.Mirror.Reports;
 /// <remarks>A request may arrive twice, when an answer was lost; the server keeps each report once.</remarks>
 public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Uri upstream, UpstreamState state, TimeSpan stall, TimeProvider time, ILogger<ReportCarrier> log) : IDisposable
 {
-    const int MaxAnswer = 256 << 10;
+    const int MaxAnswer = (DevicePassport.MaxBytes / 3 * 4) + (64 << 10);
     static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
 
     readonly ConcurrentDictionary<long, TaskCompletionSource<UpstreamAnswer?>> listening = new();
@@ -24,6 +25,9 @@ public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Ur
 
     /// <summary>Requests that upstream has refused for good since the start.</summary>
     public long Refused => Interlocked.Read(ref refused);
+
+    /// <summary>Whether upstream answered when it was last asked.</summary>
+    public bool MayReach => state.Trouble is null;
 
     /// <summary>Keeps a request, and waits a while for upstream's answer to it.</summary>
     /// <returns>Whether it is kept, and upstream's answer when it came in time.</returns>

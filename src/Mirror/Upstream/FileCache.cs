@@ -55,7 +55,14 @@ public sealed class FileCache(SiteTree tree, HttpClient http, Uri repository, Up
     /// <summary>Says that a file was asked for, so that it stays.</summary>
     public void Touch(string path)
     {
-        if (IsEvictable(path) && tree.LengthOf(path) is { } length)
+        if (tree.LengthOf(path) is { } length)
+            Touch(path, length);
+    }
+
+    /// <summary>Says that a file of a length was asked for, so that it stays.</summary>
+    public void Touch(string path, long length)
+    {
+        if (IsEvictable(path))
             held[path] = (Interlocked.Increment(ref clock), length);
     }
 

@@ -9,9 +9,10 @@ using Microsoft.EntityFrameworkCore;
 namespace Coppice.Server.Fleet;
 
 /// <summary>What came of a batch.</summary>
-/// <param name="Answer">Null when the device was retired or revoked meanwhile.</param>
+/// <param name="Through">Reports up to this number are kept; null when the device was retired or revoked meanwhile.</param>
+/// <param name="Labels">What the operator calls the device.</param>
 /// <param name="Decides">Whether a rollout may have to be judged anew.</param>
-sealed record KeptBatch(ReportAnswer? Answer, bool Decides);
+sealed record KeptBatch(long? Through, ImmutableDictionary<string, string> Labels, bool Decides);
 
 sealed class ReportStore(Database database)
 {
@@ -28,7 +29,7 @@ sealed class ReportStore(Database database)
     {
         var device = await db.Devices.SingleAsync(row => row.Id == id, cancel);
         if (device.RetiredAt is not null || device.RevokedAt is not null)
-            return new KeptBatch(null, false);
+            return new KeptBatch(null, [], false);
         if (TakeSending(db, device, batch.Sending, now) is SendingVerdict.New or SendingVerdict.Forked) // what was repeated or overtaken says nothing of now
         {
             device.LastSeen = now;
@@ -52,7 +53,7 @@ sealed class ReportStore(Database database)
                 device.Through++;
         }
 
-        return new KeptBatch(new(device.Through, StoredText.Texts(device.Labels)), decides);
+        return new KeptBatch(device.Through, StoredText.Texts(device.Labels), decides);
     }, cancel);
 
     static SendingVerdict TakeSending(CoppiceDb db, DeviceRow device, Sending? sending, DateTimeOffset now)

@@ -16,7 +16,7 @@ static class ReportsApi
 
     /// <summary>Keeps what a device says happened, each report once. Send again whatever is not answered for.</summary>
     internal static async Task<Results<Ok<ReportAnswer>, ProblemHttpResult>> Keep(
-        ReportBatch batch, ReportStore reports, RolloutSignal signal, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        ReportBatch batch, ReportStore reports, Passports passports, RolloutSignal signal, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         var problems = DeviceRules.CheckReports(batch).Concat(batch.Facts is { } facts ? DeviceRules.CheckFacts(facts) : []).ToList();
         if (problems.Count > 0)
@@ -25,8 +25,8 @@ static class ReportsApi
         var kept = await reports.KeepAsync(caller.Name(), batch, time.GetUtcNow(), cancel);
         if (kept.Decides)
             signal.Raise();
-        return kept.Answer is { } answer
-            ? TypedResults.Ok(answer)
+        return kept.Through is { } through
+            ? TypedResults.Ok(new ReportAnswer(through) { Passport = passports.For(caller.Name(), batch, kept.Labels, time.GetUtcNow()) })
             : Problems.Of(403, "device-retired", "The device is retired.", $"'{caller.Name()}' was taken out or revoked by an operator a moment ago.");
     }
 }

@@ -57,6 +57,10 @@ sealed class Repository : IDisposable
             : throw new InvalidDataException($"{data.Repository} is a repository, but its online key is not in {data.OnlineKeys}; restore it from the backup, or have another signed in: coppice root rotate-online.");
     }
 
+    /// <summary>The keys in hand that sign plans.</summary>
+    /// <exception cref="UntrustedMetadataException">There are fewer than the targets ask for.</exception>
+    public SigningKey[] PlanKeys() => online.For(MetadataFile.ReadTargets(Tree.CurrentTargets()).Signed, RepositoryLayout.RolloutsRole);
+
     /// <summary>Blobs of a manifest that are not here, each digest once.</summary>
     public ImmutableArray<BlobName> Missing(ReleaseManifest manifest) => [.. manifest.Blobs.Where(blob => Tree.BlobLength(blob.Digest) is null)];
 

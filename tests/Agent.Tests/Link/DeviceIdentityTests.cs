@@ -110,7 +110,7 @@ public sealed class DeviceIdentityTests
             return HostileServer.SayAsync(stream, $"200 OK\r\nContent-Type: application/json\r\nContent-Length: {json.Length}", json);
         });
         using var http = new HttpClient();
-        var link = new DeviceLink(() => http, server.Address, null, identity, disk, new(disk), time);
+        var link = new DeviceLink(() => http, server.Address, null, identity, disk, new(disk), new(disk, identity.Device, () => null), time);
 
         Assert.False(await link.RenewAsync(default));
         time.Jump(TimeSpan.FromDays(6.6));

@@ -29,10 +29,10 @@ public sealed class DeviceLinkTests : IDisposable
         HostileServer.SayAsync(stream, $"200 OK\r\nContent-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(json)}", Encoding.UTF8.GetBytes(json));
 
     DeviceLink Link(Uri address, DeviceIdentity? identity = null) =>
-        new(() => http, address, new JoinToken("secret_with_lines", Sha256Digest.Of([1])), identity ?? DeviceIdentity.OpenOrMake(disk, null), disk, queue, TimeProvider.System);
+        new(() => http, address, new JoinToken("secret_with_lines", Sha256Digest.Of([1])), identity ?? DeviceIdentity.OpenOrMake(disk, null), disk, queue, new(disk, "press-7", () => null), TimeProvider.System);
 
     [Fact]
-    public async Task A_device_enrols_once_with_the_key_it_made_and_keeps_its_labels()
+    public async Task A_device_enrols_once_with_the_key_it_made_and_takes_no_label_that_nobody_signed()
     {
         var identity = DeviceIdentity.OpenOrMake(disk, "press-7");
         await using var server = new HostileServer((_, stream, _) => JsonAsync(stream, """{"device":"press-7","labels":{"site":"oslo"}}"""));
@@ -42,7 +42,7 @@ public sealed class DeviceLinkTests : IDisposable
 
         Assert.StartsWith("POST /v1/enrol ", server.Requests.Single(), StringComparison.Ordinal);
         Assert.Equal(identity.Key.Public, DeviceIdentity.OpenOrMake(disk, "another").Key.Public);
-        Assert.Contains("oslo", Encoding.UTF8.GetString(disk.ReadSmall(DataFolder.Labels, 1000)!), StringComparison.Ordinal);
+        Assert.Null(disk.LengthOf(DataFolder.Passport));
     }
 
     [Fact]
@@ -53,10 +53,10 @@ public sealed class DeviceLinkTests : IDisposable
         [
             stream => HostileServer.SayAsync(stream, "503 Busy\r\nRetry-After: 9\r\nContent-Length: 0", []),
             stream => HostileServer.SayAsync(stream, "200 OK\r\nContent-Type: text/html\r\nContent-Length: 14", "<h1>Hello</h1>"u8.ToArray()),
-            stream => JsonAsync(stream, """{"through":0,"labels":{}}"""),
+            stream => JsonAsync(stream, """{"through":0}"""),
             stream => HostileServer.SayAsync(stream, "400 Bad\r\nContent-Length: 20", "{\"detail\":\"too odd\"}"u8.ToArray()),
-            stream => HostileServer.SayAsync(stream, "200 OK", new byte[300_000]),
-            stream => JsonAsync(stream, """{"through":1,"labels":{}}"""),
+            stream => HostileServer.SayAsync(stream, "200 OK", new byte[1_200_000]),
+            stream => JsonAsync(stream, """{"through":1}"""),
         ]);
         await using var server = new HostileServer((_, stream, _) => answers.Dequeue()(stream));
         var identity = DeviceIdentity.OpenOrMake(disk, null);
@@ -73,6 +73,26 @@ public sealed class DeviceLinkTests : IDisposable
 
         Assert.Equal(0, queue.Waiting);
         Assert.All(server.Requests, head => Assert.Contains($"keyid=\"{identity.Device}\"", head, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_mirror_that_cannot_ask_its_server_confirms_nothing_and_numbers_nothing()
+    {
+        disk.Delete(DataFolder.Reports);
+        var lost = new ReportQueue(disk); // a queue that does not know how far the server has got
+        lost.Take(Shop.Model, [new(1, DateTimeOffset.UnixEpoch, ReportKind.Settled, Shop.Model, SemanticVersion.Parse("1.0.0"))]);
+        await using var server = new HostileServer((_, stream, _) => JsonAsync(stream, "{}"));
+        var identity = DeviceIdentity.OpenOrMake(disk, null);
+
+        await new DeviceLink(() => http, server.Address, null, identity, disk, lost, new(disk, identity.Device, () => null), TimeProvider.System).ReportAsync(Facts, default);
+
+        Assert.Equal(1, lost.Waiting);
+        Assert.Empty(lost.Next());
+        await Assert.ThrowsAsync<LinkException>(async () =>
+        {
+            queue.Take(Shop.Model, [new(1, DateTimeOffset.UnixEpoch, ReportKind.Settled, Shop.Model, SemanticVersion.Parse("1.0.0"))]);
+            await Link(server.Address, identity).ReportAsync(Facts, default);
+        });
     }
 
     [Fact]
@@ -102,7 +122,7 @@ public sealed class DeviceLinkTests : IDisposable
             through = Math.Min(40, through + Math.Max(1, length / 13_000)); // takes no more than came
             return length > ReportBatch.MaxBytes
                 ? HostileServer.SayAsync(stream, "413 Too Large\r\nContent-Length: 0", [])
-                : JsonAsync(stream, $$$"""{"through":{{{through}}},"labels":{}}""");
+                : JsonAsync(stream, $$$"""{"through":{{{through}}}}""");
         });
 
         await Link(server.Address).ReportAsync(Facts, default);

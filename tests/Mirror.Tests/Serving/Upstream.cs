@@ -56,7 +56,7 @@ public sealed class Upstream : IAsyncDisposable
             context.Response.StatusCode = Status();
             if (context.Response.StatusCode < 500)
                 Told.Enqueue((path, context.Request.Headers["Signature"], body.ToArray()));
-            await context.Response.WriteAsync("""{"through":99,"labels":{"site":"oslo"}}""");
+            await context.Response.WriteAsync("""{"through":99,"passport":"signed"}""");
             return;
         }
 

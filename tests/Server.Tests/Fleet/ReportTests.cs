@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using System.Net.Http.Json;
 using Coppice.Protocol;
 using Coppice.Trust;
 using static Coppice.Protocol.ReportKind;
@@ -100,11 +101,24 @@ public sealed class ReportTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_answer_brings_the_labels()
+    public async Task A_device_that_goes_by_other_labels_gets_them_signed_with_the_key_that_signs_plans_and_bound_to_its_question()
     {
-        await server.Client.LabelDeviceAsync("till-1", ImmutableDictionary<string, string>.Empty.Add("ring", "canary"));
+        var labels = ImmutableDictionary<string, string>.Empty.Add("ring", "canary");
+        await server.Client.LabelDeviceAsync("till-1", labels);
+        async Task<string?> PassportAsync(long number, Sha256Digest? goesBy)
+        {
+            using var answer = await device.PostAsync(new([]) { Sending = new(number, "AAAAAAA" + number, server.Time.GetUtcNow()), Labels = goesBy });
+            return (await answer.Content.ReadFromJsonAsync(DeviceMessagesContext.Default.ReportAnswer))!.Passport;
+        }
 
-        Assert.Equal("canary", (await device.SayAsync()).Labels!["ring"]);
+        var passport = Convert.FromBase64String((await PassportAsync(1, DevicePassport.DigestOf(ImmutableDictionary<string, string>.Empty)))!);
+        var targets = MetadataFile.ReadTargets(await server.Anyone.GetByteArrayAsync("repository/metadata/1.targets.json")).Signed;
+        var read = DevicePassport.Open(passport, RoleSigners.Of(targets, RepositoryLayout.RolloutsRole)!);
+
+        Assert.Equal(("till-1", "AAAAAAA1", "canary"), (read.Device, read.Nonce, read.Labels["ring"]));
+        Assert.Throws<UntrustedMetadataException>(() => DevicePassport.Open(passport, RoleSigners.Of(targets, RepositoryLayout.ReleasesRole)!));
+        Assert.Null(await PassportAsync(2, DevicePassport.DigestOf(labels))); // it goes by them
+        Assert.Null(await PassportAsync(3, null)); // it does not ask
     }
 
     [Fact]
