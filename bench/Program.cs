@@ -4,6 +4,7 @@ using Coppice.Bench.Delta;
 using Coppice.Bench.Identity;
 using Coppice.Bench.Inference;
 using Coppice.Bench.Mirror;
+using Coppice.Bench.Rollouts;
 using Coppice.Bench.Sealing;
 using Coppice.Bench.Trust;
 
@@ -11,6 +12,8 @@ if (args is ["inference", .. var rest])
     return InferenceBench.Run(rest);
 if (args is ["delta", .. var pairs])
     return DeltaBench.Run(pairs);
+if (args is ["rollouts", .. var which])
+    return RolloutBench.Run(which);
 if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
 if (args is ["ways", .. var ways])
@@ -26,5 +29,5 @@ if (args is ["identity"])
 if (args is ["sealing", .. var sealing])
     return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | bundle COPPICE [MEGABYTES]");
+Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES]");
 return 2;

@@ -20,6 +20,8 @@ var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootC
     ModelCommand.Build(),
     ReleaseCommand.Build(),
     RolloutCommand.Build(),
+    ExperimentCommand.Build(),
+    RehearseCommand.Build(),
     JoinTokenCommand.Build(),
     AuthorityCommand.Build(),
     SealCommand.Build(),

@@ -240,6 +240,15 @@ public enum EventKind
     /// <summary>The last phase has done its work.</summary>
     RolloutCompleted,
 
+    /// <summary>A rollout was given up; devices keep what they have.</summary>
+    RolloutAborted,
+
+    /// <summary>An arm of an experiment is everybody's now.</summary>
+    ArmPromoted,
+
+    /// <summary>Somebody outside said how a check came out.</summary>
+    CheckSaid,
+
     /// <summary>What offline keys signed was put in force: other keys, teams, thresholds or expiries.</summary>
     KeysChanged,
 

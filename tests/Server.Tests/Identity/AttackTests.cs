@@ -269,6 +269,13 @@ public sealed class AttackTests : IAsyncLifetime
         {
             var (name, value) = headers[i % headers.Length];
             var spoilt = Mutated(value, random);
+            var most = 400_000 + (20 * spoilt.Length);
+            // The platform reads its own stores of certificates again every few minutes, whoever asks; what a caller causes comes each time.
+            Assert.True(Allocated(name, spoilt) < most || Allocated(name, spoilt) < most, $"case {i}: {spoilt}");
+        }
+
+        long Allocated(string name, string spoilt)
+        {
             var before = GC.GetAllocatedBytesForCurrentThread();
             if (ForwardedCertificate.TryRead(name, spoilt, out var der))
             {
@@ -289,7 +296,7 @@ public sealed class AttackTests : IAsyncLifetime
                 }
             }
 
-            Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 400_000 + (20 * spoilt.Length), $"case {i}: {spoilt}");
+            return GC.GetAllocatedBytesForCurrentThread() - before;
         }
 
         Assert.True(read > cases / 10 && proved < cases * 9 / 10, $"{read} read, {proved} proved of {cases}");
