@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Collections.Immutable;
 using Coppice.Agent.Inventory;
 using Coppice.Agent.Link;
 using Coppice.Agent.Link.Sealing;

@@ -17,6 +17,7 @@ var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootC
     ServeCommand.Build(),
     AgentCommand.Build(),
     DeviceCommand.Build(),
+    GroupCommand.Build(),
     ModelCommand.Build(),
     ReleaseCommand.Build(),
     RolloutCommand.Build(),

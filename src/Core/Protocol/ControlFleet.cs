@@ -16,6 +16,9 @@ public sealed record KnownDevice(
     string Id, DateTimeOffset EnrolledAt, DateTimeOffset LastSeen, ImmutableDictionary<string, string> Facts, ImmutableDictionary<string, string> Labels,
     ImmutableArray<DeviceModel> Models, DateTimeOffset? RetiredAt = null)
 {
+    /// <summary>The groups that it is in, in the order of their names.</summary>
+    public ImmutableArray<string> Groups { get; init => field = value.IsDefault ? [] : value; } = [];
+
     /// <summary>Where it is in its life.</summary>
     public DeviceState State { get; init; }
 
@@ -257,6 +260,15 @@ public enum EventKind
 
     /// <summary>A device's labels were set.</summary>
     DeviceLabelled,
+
+    /// <summary>A group of devices was made, or is made by another selector.</summary>
+    GroupChanged,
+
+    /// <summary>Devices were put into a group or taken out.</summary>
+    GroupMembersChanged,
+
+    /// <summary>A group of devices was deleted.</summary>
+    GroupDeleted,
 
     /// <summary>A join token was made.</summary>
     JoinTokenCreated,

@@ -53,7 +53,7 @@ sealed class ReportStore(Database database)
                 device.Through++;
         }
 
-        return new KeptBatch(device.Through, StoredText.Texts(device.Labels), decides);
+        return new KeptBatch(device.Through, device.AllLabels(await db.GroupsAsync(cancel)), decides);
     }, cancel);
 
     static SendingVerdict TakeSending(CoppiceDb db, DeviceRow device, Sending? sending, DateTimeOffset now)

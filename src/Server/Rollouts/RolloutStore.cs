@@ -6,6 +6,7 @@ using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
+using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
@@ -283,12 +284,13 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         var rollout = row.ToRollout();
         if (!Selector.TryParse(row.Selector, out var selector, out _))
             return true;
+        var groups = await db.GroupsAsync(cancel);
         var said = db.RolloutDevices.Where(device => device.Rollout == row.Number).Select(device => device.Device);
         var devices = db.Devices.Where(device => device.RetiredAt == null && device.RevokedAt == null && (adds || !said.Contains(device.Id)));
         await foreach (var device in devices.AsNoTracking().AsAsyncEnumerable().WithCancellation(cancel))
         {
             var place = Cohort.Of(row.Salt, device.Id);
-            var facts = device.FactSet();
+            var facts = device.FactSet(groups);
             if (selector.Matches(facts) && rollout.Reaches(facts, place) && !(adds && rollout.Reaches(facts, place, row.Phase - 1)) && rollout.ArmOf(device.Id) is null or { Release: not null })
                 return true;
         }

@@ -25,6 +25,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ApprovalPolicyRow> ApprovalPolicies => Set<ApprovalPolicyRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
+    public DbSet<GroupRow> Groups => Set<GroupRow>();
     public DbSet<WaitingDeviceRow> WaitingDevices => Set<WaitingDeviceRow>();
     public DbSet<AuthorisedDeviceRow> AuthorisedDevices => Set<AuthorisedDeviceRow>();
     public DbSet<CertificateRow> Certificates => Set<CertificateRow>();
@@ -66,6 +67,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ApprovalPolicyRow>().HasKey(row => row.Models);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
+        model.Entity<GroupRow>().HasKey(row => row.Name);
         model.Entity<WaitingDeviceRow>().HasKey(row => new { row.Device, row.SigningKey });
         model.Entity<AuthorisedDeviceRow>().HasKey(row => row.Id);
         model.Entity<CertificateRow>().HasKey(row => row.Serial);
