@@ -3,6 +3,7 @@ using Coppice.Bench.Delivery;
 using Coppice.Bench.Delta;
 using Coppice.Bench.Inference;
 using Coppice.Bench.Mirror;
+using Coppice.Bench.Rollouts;
 using Coppice.Bench.Sealing;
 using Coppice.Bench.Trust;
 
@@ -10,6 +11,8 @@ if (args is ["inference", .. var rest])
     return InferenceBench.Run(rest);
 if (args is ["delta", .. var pairs])
     return DeltaBench.Run(pairs);
+if (args is ["rollouts", .. var which])
+    return RolloutBench.Run(which);
 if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
 if (args is ["ways", .. var ways])
@@ -23,5 +26,5 @@ if (args is ["trust"])
 if (args is ["sealing", .. var sealing])
     return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: sealing | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | bundle COPPICE [MEGABYTES]");
+Console.Error.WriteLine("Say what to measure: sealing | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES]");
 return 2;

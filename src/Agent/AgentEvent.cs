@@ -36,6 +36,9 @@ public enum AgentEventKind
     /// <summary>The plan was read and there is nothing to do.</summary>
     Kept,
 
+    /// <summary>The plan asks the device's user before a release serves.</summary>
+    Asked,
+
     /// <summary>The plan brings a release, and fetching begins.</summary>
     Started,
 

@@ -7,7 +7,9 @@ namespace Coppice.Agent;
 /// <summary>A model that the agent keeps current.</summary>
 public sealed class AgentModel
 {
-    internal AgentModel(ModelHost host, UpdateRunner runner) => (Host, Runner) = (host, runner);
+    readonly Storage.IDisk disk;
+
+    internal AgentModel(ModelHost host, UpdateRunner runner, Storage.IDisk disk) => (Host, Runner, this.disk) = (host, runner, disk);
 
     internal ModelHost Host { get; }
 
@@ -23,6 +25,21 @@ public sealed class AgentModel
 
     /// <summary>Where its update stands.</summary>
     public UpdateState State => Runner.State;
+
+    /// <summary>What the device's user is asked before the next release may serve; null for nothing.</summary>
+    public Question? Question => Runner.State.Question;
+
+    /// <summary>Answers <see cref="Question"/>, and looks at the plan again. No is no until the rollout's next attempt.</summary>
+    /// <returns>False when nothing is asked.</returns>
+    /// <exception cref="IOException">The answer cannot be written.</exception>
+    public bool Answer(bool yes)
+    {
+        if (Question is not { } question)
+            return false;
+        UserConsent.Answer(disk, Name, question, yes);
+        Poll();
+        return true;
+    }
 
     /// <summary>Takes the right to run the serving release until it is given back.</summary>
     /// <exception cref="ModelNotReadyException">Nothing serves.</exception>

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Collections.Immutable;
 using Coppice.Agent.Inventory;
 using Coppice.Agent.Link;
 using Coppice.Agent.Link.Sealing;
@@ -27,6 +28,9 @@ public sealed class CoppiceAgent : IAsyncDisposable
 {
     /// <summary>Neither a server's wish nor an option makes a loop wait longer; a timer takes 49 days at most.</summary>
     static readonly TimeSpan LongestWait = TimeSpan.FromDays(7);
+
+    /// <summary>Between two looks for an answer of the device's user, which may be written by another program.</summary>
+    static readonly TimeSpan AnswerPause = TimeSpan.FromSeconds(2);
 
     readonly AgentOptions options;
     readonly IDisk disk;
@@ -162,7 +166,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
             }
 
             if (wait > TimeSpan.Zero)
-                await WaitAsync(model.Nudge, wait);
+                await WaitAsync(model, wait);
         }
     }
 
@@ -207,6 +211,27 @@ public sealed class CoppiceAgent : IAsyncDisposable
             }
 
             await WaitAsync(send, wait, failures > 0);
+        }
+    }
+
+    /// <summary>Waits for a model's next step. An answer that the command line wrote down for the user ends the wait.</summary>
+    async Task WaitAsync(AgentModel model, TimeSpan span)
+    {
+        if (model.Question is not { } question)
+        {
+            await WaitAsync(model.Nudge, span);
+            return;
+        }
+
+        bool Answered() => model.Runner.Answers().Any(answer => (answer.Rollout, answer.Attempt) == (question.Rollout, question.Attempt));
+        var began = options.Time.GetTimestamp();
+        while (!closing.IsCancellationRequested && span - options.Time.GetElapsedTime(began) is var left && left > TimeSpan.Zero && !Answered())
+        {
+            var pause = left < AnswerPause ? left : AnswerPause;
+            var paused = options.Time.GetTimestamp();
+            await WaitAsync(model.Nudge, pause);
+            if (options.Time.GetElapsedTime(paused) < pause)
+                return; // somebody asked for it
         }
     }
 
@@ -267,6 +292,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
         var rate = new RateLimit(options.RatePerSecond, options.Time);
         var needs = new BlobNeeds(names);
         var boot = MachineBoot.Current();
+        var runners = new List<UpdateRunner>();
         foreach (var name in names)
         {
             var slots = new SlotStore(disk, blobs, name);
@@ -300,12 +326,14 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 Random = new(random.Next()),
                 Tell = Tell,
                 Needs = needs,
+                Others = () => runners.Where(other => other.State.Model != name && other.State.Serving is not null).ToImmutableDictionary(other => other.State.Model, other => other.State.Serving!.Release),
                 Policy = options.Policy,
                 Checks = options.Checks,
                 DeviceData = () => options.TrialData.TryGetValue(name.ToString(), out var path) && File.Exists(path) ? File.ReadAllBytes(path) : null,
                 Shown = () => live.Show(name, context.Live),
             };
-            yield return new(host, runner = new(context));
+            runners.Add(runner = new(context));
+            yield return new(host, runner, disk);
         }
     }
 

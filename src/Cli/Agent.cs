@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using Coppice.Agent;
 using Coppice.Agent.Link;
 using Coppice.Agent.Storage;
+using Coppice.Agent.Updates;
 using Coppice.Inference;
 
 namespace Coppice.Cli;
@@ -37,6 +38,7 @@ public static class AgentCommand
         }));
         var explain = new Command("explain", "Why each model runs what it runs: every rollout and variant that was looked at.");
         explain.SetAction(parsed => Told(parsed, AgentView.Explain, AgentJson.Status));
+        command.Subcommands.Add(Consent());
         command.Subcommands.Add(status);
         command.Subcommands.Add(history);
         command.Subcommands.Add(explain);
@@ -49,6 +51,20 @@ public static class AgentCommand
             Console.Out.Write(identity.Sealing.Public.ToPem());
         }));
         command.Subcommands.Add(sealingKey);
+        return command;
+    }
+
+    static Command Consent()
+    {
+        var model = ModelCommand.Argument();
+        var no = new Option<bool>("--no") { Description = "The release may not serve; it is not asked again before the rollout's next attempt." };
+        var command = new Command("consent", "Answers for the user of this device what a rollout asks before its release serves.") { model, no };
+        command.SetAction(parsed => Told(parsed, data =>
+        {
+            var name = ModelCommand.Name(parsed.GetRequiredValue(model));
+            var answered = UserConsent.Answer(data, name, !parsed.GetValue(no)) ?? throw new IOException($"nothing is asked about {name}; 'coppice agent status' shows what is.");
+            Console.Out.WriteLine($"{(parsed.GetValue(no) ? "no" : "yes")} to {answered.Release} by {answered.Rollout}: {answered.Text}");
+        }));
         return command;
     }
 

@@ -53,6 +53,8 @@ static class AgentView
             yield return $"  before   {previous}, kept to go back to";
         if (state.Target is { } target && target.Slot.Folder != state.Serving?.Folder)
             yield return $"  brings   {target.Slot}, by {target.Slot.Rollout}{Progress(model.Live)}";
+        if (state.Question is { } question)
+            yield return $"  asks     {question.Text} ({question.Release} by {question.Rollout}; answer with 'coppice agent consent')";
         foreach (var refusal in state.Refusals)
             yield return $"  refused  {refusal.Release} of {refusal.Rollout}, attempt {refusal.Attempt}: {refusal.Why}";
         yield return $"  next     {Next(model, now)}";

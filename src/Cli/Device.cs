@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Coppice.Client;
 using Coppice.Protocol;
+using Coppice.Registry;
 
 namespace Coppice.Cli;
 
@@ -12,7 +13,9 @@ public static class DeviceCommand
     public static Command Build()
     {
         var server = new ServerOptions();
-        var command = new Command("device", "Devices that have enrolled.") { Json, List(server), Show(server), Label(server), Retire(server), Reports(server) };
+        var command = new Command("device", "Devices that have enrolled.") { Json, List(server), Show(server), Label(server), Retire(server), Reports(server), Explain(server) };
+        foreach (var verb in DeviceFiles.Build(server, Json))
+            command.Subcommands.Add(verb);
         foreach (var verb in DeviceAccess.Build(server, Json))
             command.Subcommands.Add(verb);
         server.AddTo(command);
@@ -51,7 +54,7 @@ public static class DeviceCommand
         return command;
     }
 
-    static async Task<(List<KnownDevice> Devices, string? More)> AllAsync(CoppiceClient client, string? selector, DeviceState? state, int limit, CancellationToken cancel)
+    internal static async Task<(List<KnownDevice> Devices, string? More)> AllAsync(CoppiceClient client, string? selector, DeviceState? state, int limit, CancellationToken cancel)
     {
         var devices = new List<KnownDevice>();
         string? next = null;
@@ -93,10 +96,42 @@ public static class DeviceCommand
         foreach (var model in device.Models)
             Output.Fields(("model", model.Model.ToString()), ("  serves", $"{model.Serving?.ToString() ?? "nothing"}{(model.Serving is null ? "" : model.Settled ? ", settled" : ", on probation")}{(model.Variant is { } variant ? $" ({variant})" : "")}"),
                 ("  last word", $"{Output.Words(model.Last)} {model.Release} at {Output.Time(model.At)}{(model.Why is { } why ? $": {why}" : "")}"));
+        foreach (var group in device.Groups)
+            Console.Out.WriteLine($"in group {group}");
         foreach (var (name, value) in device.Labels.OrderBy(label => label.Key, StringComparer.Ordinal))
             Console.Out.WriteLine($"label {name} = {value}");
         foreach (var (name, value) in device.Facts.OrderBy(fact => fact.Key, StringComparer.Ordinal))
             Console.Out.WriteLine($"fact {name} = {value}");
+    }
+
+    static Command Explain(ServerOptions server)
+    {
+        var id = Id();
+        var model = new Option<string?>("--model") { Description = "The model to ask about; without it, all that the device has spoken of." };
+        var command = new Command("explain", "Tells why a device has what it has, and what it does next: decided as the device decides.") { id, model };
+        command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
+        {
+            var name = parsed.GetValue(model) is not { } text ? (ModelName?)null : ModelName.TryParse(text, out var read) ? read : throw new UsageException($"--model '{text}' is no model's name; give OWNER/NAME.");
+            using var client = server.Connect(parsed);
+            var told = await client.ExplainDeviceAsync(parsed.GetRequiredValue(id), name, cancel);
+            if (parsed.GetValue(Json))
+            {
+                Output.Json(told, ControlContext.Default.DeviceExplanation);
+                return;
+            }
+
+            foreach (var note in told.Notes)
+                Console.Out.WriteLine(note);
+            foreach (var of in told.Models)
+            {
+                Console.Out.WriteLine($"{Environment.NewLine}{of.Model}: {of.Verdict}");
+                foreach (var reason in of.Reasons)
+                    Console.Out.WriteLine($"  - {reason}");
+                if (of.LastWord is { } word)
+                    Console.Out.WriteLine($"  last word: {word}");
+            }
+        }));
+        return command;
     }
 
     static Command Label(ServerOptions server)

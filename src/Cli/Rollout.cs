@@ -19,7 +19,9 @@ public static class RolloutCommand
         var server = new ServerOptions();
         var command = new Command("rollout", "Rollouts of releases to devices.")
         {
-            Json, RolloutStart.Build(server, Json), List(server), Show(server),
+            Json, RolloutStart.Build(server, Json), Plan(), List(server), Show(server), Watch(server), RolloutWhyCommand.Build(server, Json), Check(server), Abort(server),
+            Order(server, "pause", "Lets no further device take the release until it is resumed; the same as hold.", (client, rollout, why, cancel) => client.HoldAsync(rollout.Id, why, cancel)),
+            Order(server, "skip", "Starts the next phase without waiting for gates and soak; the same as advance.", (client, rollout, why, cancel) => client.AdvanceAsync(rollout.Id, rollout.Phase + 1, why, cancel)),
             Order(server, "hold", "Lets no further device take the release.", (client, rollout, why, cancel) => client.HoldAsync(rollout.Id, why, cancel)),
             Order(server, "resume", "Lets a held rollout go on.", (client, rollout, why, cancel) => client.ResumeAsync(rollout.Id, why, cancel)),
             Order(server, "revert", "Takes the release back everywhere, for good.", (client, rollout, why, cancel) => client.RevertAsync(rollout.Id, why, cancel)),
@@ -51,12 +53,107 @@ public static class RolloutCommand
         Output.Fields(
             ("rollout", $"{rollout.Id}: {rollout.Model} {rollout.Release}"), ("for", rollout.Selector.Length == 0 ? "all devices" : rollout.Selector),
             ("state", $"{Output.Words(rollout.State)}, phase {Phase(rollout)}{(rollout.Attempt > 1 ? $", attempt {rollout.Attempt}" : "")}"), ("why", rollout.Why.Length == 0 ? null : rollout.Why),
-            ("phases", string.Join(", ", rollout.Phases.Select(phase => $"{Output.Share(phase.Share)}{(phase.Soak is { } soak ? $" for {Duration.Format(soak)}" : " until advanced")}"))),
-            ("stops", $"{Output.Words(rollout.Policy.OnFailure)} after more than {rollout.Policy.MaxFailures} failures"),
-            ("devices", $"{rollout.Counts.Settled} settled, {rollout.Counts.Underway} under way, {rollout.Counts.Refused} refused, {rollout.Counts.TakenBack} taken back, {rollout.Unfit} unfit"),
+            ("phases", string.Join(", ", rollout.Phases.Select(phase => $"{Output.Share(phase.Share)}{(phase.Selector is { } selector ? $" where {selector}" : "")}{(phase.Soak is { } soak ? $" for {Duration.Format(soak)}" : " until advanced")}"))),
+            ("stops", $"{Output.Words(rollout.Policy.OnFailure)} {(rollout.Policy.MaxFailures is { } borne ? $"after more than {borne} failures" : "when a gate is bad")}"),
+            ("devices", $"{rollout.Counts.Settled} settled, {rollout.Counts.Underway} under way, {rollout.Counts.Refused} refused, {rollout.Counts.TakenBack} taken back, {rollout.Unfit} unfit{(rollout.Counts.Silent > 0 ? $", {rollout.Counts.Silent} silent" : "")}"),
             ("bytes", rollout.BytesTotal == 0 ? null : $"{ByteSize.Format(rollout.BytesFetched)} fetched for {ByteSize.Format(rollout.BytesTotal)}{(saved > 0 ? $", {Output.Share(saved / (double)rollout.BytesTotal)} saved" : "")}"),
             ("by way", DeliveryWays.Format(rollout.BytesByWay) is { Length: > 0 } ways ? ways : null),
             ("verdict", rollout.Verdict));
+        Gates(rollout.Gates);
+        if (rollout.Experiment is { } experiment)
+            ExperimentCommand.Arms(experiment);
+    }
+
+    /// <summary>What each gate says.</summary>
+    internal static void Gates(ImmutableArray<GateVerdict> gates)
+    {
+        if (gates.IsEmpty)
+            return;
+        Console.Out.WriteLine();
+        Output.Table(["GATE", "IS", "WHY", "STILL NEEDS"], [.. gates.Select(gate => new[]
+        {
+            gate.Gate, gate.Standing == GateStanding.Unknown ? "cannot tell yet" : Output.Words(gate.Standing), gate.Why,
+            gate.DevicesNeeded is { } devices ? $"{devices} devices{(gate.TimeNeeded is { } time ? $", about {About(time)}" : "")}" : "",
+        })], "");
+    }
+
+    static string About(TimeSpan time) => time.TotalHours < 1 ? $"{Math.Ceiling(time.TotalMinutes)} min" : time.TotalDays < 2 ? $"{Math.Ceiling(time.TotalHours)} h" : $"{Math.Ceiling(time.TotalDays)} d";
+
+    static Command Plan()
+    {
+        var model = ModelCommand.Argument();
+        var version = new Argument<string>("version") { Description = "The release: 1.4.0." };
+        var devices = new Option<int>("--devices") { Description = "About how many devices there are; a small fleet is looked at device by device, a large one by shares.", DefaultValueFactory = _ => 100 };
+        var command = new Command("plan", "Prints a plan with good defaults, to be read, changed, rehearsed and started.") { model, version, devices };
+        command.SetAction((parsed, _) => Output.RunAsync(() =>
+        {
+            Console.Out.Write(PlanFile.Draft(ModelCommand.Name(parsed.GetRequiredValue(model)).ToString(), ModelCommand.Version(parsed.GetRequiredValue(version)).ToString(), parsed.GetValue(devices)));
+            return Task.CompletedTask;
+        }));
+        return command;
+    }
+
+    static Command Check(ServerOptions server)
+    {
+        var id = Id();
+        var check = new Argument<string>("check") { Description = "The check's name, as a gate of the rollout gives it." };
+        var result = new Argument<string>("result") { Description = "good or bad." };
+        result.AcceptOnlyFromAmong("good", "bad");
+        var why = new Option<string>("--why") { Description = "The reason; kept with the event.", DefaultValueFactory = _ => "said on the command line" };
+        var command = new Command("check", "Says how a check of the present phase came out: a test bench, a monitor, a person.") { id, check, result, why };
+        command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
+        {
+            using var client = server.Connect(parsed);
+            var rollout = (await client.GetRolloutAsync(parsed.GetRequiredValue(id), null, 1, cancel)).Rollout;
+            var said = new SayCheck(parsed.GetRequiredValue(check), parsed.GetRequiredValue(result) == "good", parsed.GetRequiredValue(why), rollout.Phase);
+            Say(await client.CheckAsync(rollout.Id, said, cancel), parsed.GetValue(Json));
+        }));
+        return command;
+    }
+
+    static Command Abort(ServerOptions server)
+    {
+        var id = Id();
+        var keep = new Option<bool>("--keep") { Description = "Devices that have the release keep it." };
+        var revert = new Option<bool>("--revert") { Description = "Devices that have the release go back, also those that are off now, when they come back." };
+        var why = new Option<string>("--why") { Description = "The reason; kept with the event.", DefaultValueFactory = _ => "ordered on the command line" };
+        var command = new Command("abort", "Gives a rollout up, for good.") { id, keep, revert, why };
+        command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
+        {
+            if (parsed.GetValue(keep) == parsed.GetValue(revert))
+                throw new UsageException("say what becomes of the devices that have it: --keep or --revert.");
+            using var client = server.Connect(parsed);
+            var (rollout, reason) = (parsed.GetRequiredValue(id), parsed.GetRequiredValue(why));
+            Say(parsed.GetValue(keep) ? await client.AbortAsync(rollout, reason, cancel) : await client.RevertAsync(rollout, reason, cancel), parsed.GetValue(Json));
+        }));
+        return command;
+    }
+
+    static Command Watch(ServerOptions server)
+    {
+        var id = Id();
+        var command = new Command("watch", "Shows how a rollout stands whenever it changes, until it no longer runs.") { id };
+        command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
+        {
+            using var client = server.Connect(parsed);
+            RolloutDetail? before = null;
+            while (true)
+            {
+                var now = await client.GetRolloutAsync(parsed.GetRequiredValue(id), null, 1, cancel);
+                if (before is null || !Same(before, now) || !before.Rollout.Gates.Select(gate => (gate.Gate, gate.Standing)).SequenceEqual(now.Rollout.Gates.Select(gate => (gate.Gate, gate.Standing))))
+                {
+                    if (before is not null && !parsed.GetValue(Json))
+                        Console.Out.WriteLine();
+                    Say(now.Rollout, parsed.GetValue(Json));
+                    before = now;
+                }
+
+                if (now.Rollout.State != RolloutState.Running)
+                    return;
+                await Task.Delay(WatchPause, cancel);
+            }
+        }));
+        return command;
     }
 
     static Command List(ServerOptions server)
@@ -143,78 +240,4 @@ public static class RolloutCommand
         string.Create(CultureInfo.InvariantCulture, $"{rollout.Phase + 1}/{rollout.Phases.Length} ({Output.Share(rollout.Phases[rollout.Phase].Share)})");
 
     static Argument<string> Id() => new("rollout") { Description = "The rollout's id: r-7." };
-}
-
-/// <summary><c>coppice rollout start</c>.</summary>
-static class RolloutStart
-{
-    public static Command Build(ServerOptions server, Option<bool> json)
-    {
-        var model = ModelCommand.Argument();
-        var version = new Argument<string>("version") { Description = "The release: 1.4.0." };
-        var shares = new Option<double[]>("--share") { Description = "Share of the devices that a phase reaches, 0 to 1; one per phase. A single phase of 1 when left out." };
-        var soak = new Option<string?>("--soak") { Description = "How long each phase must look well before the next starts by itself: 24h. Left out, an operator advances it." };
-        var phases = new Option<string?>("--phases") { Description = "Shares with their own soaks, in place of --share and --soak: 0.01:1h,0.1:24h,1." };
-        var selector = new Option<string>("--selector") { Description = "Only devices it holds for: 'site = oslo and ram >= 2GB'.", DefaultValueFactory = _ => "" };
-        var failures = new Option<int>("--max-failures") { Description = "Failures that are borne; one more stops the rollout.", DefaultValueFactory = _ => 0 };
-        var onFailure = new Option<string>("--on-failure") { Description = "What stopping means.", DefaultValueFactory = _ => "hold" };
-        onFailure.AcceptOnlyFromAmong("hold", "revert");
-        var windows = new Option<string[]>("--window") { Description = "When devices may switch, in their local time: 22:00-04:00, or sat,sun:06:00-18:00; may be repeated." };
-        var salt = new Option<string?>("--salt") { Description = "Places the devices: with another rollout's salt the same devices go first." };
-        var why = new Option<string>("--why") { Description = "The reason; kept with the event.", DefaultValueFactory = _ => "" };
-        var command = new Command("start", "Starts a rollout.") { model, version, shares, soak, phases, selector, failures, onFailure, windows, salt, why };
-        command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
-        {
-            var wanted = new StartRollout(
-                ModelCommand.Name(parsed.GetRequiredValue(model)), ModelCommand.Version(parsed.GetRequiredValue(version)),
-                Phases(parsed.GetValue(phases), parsed.GetValue(shares) ?? [], parsed.GetValue(soak)))
-            {
-                Selector = parsed.GetRequiredValue(selector),
-                Policy = new(parsed.GetValue(failures), parsed.GetValue(onFailure) == "revert" ? PhaseAction.Revert : PhaseAction.Hold),
-                Windows = [.. (parsed.GetValue(windows) ?? []).Select(Window)],
-                Salt = parsed.GetValue(salt),
-                Why = parsed.GetRequiredValue(why),
-            };
-            using var client = server.Connect(parsed);
-            RolloutCommand.Say(await client.StartRolloutAsync(wanted, cancel), parsed.GetValue(json));
-        }));
-        return command;
-    }
-
-    static ImmutableArray<Phase> Phases(string? phases, double[] shares, string? soak)
-    {
-        if (phases is null)
-            return [.. (shares.Length == 0 ? [1] : shares).Select(share => new Phase(share, soak is null ? null : Soak(soak, "--soak")))];
-        if (shares.Length > 0 || soak is not null)
-            throw new UsageException("--phases says it all; leave out --share and --soak.");
-        return [.. phases.Split(',', StringSplitOptions.TrimEntries).Select(text => text.Split(':', 2)).Select(parts =>
-            double.TryParse(parts[0], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var share)
-                ? new Phase(share, parts.Length == 2 ? Soak(parts[1], "--phases") : null)
-                : throw new UsageException($"--phases: '{parts[0]}' is not a share; write 0.01:1h,0.1:24h,1."))];
-    }
-
-    static TimeSpan Soak(string text, string option) =>
-        Duration.TryParse(text, out var soak) ? soak : throw new UsageException($"{option}: '{text}' is not a duration; write it as 30m, 24h or 7d.");
-
-    static MaintenanceWindow Window(string text)
-    {
-        var times = text;
-        var days = ImmutableArray.CreateBuilder<DayOfWeek>();
-        if (text.Length > 0 && char.IsAsciiLetter(text[0]) && text.IndexOf(':', StringComparison.Ordinal) is > 0 and var colon)
-        {
-            times = text[(colon + 1)..];
-            foreach (var day in text[..colon].Split(',', StringSplitOptions.TrimEntries))
-            {
-                if (Enum.GetValues<DayOfWeek>().Where(known => day.Length >= 3 && known.ToString().StartsWith(day, StringComparison.OrdinalIgnoreCase)).ToArray() is not [var found])
-                    throw new UsageException($"--window: '{day}' is not a day; write mon, tue, wed, thu, fri, sat or sun.");
-                days.Add(found);
-            }
-        }
-
-        return times.Split('-') is [var from, var to]
-            && TimeOnly.TryParseExact(from, "HH:mm", CultureInfo.InvariantCulture, DateTimeStyles.None, out var first)
-            && TimeOnly.TryParseExact(to, "HH:mm", CultureInfo.InvariantCulture, DateTimeStyles.None, out var last)
-            ? new(days.ToImmutable(), first, last)
-            : throw new UsageException($"--window: '{text}' is not a window; write 22:00-04:00, or sat,sun:06:00-18:00.");
-    }
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using Coppice.Protocol;
+using Coppice.Registry;
 
 namespace Coppice.Client;
 
@@ -23,6 +24,13 @@ public sealed partial class CoppiceClient
     {
         using var response = await SendAsync(HttpMethod.Delete, $"v1/devices/{Escape(id)}", null, cancel);
     }
+
+    /// <summary>Why a device has what it has, and what it does next.</summary>
+    /// <param name="device">The device's id.</param>
+    /// <param name="model">The model to ask about; null for all that the device has spoken of.</param>
+    /// <param name="cancel">Ends the call.</param>
+    public Task<DeviceExplanation> ExplainDeviceAsync(string device, ModelName? model = null, CancellationToken cancel = default) =>
+        GetAsync($"v1/devices/{Escape(device)}/explanation" + Query(("model", model?.ToString())), ControlContext.Default.DeviceExplanation, cancel);
 
     /// <summary>What a device reported, newest first.</summary>
     public Task<ReportPage> ListReportsAsync(string device, long? before = null, int limit = 100, CancellationToken cancel = default) =>

@@ -46,6 +46,21 @@ public sealed partial class CoppiceClient
     /// <param name="cancel">Ends the call.</param>
     public Task<RolloutView> RetryAsync(string id, int attempt, string why, CancellationToken cancel = default) => OrderAsync(id, "retry", new(why) { Attempt = attempt }, cancel);
 
+    /// <summary>Gives the rollout up, for good; devices keep what they have.</summary>
+    public Task<RolloutView> AbortAsync(string id, string why, CancellationToken cancel = default) => OrderAsync(id, "abort", new(why), cancel);
+
+    /// <summary>Says how a check of the present phase came out.</summary>
+    public Task<RolloutView> CheckAsync(string id, SayCheck said, CancellationToken cancel = default) =>
+        SendAsync(HttpMethod.Post, $"v1/rollouts/{Escape(id)}/checks", said, ControlContext.Default.SayCheck, ControlContext.Default.RolloutView, cancel);
+
+    /// <summary>Makes an arm of an experiment everybody's.</summary>
+    /// <exception cref="AwaitsApprovalException">A policy wants another person to approve it first.</exception>
+    public Task<RolloutView> PromoteAsync(string id, PromoteArm order, CancellationToken cancel = default) =>
+        OrderAsync($"v1/rollouts/{Escape(id)}/promote", JsonContent.Create(order, ControlContext.Default.PromoteArm), cancel);
+
+    /// <summary>Why a rollout is where it is.</summary>
+    public Task<RolloutWhy> WhyAsync(string id, CancellationToken cancel = default) => GetAsync($"v1/rollouts/{Escape(id)}/why", ControlContext.Default.RolloutWhy, cancel);
+
     Task<RolloutView> OrderAsync(string id, string verb, RolloutOrder order, CancellationToken cancel) =>
         OrderAsync($"v1/rollouts/{Escape(id)}/{verb}", JsonContent.Create(order, ControlContext.Default.RolloutOrder), cancel);
 

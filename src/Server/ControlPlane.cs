@@ -154,7 +154,8 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton(database.Bell).AddSingleton(_ => SecretBox.Open(data)).AddSingleton<EventSender>().AddSingleton<WebhookStore>().AddSingleton<IdempotencyStore>();
         services.AddSingleton<WebhookWorker>().AddHostedService(all => all.GetRequiredService<WebhookWorker>());
         services.AddSingleton<AuditWorker>().AddHostedService(all => all.GetRequiredService<AuditWorker>());
-        services.AddSingleton<DeviceStore>().AddSingleton<JoinTokenStore>().AddSingleton<ReportStore>().AddSingleton<Passports>().AddSingleton<EventStore>();
+        services.AddSingleton<DeviceStore>().AddSingleton<GroupStore>().AddSingleton<ExplanationStore>().AddSingleton<JoinTokenStore>();
+        services.AddSingleton<ReportStore>().AddSingleton<Passports>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
         services.AddSingleton<ContentKeyStore>().AddSingleton<SealedModelStore>().AddSingleton<GrantStore>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
@@ -202,6 +203,7 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapSealing();
         operators.MapRollouts();
         operators.MapDevices();
+        operators.MapGroups();
         operators.MapWaiting();
         operators.MapAuthorities();
         operators.MapJoinTokens();

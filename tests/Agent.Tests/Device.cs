@@ -8,6 +8,7 @@ using Coppice.Agent.Updates;
 using Coppice.Fleet;
 using Coppice.Inference;
 using Coppice.Protocol;
+using Coppice.Registry;
 
 namespace Coppice.Agent.Tests;
 
@@ -59,6 +60,7 @@ public sealed class Device
                 }
             },
             Needs = new([Shop.Model]),
+            Others = () => Others,
             Policy = policy ?? Policy,
         });
     }
@@ -69,6 +71,9 @@ public sealed class Device
         Retry = TimeSpan.FromSeconds(5),
         Probation = new() { Time = TimeSpan.FromMinutes(1) },
     };
+
+    /// <summary>What serves of the device's other models.</summary>
+    public ImmutableDictionary<ModelName, SemanticVersion> Others { get; set; } = ImmutableDictionary<ModelName, SemanticVersion>.Empty;
 
     public IDisk Disk { get; }
 

@@ -34,6 +34,9 @@ sealed class RunningServer : IAsyncDisposable
     public FakeTime Time { get; }
     public string Token { get; }
 
+    /// <summary>Where the first start wrote the offline keys; a server that is started again on a folder is told.</summary>
+    public required string OfflineKeys { get; init; }
+
     /// <summary>Sends no token.</summary>
     public HttpClient Anyone { get; }
 
@@ -44,11 +47,12 @@ sealed class RunningServer : IAsyncDisposable
 
     public static string NewFolder() => Path.Combine(Path.GetTempPath(), "coppice-server-tests", Path.GetRandomFileName());
 
-    public static async Task<RunningServer> StartAsync(Func<ControlPlaneOptions, ControlPlaneOptions>? with = null, string? data = null, FakeTime? time = null)
+    public static async Task<RunningServer> StartAsync(Func<ControlPlaneOptions, ControlPlaneOptions>? with = null, string? data = null, FakeTime? time = null, string? offlineKeys = null)
     {
         time ??= new();
         var options = new ControlPlaneOptions { Data = data ?? NewFolder(), Listen = "http://127.0.0.1:0", Time = time, StopPatience = TimeSpan.FromSeconds(20) };
-        return new(await ControlPlane.StartAsync(with?.Invoke(options) ?? options), time, data is not null);
+        var plane = await ControlPlane.StartAsync(with?.Invoke(options) ?? options);
+        return new(plane, time, data is not null) { OfflineKeys = plane.First?.OfflineKeys ?? offlineKeys ?? "" };
     }
 
     /// <summary>Sends a token of another operator.</summary>
@@ -74,7 +78,7 @@ sealed class RunningServer : IAsyncDisposable
     /// <summary>The next releases metadata with a manifest added, signed with the offline key.</summary>
     public byte[] Sign(byte[] manifest, string version, ModelName? model = null)
     {
-        using var key = SigningKey.Import(File.ReadAllBytes(Path.Combine(Plane.First!.OfflineKeys, "releases-1.pem")));
+        using var key = SigningKey.Import(File.ReadAllBytes(Path.Combine(OfflineKeys, "releases-1.pem")));
         return ReleaseSigning.Prepare(
             Get<Coppice.Server.Registry.Repository>().Tree.CurrentReleases(), RepositoryLayout.ReleaseTarget((model ?? Bearing).ToString(), version), manifest, key, Time.GetUtcNow());
     }

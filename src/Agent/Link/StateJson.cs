@@ -17,6 +17,10 @@ static class StateJson
 
     public static byte[] Write(IdentityFile identity) => JsonSerializer.SerializeToUtf8Bytes(identity, StateContext.Default.IdentityFile);
 
+    public static byte[] Write(AnswerBox box) => JsonSerializer.SerializeToUtf8Bytes(box, StateContext.Default.AnswerBox);
+
+    public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out AnswerBox? box) => TryRead(bytes, StateContext.Default.AnswerBox, out box);
+
     public static byte[] Write(ReportBox box) => JsonSerializer.SerializeToUtf8Bytes(box, StateContext.Default.ReportBox);
 
     public static byte[] Write(LiveView live) => JsonSerializer.SerializeToUtf8Bytes(live, StateContext.Default.LiveView);
@@ -65,6 +69,7 @@ static class StateJson
 [JsonSerializable(typeof(UpdateState))]
 [JsonSerializable(typeof(IdentityFile))]
 [JsonSerializable(typeof(ReportBox))]
+[JsonSerializable(typeof(AnswerBox))]
 [JsonSerializable(typeof(LiveView))]
 [JsonSerializable(typeof(AgentEvent))]
 sealed partial class StateContext : JsonSerializerContext;

@@ -73,6 +73,9 @@ public static class DataFolder
     /// <summary>A model's step, serving and previous slots, refusals: the one file whose replacement is a switch.</summary>
     public static string State(ModelName model) => $"{Of(model)}/state.json";
 
+    /// <summary>What the device's user answered to a model's questions; written by whoever asked the user.</summary>
+    public static string Answers(ModelName model) => $"{Of(model)}/answers.json";
+
     /// <summary>A model's slots.</summary>
     public static string Slots(ModelName model) => $"{Of(model)}/slots";
 

@@ -12,6 +12,9 @@ namespace Coppice.Agent.Updates;
 /// <summary>Reads the newest plan and chooses a release, and a variant of it.</summary>
 sealed class DecideStep(UpdateContext context) : IUpdateStep
 {
+    /// <summary>A turn or window that opens is not waited for more exactly than this.</summary>
+    static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
+
     public async Task<StepResult> RunAsync(UpdateState state, CancellationToken cancel)
     {
         await context.Repository.RefreshAsync(cancel);
@@ -20,14 +23,23 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
 
         state = state with { PlanSerial = plan.Serial, Revoked = plan.Revoked };
         var facts = context.Facts();
-        var view = new DeviceView(context.Device, facts, state.Serving?.Release, state.Refusals);
-        var choice = ReleaseChoice.Choose(plan, view, context.Time.GetLocalNow().DateTime);
-        return choice.Kind switch
+        var view = new DeviceView(context.Device, facts, state.Serving?.Release, state.Refusals) { Others = context.Others(), Answers = context.Answers() };
+        var now = context.Time.GetLocalNow();
+        var choice = ReleaseChoice.Choose(plan, view, now);
+        var question = choice.Asks is { } asks ? new Question(asks.Id, asks.Attempt, asks.Release, asks.Consent!) : null;
+        var asked = question is not null && question != state.Question;
+        state = state with { Question = question };
+        var result = choice.Kind switch
         {
             ChoiceKind.Keep => new(Outcome.Nothing, state with { Target = null }, choice.Reasons),
             ChoiceKind.Stop => new(Outcome.Revoked, state with { Target = null, Complaint = new(choice.Reasons[0], Refuse: false) }, choice.Reasons),
-            _ => await TakeAsync(state, choice.Rollout!, facts, choice.Reasons, cancel),
+            _ => await TakeAsync(state, choice.Rollout!, facts, choice.Reasons, fetchOnly: choice.Kind == ChoiceKind.Prepare, cancel),
         };
+        if (result.Outcome != Outcome.Nothing)
+            return result;
+        if (asked)
+            result = result with { Event = (AgentEventKind.Asked, $"{question!.Release} by {question.Rollout}: {question.Text}") };
+        return choice.Again is { } again && again - now is var wait && wait < context.Policy.Poll ? result with { Wait = wait > Soonest ? wait : Soonest } : result;
     }
 
     async Task<RolloutPlan?> ReadPlanAsync(UpdateState state, CancellationToken cancel)
@@ -44,7 +56,7 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
             : throw new LinkException($"the signed plan has the serial {plan.Serial}; {state.PlanSerial} was followed here before, and a device never goes back.");
     }
 
-    async Task<StepResult> TakeAsync(UpdateState state, Rollout rollout, FactSet facts, ImmutableArray<string> reasons, CancellationToken cancel)
+    async Task<StepResult> TakeAsync(UpdateState state, Rollout rollout, FactSet facts, ImmutableArray<string> reasons, bool fetchOnly, CancellationToken cancel)
     {
         var bytes = await ReadManifestAsync(rollout, cancel);
         if (!DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out var problems))
@@ -58,13 +70,18 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
 
         var slot = new Slot(rollout.Release, rollout.Manifest, variant.Name, rollout.Id, rollout.Attempt);
         var lines = reasons.AddRange(choice.Misfits.Select(misfit => $"{misfit.Variant}: {string.Join(", and ", misfit.Reasons)}")).Add($"{variant.Name}: fits");
-        if (state.Target is { } known && known.Slot with { TrialLatency = null } == slot)
+        var known = state.Target is { } target && target.Slot with { TrialLatency = null } == slot ? target : null;
+        if (fetchOnly && known is not null && variant.Files.Concat(manifest.Trial?.Files ?? []).All(context.Blobs.Has))
+            return new(Outcome.Nothing, state, lines); // all of it is here, and waits
+        if (known is not null && (fetchOnly || !known.FetchOnly))
             return new(Outcome.Done, state, lines); // goes on after a pause: told and reported before
 
         context.Slots.Keep(bytes.Span);
         // A variant may name one blob twice, and share it with the trial.
         var total = variant.Files.Concat(manifest.Trial?.Files ?? []).DistinctBy(file => file.Digest).Sum(file => file.Length);
-        var next = state with { Target = new(slot, total), Misfit = null };
+        var next = state with { Target = new(slot, total, known?.BytesFetched ?? 0) { FetchOnly = fetchOnly }, Misfit = null };
+        if (fetchOnly) // not begun, as the server counts: the device may wait for days
+            return new(Outcome.Done, next, lines);
         return new(Outcome.Done, next.Reporting(next.ReportOf(ReportKind.Started, slot, context.Time.GetUtcNow())), lines)
         {
             Event = (AgentEventKind.Started, $"{slot} by {rollout.Id}, {ByteSize.Format(total)}"),

@@ -51,6 +51,8 @@ sealed class FetchStep(UpdateContext context) : IUpdateStep
             return new(Outcome.Later, Counted(), e.Message) { Wait = e.After };
         }
 
+        if (target.FetchOnly)
+            return new(Outcome.Nothing, Counted(), $"{target.Slot} is fetched, and waits until it may serve") { Event = fetched > 0 ? (AgentEventKind.Fetched, $"{target.Slot} waits here until it may serve") : null };
         return new(Outcome.Done, Counted(), $"{ByteSize.Format(target.BytesTotal)} are here");
     }
 

@@ -7,11 +7,11 @@ namespace Coppice.Agent.Updates;
 static class Refusing
 {
     /// <summary>The release failed before it served.</summary>
-    public static StepResult Refuse(this UpdateContext context, UpdateState state, Slot slot, string why)
+    public static StepResult Refuse(this UpdateContext context, UpdateState state, Slot slot, string why, bool crash = false)
     {
         context.Host.DropCandidate();
         var next = state.Refusing(slot, why) with { Exposures = state.Exposures.RemoveAll(known => known.Slot == slot.Folder) };
-        next = next.Reporting(state.ReportOf(ReportKind.Refused, slot, context.Time.GetUtcNow(), why) with { Measures = state.Target?.Measures });
+        next = next.Reporting(state.ReportOf(ReportKind.Refused, slot, context.Time.GetUtcNow(), why) with { Measures = UpdateState.Crashed(crash, state.Target?.Measures) });
         return new(Outcome.Failed, next, why) { Event = (AgentEventKind.Refused, $"{slot}: {why}") };
     }
 

@@ -14,7 +14,7 @@ sealed class SwitchStep(UpdateContext context) : IUpdateStep
         if (!context.Host.CanServe(slot))
         {
             if (state.ExposureOf(slot).Crashes >= CrashRule.Limit)
-                return context.Refuse(state, slot, $"the process ended {state.ExposureOf(slot).Crashes} times while it was loaded");
+                return context.Refuse(state, slot, $"the process ended {state.ExposureOf(slot).Crashes} times while it was loaded", crash: true);
             state = context.Expose(state, slot);
             try
             {

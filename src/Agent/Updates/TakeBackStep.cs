@@ -11,7 +11,7 @@ sealed class TakeBackStep(UpdateContext context) : IUpdateStep
     {
         if (state.Serving is not { } bad)
             return new(Outcome.Done, state with { Target = null }, "nothing serves that could be taken back");
-        var complaint = state.Complaint ?? new("it crashed its host", Refuse: true);
+        var complaint = state.Complaint ?? new("it crashed its host", Refuse: true, Crash: true);
         var good = state.Previous;
         if (good is not null && state.Revoked.Contains(good.Release))
             good = null;
@@ -35,7 +35,7 @@ sealed class TakeBackStep(UpdateContext context) : IUpdateStep
         var next = After(state, bad, complaint) with { Serving = good };
         var told = $"{bad}: {complaint.Why}; {(good is null ? "nothing serves" : $"{good} serves again")}";
         if (complaint.Refuse)
-            next = next.Reporting(state.ReportOf(ReportKind.TakenBack, bad, context.Time.GetUtcNow(), complaint.Why));
+            next = next.Reporting(state.ReportOf(ReportKind.TakenBack, bad, context.Time.GetUtcNow(), complaint.Why) with { Measures = UpdateState.Crashed(complaint.Crash) });
         return new(Outcome.Done, next, told) { Event = (AgentEventKind.TakenBack, told) };
     }
 

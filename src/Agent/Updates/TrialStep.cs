@@ -20,7 +20,7 @@ sealed class TrialStep(UpdateContext context) : IUpdateStep
         if (state.Previous is { Settled: true } before && before.Folder == slot.Folder)
             return new(Outcome.Done, state with { Target = target with { Slot = slot with { TrialLatency = before.TrialLatency } } }, $"{slot} has settled here before");
         if (state.ExposureOf(slot).Crashes >= CrashRule.Limit)
-            return context.Refuse(state, slot, $"the process ended {state.ExposureOf(slot).Crashes} times while it was loaded or tried");
+            return context.Refuse(state, slot, $"the process ended {state.ExposureOf(slot).Crashes} times while it was loaded or tried", crash: true);
 
         var (manifest, variant) = await Task.Run(() => context.Loader.Check(slot, cancel), cancel);
         var trial = manifest.Trial ?? new Trial();

@@ -8,6 +8,7 @@ using Coppice.Agent.Storage;
 using Coppice.Fleet;
 using Coppice.Inference;
 using Coppice.Registry;
+using Coppice.Rollouts;
 
 namespace Coppice.Agent.Updates;
 
@@ -94,6 +95,13 @@ public sealed class UpdateContext
 
     /// <summary>Pace.</summary>
     public UpdatePolicy Policy { get; init; } = new();
+
+    /// <summary>What serves of the device's other models.</summary>
+    public Func<ImmutableDictionary<ModelName, SemanticVersion>> Others { get; init; } = () => ImmutableDictionary<ModelName, SemanticVersion>.Empty;
+
+    /// <summary>What the device's user answered, as it lies on the disk.</summary>
+    public ImmutableArray<ConsentAnswer> Answers() =>
+        Disk.ReadSmall(DataFolder.Answers(Model), StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out AnswerBox? box) ? box.Answers : [];
 
     /// <summary>The device's own labelled samples; null when it has none.</summary>
     public Func<byte[]?> DeviceData { get; init; } = () => null;

@@ -47,6 +47,9 @@ public sealed class UpdateRunner
     /// <summary>Where the update stands.</summary>
     public UpdateState State => state;
 
+    /// <summary>What the device's user answered.</summary>
+    internal System.Collections.Immutable.ImmutableArray<Rollouts.ConsentAnswer> Answers() => context.Answers();
+
     /// <summary>Reads what was saved, counts crashes, and loads the serving release, without the network.</summary>
     /// <exception cref="InferenceException">The native library that the serving release needs cannot be loaded; what was saved stays.</exception>
     public async Task StartAsync(CancellationToken cancel)
@@ -59,7 +62,7 @@ public sealed class UpdateRunner
         if (serving is not null && CrashRule.Condemns(state.ExposureOf(serving), !serving.Settled, context.Boot))
         {
             outcome = Outcome.Crashed;
-            state = state with { Complaint = new(serving.Settled ? "the process ended too often while it was loaded" : "the process ended on probation", Refuse: true) };
+            state = state with { Complaint = new(serving.Settled ? "the process ended too often while it was loaded" : "the process ended on probation", Refuse: true, Crash: true) };
         }
 
         state = state with { Exposures = [.. state.Exposures.Select(CrashRule.Count)] };

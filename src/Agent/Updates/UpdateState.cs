@@ -39,6 +39,9 @@ public sealed record UpdateState
     /// <summary>Why the serving release is to go; null when it is not.</summary>
     public Complaint? Complaint { get; init; }
 
+    /// <summary>What the user is asked now; null for nothing.</summary>
+    public Question? Question { get; init; }
+
     /// <summary>The last misfit that was reported, so that it is reported once.</summary>
     public string? Misfit { get; init; }
 
@@ -66,6 +69,10 @@ public sealed record UpdateState
     /// <summary>This state and a report more.</summary>
     public UpdateState Reporting(Report report) => this with { Outbox = Outbox.Add(report with { Sequence = Reported + 1, Why = report.Why is { Length: > MaxWhy } ? report.Why[..MaxWhy] + "…" : report.Why }), Reported = Reported + 1 };
 
+    /// <summary>A report's figures that say that the release took its host down.</summary>
+    internal static ImmutableDictionary<string, double>? Crashed(bool crash, ImmutableDictionary<string, double>? measures = null) =>
+        crash ? (measures ?? ImmutableDictionary<string, double>.Empty).SetItem(ReportFigures.Crashes, 1) : measures;
+
     /// <summary>A report about a slot, not numbered yet.</summary>
     public Report ReportOf(ReportKind kind, Slot slot, DateTimeOffset at, string? why = null) => new(0, at, kind, Model, slot.Release)
     {
@@ -92,6 +99,9 @@ public sealed record UpdateState
 /// <param name="BytesFetched">Bytes that came over the network for it so far.</param>
 public sealed record Target(Slot Slot, long BytesTotal, long BytesFetched = 0)
 {
+    /// <summary>Whether it is only fetched for now, because it may not serve yet.</summary>
+    public bool FetchOnly { get; init; }
+
     /// <summary>Bytes by the way they came, those that were copied here among them; null when none has come.</summary>
     public ImmutableSortedDictionary<string, long>? BytesByWay { get; init; }
 
@@ -109,4 +119,12 @@ public sealed record Exposure(string Slot, int Crashes, bool Open, string Boot);
 /// <summary>Why a serving release is to go.</summary>
 /// <param name="Why">In words for a person.</param>
 /// <param name="Refuse">Whether the release is at fault, so that it is not tried again; false when the disk is, or the operator says so.</param>
-public sealed record Complaint(string Why, bool Refuse);
+/// <param name="Crash">Whether it took its host down.</param>
+public sealed record Complaint(string Why, bool Refuse, bool Crash = false);
+
+/// <summary>What the device's user is asked before a release may serve.</summary>
+/// <param name="Rollout">The rollout that asks.</param>
+/// <param name="Attempt">Its attempt.</param>
+/// <param name="Release">The release it brings.</param>
+/// <param name="Text">The question in the operator's words.</param>
+public sealed record Question(string Rollout, int Attempt, SemanticVersion Release, string Text);

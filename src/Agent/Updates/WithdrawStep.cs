@@ -14,7 +14,7 @@ sealed class WithdrawStep(UpdateContext context) : IUpdateStep
         if (complaint.Refuse)
             next = next.Refusing(bad, complaint.Why);
         var kind = complaint.Refuse ? ReportKind.TakenBack : ReportKind.Stopped;
-        next = next.Reporting(state.ReportOf(kind, bad, context.Time.GetUtcNow(), complaint.Why));
+        next = next.Reporting(state.ReportOf(kind, bad, context.Time.GetUtcNow(), complaint.Why) with { Measures = UpdateState.Crashed(complaint.Crash) });
         return Task.FromResult(new StepResult(Outcome.Done, next, complaint.Why) { Event = (AgentEventKind.Stopped, $"{bad}: {complaint.Why}") });
     }
 }

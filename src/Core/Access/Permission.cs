@@ -54,6 +54,9 @@ public enum Permission
     /// <summary>Let devices join.</summary>
     DeviceAdmit,
 
+    /// <summary>Make groups of devices, and say who is in them.</summary>
+    GroupManage,
+
     /// <summary>See what happened.</summary>
     EventRead,
 

@@ -53,6 +53,7 @@ public static class PermissionTable
         new(DeviceLabel,     WholeDevice,    No,    No,       Yes,     Yes),
         new(DeviceRetire,    WholeDevice,    No,    No,       Yes,     Yes),
         new(DeviceAdmit,     WholeDevice,    No,    No,       Yes,     Yes),
+        new(GroupManage,     Server,         No,    No,       Yes,     Yes),
         new(EventRead,       Model,          Yes,   Yes,      Yes,     Yes),
         new(EventSend,       Model,          No,    No,       Yes,     Yes),
         new(AuditRead,       Server,         No,    No,       Yes,     Yes),

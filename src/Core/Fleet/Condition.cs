@@ -8,33 +8,48 @@ abstract record Condition
 {
     public abstract bool Holds(FactSet facts);
 
+    /// <summary>The facts and labels that it reads, as they were written.</summary>
+    public abstract IEnumerable<string> Names { get; }
+
     public sealed record Always : Condition
     {
+        public override IEnumerable<string> Names => [];
+
         public override bool Holds(FactSet facts) => true;
     }
 
     public sealed record Or(Condition Left, Condition Right) : Condition
     {
+        public override IEnumerable<string> Names => Left.Names.Concat(Right.Names);
+
         public override bool Holds(FactSet facts) => Left.Holds(facts) || Right.Holds(facts);
     }
 
     public sealed record And(Condition Left, Condition Right) : Condition
     {
+        public override IEnumerable<string> Names => Left.Names.Concat(Right.Names);
+
         public override bool Holds(FactSet facts) => Left.Holds(facts) && Right.Holds(facts);
     }
 
     public sealed record Not(Condition Inner) : Condition
     {
+        public override IEnumerable<string> Names => Inner.Names;
+
         public override bool Holds(FactSet facts) => !Inner.Holds(facts);
     }
 
     public sealed record Present(string Name) : Condition
     {
+        public override IEnumerable<string> Names => [Name];
+
         public override bool Holds(FactSet facts) => facts.Find(Name) is not (null or "" or "false" or "0");
     }
 
     public sealed record Compare(string Name, string Operator, Operand Value) : Condition
     {
+        public override IEnumerable<string> Names => [Name];
+
         public override bool Holds(FactSet facts)
         {
             if (facts.Find(Name) is not { } found)
@@ -54,6 +69,8 @@ abstract record Condition
 
     public sealed record In(string Name, ImmutableArray<Operand> Values) : Condition
     {
+        public override IEnumerable<string> Names => [Name];
+
         public override bool Holds(FactSet facts) => facts.Find(Name) is { } found && Values.Any(value => value.Order(found) == 0);
     }
 }

@@ -71,6 +71,9 @@ public sealed class Selector
             && TryParse(text[start.Length..^1], out var rest, out _) && !rest.IsAll;
     }
 
+    /// <summary>The facts and labels that it reads, as they were written; with repetitions.</summary>
+    public IEnumerable<string> Names => condition.Names;
+
     /// <summary>Whether the condition holds for these facts.</summary>
     public bool Matches(FactSet facts) => condition.Holds(facts);
 

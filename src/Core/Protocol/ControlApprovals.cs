@@ -17,6 +17,9 @@ public enum ApprovalAct
 
     /// <summary>Letting devices that failed try again.</summary>
     Retry,
+
+    /// <summary>Making an experiment's arm everybody's.</summary>
+    Promote,
 }
 
 /// <summary>Whether an act still waits.</summary>
@@ -57,6 +60,12 @@ public sealed record ApprovalView(
 
     /// <summary>For a retry: the attempt to be at afterwards.</summary>
     public int? Attempt { get; init; }
+
+    /// <summary>For a promotion: the arm that is to be everybody's.</summary>
+    public string? Arm { get; init; }
+
+    /// <summary>For a start: all that is ordered.</summary>
+    public StartRollout? Ordered { get; init; }
 
     /// <summary>Who decided last.</summary>
     public string? DoneBy { get; init; }

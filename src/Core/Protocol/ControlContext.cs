@@ -41,6 +41,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
         typeof(SemanticVersionConverter), typeof(VersionRangeConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(DurationConverter),
         typeof(NamedEnum<RolloutState>), typeof(NamedEnum<PhaseAction>), typeof(NamedEnum<DayOfWeek>), typeof(NamedEnum<ModelFormat>), typeof(NamedEnum<ElementType>),
         typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>), typeof(NamedEnum<DeviceState>), typeof(NamedEnum<Role>), typeof(NamedEnum<Reach>), typeof(NamedEnum<ApprovalAct>), typeof(NamedEnum<ApprovalState>), typeof(NamedEnum<DeliveryState>),
+        typeof(NamedEnum<GateKind>), typeof(NamedEnum<Reference>), typeof(NamedEnum<GateStanding>), typeof(NamedEnum<Goal>),
     ])]
 [JsonSerializable(typeof(ControlProblem))]
 [JsonSerializable(typeof(PublishRelease))]
@@ -52,10 +53,21 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(Reason))]
 [JsonSerializable(typeof(StartRollout))]
 [JsonSerializable(typeof(RolloutOrder))]
+[JsonSerializable(typeof(SayCheck))]
+[JsonSerializable(typeof(PromoteArm))]
+[JsonSerializable(typeof(RolloutWhy))]
+[JsonSerializable(typeof(PhaseEvidence))]
+[JsonSerializable(typeof(RolloutView))]
+[JsonSerializable(typeof(ImmutableArray<Arm>))]
 [JsonSerializable(typeof(ImmutableArray<RolloutView>))]
 [JsonSerializable(typeof(RolloutDetail))]
 [JsonSerializable(typeof(DevicePage))]
 [JsonSerializable(typeof(DeviceLabels))]
+[JsonSerializable(typeof(ImmutableArray<GroupView>))]
+[JsonSerializable(typeof(PutGroup))]
+[JsonSerializable(typeof(GroupMembers))]
+[JsonSerializable(typeof(GroupChange))]
+[JsonSerializable(typeof(DeviceExplanation))]
 [JsonSerializable(typeof(ReportPage))]
 [JsonSerializable(typeof(ImmutableSortedDictionary<string, long>))]
 [JsonSerializable(typeof(CreateJoinToken))]

@@ -16,6 +16,9 @@ public sealed record KnownDevice(
     string Id, DateTimeOffset EnrolledAt, DateTimeOffset LastSeen, ImmutableDictionary<string, string> Facts, ImmutableDictionary<string, string> Labels,
     ImmutableArray<DeviceModel> Models, DateTimeOffset? RetiredAt = null)
 {
+    /// <summary>The groups that it is in, in the order of their names.</summary>
+    public ImmutableArray<string> Groups { get; init => field = value.IsDefault ? [] : value; } = [];
+
     /// <summary>Where it is in its life.</summary>
     public DeviceState State { get; init; }
 
@@ -240,6 +243,15 @@ public enum EventKind
     /// <summary>The last phase has done its work.</summary>
     RolloutCompleted,
 
+    /// <summary>A rollout was given up; devices keep what they have.</summary>
+    RolloutAborted,
+
+    /// <summary>An arm of an experiment is everybody's now.</summary>
+    ArmPromoted,
+
+    /// <summary>Somebody outside said how a check came out.</summary>
+    CheckSaid,
+
     /// <summary>What offline keys signed was put in force: other keys, teams, thresholds or expiries.</summary>
     KeysChanged,
 
@@ -248,6 +260,15 @@ public enum EventKind
 
     /// <summary>A device's labels were set.</summary>
     DeviceLabelled,
+
+    /// <summary>A group of devices was made, or is made by another selector.</summary>
+    GroupChanged,
+
+    /// <summary>Devices were put into a group or taken out.</summary>
+    GroupMembersChanged,
+
+    /// <summary>A group of devices was deleted.</summary>
+    GroupDeleted,
 
     /// <summary>A join token was made.</summary>
     JoinTokenCreated,

@@ -27,9 +27,48 @@ public sealed record StartRollout(ModelName Model, SemanticVersion Release, Immu
 
     /// <summary>For people: why now. At most <see cref="Reason.MaxLength"/> characters.</summary>
     public string Why { get; init => field = value ?? ""; } = "";
+
+    /// <summary>What must hold in every phase that names no gates of its own.</summary>
+    public ImmutableArray<Gate> Gates { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>How sure gates must be, above 0.5 and below 1: the chance that a release that keeps every limit is never stopped by one. Left out, or 0: <see cref="RolloutTerms.DefaultConfidence"/>.</summary>
+    public double Confidence { get; init => field = value == 0 ? RolloutTerms.DefaultConfidence : value; } = RolloutTerms.DefaultConfidence;
+
+    /// <summary>How long a device that began may be silent before it is no longer waited for. Left out, or 0: <see cref="RolloutTerms.DefaultDeadline"/>.</summary>
+    public TimeSpan Deadline { get; init => field = value == TimeSpan.Zero ? RolloutTerms.DefaultDeadline : value; } = RolloutTerms.DefaultDeadline;
+
+    /// <summary>No device begins before this moment; null for at once.</summary>
+    public DateTimeOffset? StartsAt { get; init; }
+
+    /// <summary>Devices that a phase reaches begin spread over so long; null for all at their next poll.</summary>
+    public TimeSpan? Spread { get; init; }
+
+    /// <summary>Whether devices fetch while they may not switch yet.</summary>
+    public bool FetchEarly { get; init; }
+
+    /// <summary>The question that a device asks its user before it switches; null to ask nobody.</summary>
+    public string? Consent { get; init; }
+
+    /// <summary>From this moment on neither windows nor users are waited for.</summary>
+    public DateTimeOffset? ForcedFrom { get; init; }
+
+    /// <summary>What must serve beside it before a device switches.</summary>
+    public ImmutableArray<ModelRequirement> Requires { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Releases side by side, with their parts of the devices; empty for the one release.</summary>
+    public ImmutableArray<ArmDraft> Arms { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>How an experiment is judged; needed with arms.</summary>
+    public ExperimentTerms? Experiment { get; init; }
 }
 
-/// <summary>What an operator orders about a rollout: <c>POST /v1/rollouts/{id}/hold</c>, resume, revert, advance or retry. Sent twice, it changes nothing twice.</summary>
+/// <summary>An arm of a new experiment.</summary>
+/// <param name="Name">1 to <see cref="GateRules.MaxName"/> characters.</param>
+/// <param name="Weight">Its part of the devices, above 0, in any unit.</param>
+/// <param name="Release">What it brings; null for a control that keeps what it has.</param>
+public sealed record ArmDraft(string Name, double Weight, SemanticVersion? Release = null);
+
+/// <summary>What an operator orders about a rollout: <c>POST /v1/rollouts/{id}/hold</c>, resume, revert, abort, advance or retry. Sent twice, it changes nothing twice.</summary>
 /// <param name="Why">1 to <see cref="Reason.MaxLength"/> characters.</param>
 public sealed record RolloutOrder(string Why)
 {
@@ -66,9 +105,45 @@ public sealed record RolloutView(
     /// <summary>When devices may switch; empty for always.</summary>
     public ImmutableArray<MaintenanceWindow> Windows { get; init => field = value.IsDefault ? [] : value; } = [];
 
+    /// <summary>What was ordered at its start.</summary>
+    public StartRollout? Ordered { get; init; }
+
+    /// <summary>What each gate of the present phase says now.</summary>
+    public ImmutableArray<GateVerdict> Gates { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>How the arms compare now; null where there are none.</summary>
+    public ExperimentStanding? Experiment { get; init; }
+
     /// <summary>Bytes by the way they came to its devices; see <see cref="Coppice.Delivery.DeliveryWay"/>. <c>copied</c> did not cross the network.</summary>
     public ImmutableSortedDictionary<string, long> BytesByWay { get; init => field = value ?? ImmutableSortedDictionary<string, long>.Empty; } = ImmutableSortedDictionary<string, long>.Empty;
 }
+
+/// <summary>What somebody outside says of a rollout's present phase: <c>POST /v1/rollouts/{id}/checks</c>. The last word of each check counts.</summary>
+/// <param name="Check">The check's name, as a gate of the rollout gives it.</param>
+/// <param name="Good">Its result.</param>
+/// <param name="Why">1 to <see cref="Reason.MaxLength"/> characters.</param>
+/// <param name="Phase">The phase it is about, from 0: a result that comes late counts for none.</param>
+public sealed record SayCheck(string Check, bool Good, string Why, int Phase);
+
+/// <summary>An experiment's arm is to be everybody's: <c>POST /v1/rollouts/{id}/promote</c>.</summary>
+/// <param name="Arm">Its name; the control ends the experiment with what was there before.</param>
+/// <param name="Why">1 to <see cref="Reason.MaxLength"/> characters.</param>
+public sealed record PromoteArm(string Arm, string Why);
+
+/// <summary>A decision of the server about a rollout, with all that it rests on.</summary>
+/// <param name="Id">Grows over all rollouts.</param>
+/// <param name="At">When.</param>
+/// <param name="Action">What was decided.</param>
+/// <param name="Why">In words for a person.</param>
+/// <param name="Evidence">What was known: <see cref="PhaseVerdict.Judge"/> makes the same of it, whenever it is asked.</param>
+public sealed record RolloutDecision(long Id, DateTimeOffset At, PhaseAction Action, string Why, PhaseEvidence Evidence);
+
+/// <summary>Why a rollout is where it is: <c>GET /v1/rollouts/{id}/why</c>.</summary>
+/// <param name="Rollout">Which.</param>
+/// <param name="Decisions">What the server decided, oldest first.</param>
+/// <param name="Now">What is known now.</param>
+/// <param name="Orders">What operators ordered, oldest first.</param>
+public sealed record RolloutWhy(string Rollout, ImmutableArray<RolloutDecision> Decisions, PhaseEvidence Now, ImmutableArray<ControlEvent> Orders);
 
 /// <summary>A rollout with a page of its devices.</summary>
 /// <param name="Rollout">How it stands.</param>

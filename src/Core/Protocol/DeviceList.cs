@@ -55,6 +55,26 @@ public static class DeviceList
         return problems.IsEmpty;
     }
 
+    /// <summary>Writes a list that <see cref="TryRead"/> reads: a column for each label that some device has.</summary>
+    /// <param name="devices">In the order in which they are to be listed.</param>
+    /// <param name="text">The list; empty when it cannot be written so.</param>
+    /// <returns>False when there are more labels than columns; JSON lines have no such bound.</returns>
+    public static bool TryWrite(IReadOnlyCollection<AuthorisedDevice> devices, out string text)
+    {
+        ArgumentNullException.ThrowIfNull(devices);
+        string[] labels = [.. devices.SelectMany(device => device.Labels.Keys).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        text = "";
+        if (labels.Length + 2 > MaxFields)
+            return false;
+        var lines = new StringBuilder().AppendJoin(',', ["device", "key", .. labels.Select(label => Field("label." + label))]).Append("\r\n");
+        foreach (var device in devices)
+            lines.AppendJoin(',', [Field(device.Device ?? ""), device.Key?.ToString() ?? "", .. labels.Select(label => Field(device.Labels.GetValueOrDefault(label, "")))]).Append("\r\n");
+        text = lines.ToString();
+        return true;
+    }
+
+    static string Field(string value) => value.AsSpan().IndexOfAny(",\"\r\n") >= 0 ? $"\"{value.Replace("\"", "\"\"", StringComparison.Ordinal)}\"" : value;
+
     static string[] Headings(string[] fields, int line, ImmutableArray<Problem>.Builder wrong)
     {
         foreach (var heading in fields)

@@ -85,6 +85,7 @@ public static class DocumentJson
     [
         typeof(SemanticVersionConverter), typeof(VersionRangeConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(DurationConverter),
         typeof(NamedEnum<RolloutState>), typeof(NamedEnum<DayOfWeek>), typeof(NamedEnum<ModelFormat>), typeof(NamedEnum<ElementType>),
+        typeof(NamedEnum<GateKind>), typeof(NamedEnum<Reference>),
     ])]
 [JsonSerializable(typeof(ReleaseManifest))]
 [JsonSerializable(typeof(RolloutPlan))]

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Coppice.Rollouts;
 
 /// <summary>What the server should do with a running rollout, from what its devices have reported.</summary>
@@ -21,55 +23,121 @@ public enum PhaseAction
 
 /// <summary>How many devices reported what about a rollout's present attempt, each device counted once by its latest report.</summary>
 /// <param name="Settled">Passed probation and serve it.</param>
-/// <param name="Underway">Fetching, trying or in probation.</param>
+/// <param name="Underway">Fetching, trying or in probation, and heard of within the deadline.</param>
 /// <param name="Refused">Refused it in trial or could not load it.</param>
 /// <param name="TakenBack">Served it and took it back.</param>
 public sealed record RolloutCounts(int Settled, int Underway, int Refused, int TakenBack)
 {
+    /// <summary>Began, and were not heard of within the deadline.</summary>
+    public int Silent { get; init; }
+
+    /// <summary>Of those that refused it or took it back: because it took its host down.</summary>
+    public int Crashed { get; init; }
+
     /// <summary>Devices for which the release failed.</summary>
     public int Failures => Refused + TakenBack;
 }
 
 /// <summary>When a rollout is stopped by itself.</summary>
-/// <param name="MaxFailures">Failures that are borne; one more stops the rollout. 0 and up.</param>
+/// <param name="MaxFailures">Failures that are borne; one more stops the rollout. 0 and up; null when the gates alone decide.</param>
 /// <param name="OnFailure">What stopping means: <see cref="PhaseAction.Hold"/> or <see cref="PhaseAction.Revert"/>.</param>
-public sealed record RolloutPolicy(int MaxFailures, PhaseAction OnFailure)
+public sealed record RolloutPolicy(int? MaxFailures = null, PhaseAction OnFailure = PhaseAction.Hold)
 {
-    /// <summary>The first failure holds the rollout.</summary>
+    /// <summary>The first failure holds the rollout: for small fleets, where one device is a share worth looking at.</summary>
     public static RolloutPolicy Careful { get; } = new(0, PhaseAction.Hold);
 }
 
+/// <summary>Everything that a verdict on a phase rests on. Kept with each decision, it gives the same verdict for ever.</summary>
+/// <param name="State">Of the rollout; only a running one is moved.</param>
+/// <param name="Phase">The present phase, from 0.</param>
+/// <param name="Phases">How many there are.</param>
+/// <param name="InPhase">How long it has run.</param>
+/// <param name="Policy">When to stop.</param>
+/// <param name="Failures">Of the whole attempt, all phases.</param>
+/// <param name="Counts">Devices that came to what they say in this phase.</param>
+public sealed record PhaseEvidence(RolloutState State, int Phase, int Phases, TimeSpan InPhase, RolloutPolicy Policy, RolloutFailures Failures, RolloutCounts Counts)
+{
+    /// <summary>How long the phase must look well; null when an operator ends it.</summary>
+    public TimeSpan? Soak { get; init; }
+
+    /// <summary>How sure a gate must be: 1 - α.</summary>
+    public double Confidence { get; init; } = RolloutTerms.DefaultConfidence;
+
+    /// <summary>What must hold.</summary>
+    public ImmutableArray<Gate> Gates { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Figures of the metric gates.</summary>
+    public ImmutableArray<GateFigures> Figures { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>What was said from outside in this phase.</summary>
+    public ImmutableArray<CheckResult> Checks { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Devices in this phase's reach that have said nothing of it; null when not counted.</summary>
+    public int? Absent { get; init; }
+
+    /// <summary>How long a device may be silent; an absent one is waited for as long.</summary>
+    public TimeSpan Deadline { get; init; } = RolloutTerms.DefaultDeadline;
+
+    /// <summary>Whether nothing more is to be expected: none is under way, and those absent have had their time. A silent device holds nobody up for ever.</summary>
+    public bool IsExhausted => Counts.Underway == 0 && (Absent == 0 || InPhase >= Deadline);
+}
+
+/// <summary>Failures of a whole attempt.</summary>
+/// <param name="Refused">Devices that refused the release.</param>
+/// <param name="TakenBack">Devices that took it back.</param>
+public readonly record struct RolloutFailures(int Refused, int TakenBack)
+{
+    /// <summary>Both.</summary>
+    public int Total => Refused + TakenBack;
+}
+
 /// <summary>The verdict on a phase and the sentence that explains it.</summary>
-public sealed record PhaseVerdict(PhaseAction Action, string Why)
+/// <param name="Action">What to do.</param>
+/// <param name="Why">In words for a person.</param>
+/// <param name="Gates">What each gate says.</param>
+public sealed record PhaseVerdict(PhaseAction Action, string Why, ImmutableArray<GateVerdict> Gates)
 {
     /// <summary>Judges the present phase of a rollout.</summary>
-    /// <param name="rollout">The rollout; only a running one is moved.</param>
-    /// <param name="policy">When to stop.</param>
-    /// <param name="counts">What was reported.</param>
-    /// <param name="inPhase">How long the phase has run.</param>
-    /// <remarks>No report is never a pass: a phase advances only when at least one device has settled in it and none is under way.</remarks>
-    public static PhaseVerdict Judge(Rollout rollout, RolloutPolicy policy, RolloutCounts counts, TimeSpan inPhase)
+    /// <remarks>
+    /// No report is never a pass: a phase advances only when at least one device has settled in it, and every gate is good. Without
+    /// gates, none may be under way either. With gates, those are counted as the gates say, so that one device among many holds nobody up.
+    /// </remarks>
+    /// <param name="evidence">What is known.</param>
+    /// <param name="explain">Whether gates also tell their bounds and what they still need, which costs far more than the verdict, and changes nothing in it.</param>
+    public static PhaseVerdict Judge(PhaseEvidence evidence, bool explain = true)
     {
-        if (rollout.State != RolloutState.Running)
-            return new(PhaseAction.Wait, $"The rollout is {rollout.State.ToString().ToLowerInvariant()}.");
-        if (counts.Failures > policy.MaxFailures)
+        if (evidence.State != RolloutState.Running)
+            return new(PhaseAction.Wait, $"The rollout is {evidence.State.ToString().ToLowerInvariant()}.", []);
+        var gates = GateJudge.Judge(evidence, explain);
+        if (evidence.Policy.MaxFailures is { } borne && evidence.Failures.Total > borne)
         {
-            var parts = new[] { (counts.Refused, "refused it"), (counts.TakenBack, "took it back") }
+            var parts = new[] { (evidence.Failures.Refused, "refused it"), (evidence.Failures.TakenBack, "took it back") }
                 .Where(part => part.Item1 > 0).Select(part => $"{part.Item1} {(part.Item1 == 1 ? "device" : "devices")} {part.Item2}");
-            return new(policy.OnFailure, $"{string.Join(" and ", parts)}; {policy.MaxFailures} failures are allowed.");
+            return new(evidence.Policy.OnFailure, $"{string.Join(" and ", parts)}; {borne} failures are allowed.", gates);
         }
 
-        var phase = rollout.Phases[rollout.Phase];
-        if (counts.Settled == 0)
-            return new(PhaseAction.Wait, "No device has settled yet.");
-        if (counts.Underway > 0)
-            return new(PhaseAction.Wait, $"{counts.Underway} devices are under way.");
-        if (phase.Soak is not { } soak)
-            return new(PhaseAction.Wait, "An operator starts the next phase.");
-        if (inPhase < soak)
-            return new(PhaseAction.Wait, $"Soaks for another {soak - inPhase:c}.");
-        return rollout.Phase + 1 < rollout.Phases.Length
-            ? new(PhaseAction.Advance, $"{counts.Settled} devices settled and none failed in {inPhase:c}.")
-            : new(PhaseAction.Complete, $"{counts.Settled} devices settled.");
+        if (Named(gates, GateStanding.Bad) is { } bad)
+            return new(evidence.Policy.OnFailure, bad, gates);
+        if (evidence.InPhase < TimeSpan.Zero)
+            return new(PhaseAction.Wait, $"Starts in {-evidence.InPhase:c}.", gates);
+        if (evidence.Counts.Settled == 0)
+            return new(PhaseAction.Wait, "No device has settled yet.", gates);
+        if (evidence.Gates.IsEmpty && evidence.Counts.Underway > 0)
+            return new(PhaseAction.Wait, $"{evidence.Counts.Underway} devices are under way.", gates);
+        if (Named(gates, GateStanding.Unknown) is { } unknown)
+            return new(PhaseAction.Wait, $"Cannot tell yet: {unknown}", gates);
+        if (evidence.Soak is not { } soak)
+            return new(PhaseAction.Wait, "An operator starts the next phase.", gates);
+        if (evidence.InPhase < soak)
+            return new(PhaseAction.Wait, $"Soaks for another {soak - evidence.InPhase:c}.", gates);
+        var why = gates.IsEmpty
+            ? $"{evidence.Counts.Settled} devices settled and none failed in {evidence.InPhase:c}."
+            : $"{evidence.Counts.Settled} devices settled in {evidence.InPhase:c}; {gates.Length} of {gates.Length} gates are good.";
+        if (evidence.Counts.Silent > 0)
+            why += $" {evidence.Counts.Silent} are silent and not waited for.";
+        return evidence.Phase + 1 < evidence.Phases ? new(PhaseAction.Advance, why, gates) : new(PhaseAction.Complete, gates.IsEmpty ? $"{evidence.Counts.Settled} devices settled." : why, gates);
     }
+
+    static string? Named(ImmutableArray<GateVerdict> gates, GateStanding standing) =>
+        gates.Where(gate => gate.Standing == standing).Select(gate => $"{gate.Gate}: {gate.Why}").ToList() is { Count: > 0 } named ? string.Join("; ", named) + "." : null;
 }

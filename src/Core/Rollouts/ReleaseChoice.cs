@@ -13,60 +13,137 @@ public enum ChoiceKind
     /// <summary>Move to <see cref="ReleaseChoice.Rollout"/>'s release.</summary>
     Take,
 
+    /// <summary>Fetch <see cref="ReleaseChoice.Rollout"/>'s release, and go on with what it has until the way is free.</summary>
+    Prepare,
+
     /// <summary>Stop serving: the release is revoked and nothing may stand in for it.</summary>
     Stop,
 }
 
 /// <summary>Which release of a model a device should run, and why: the same function on the device, the server and in a rehearsal.</summary>
 /// <param name="Kind">What to do.</param>
-/// <param name="Rollout">The rollout that decided; null when none did.</param>
+/// <param name="Rollout">The rollout that decided, with the release of the device's own arm; null when none did.</param>
 /// <param name="Reasons">One line for each rollout looked at, newest first, in words for a person.</param>
 public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableArray<string> Reasons)
 {
+    /// <summary>When the answer may be another by the clock alone; null when only a newer plan changes it.</summary>
+    public DateTimeOffset? Again { get; init; }
+
+    /// <summary>The rollout whose question waits for the device's user; null when none does.</summary>
+    public Rollout? Asks { get; init; }
+
     /// <summary>Chooses.</summary>
     /// <param name="plan">The model's plan, trusted already.</param>
     /// <param name="device">Who asks.</param>
-    /// <param name="local">The device's local time, for maintenance windows.</param>
-    public static ReleaseChoice Choose(RolloutPlan plan, DeviceView device, DateTime local)
+    /// <param name="now">The device's time, with its local offset for maintenance windows.</param>
+    public static ReleaseChoice Choose(RolloutPlan plan, DeviceView device, DateTimeOffset now)
     {
         var reasons = ImmutableArray.CreateBuilder<string>();
         var servingRevoked = device.Serving is { } serving && plan.Revoked.Contains(serving);
         var servingReverted = false;
+        DateTimeOffset? again = null;
+        void Later(DateTimeOffset at) => again = again < at ? again : at;
         if (servingRevoked)
             reasons.Add($"{device.Serving} serves here but is revoked");
 
-        foreach (var rollout in plan.Rollouts)
+        foreach (var planned in plan.Rollouts)
         {
-            var name = $"{rollout.Id} ({rollout.Release})";
+            if (planned.State == RolloutState.Reverted)
+            {
+                servingReverted |= device.Serving is { } has && planned.Brings(has);
+                reasons.Add($"{planned.Id} ({planned.Release}): reverted");
+                continue;
+            }
+
+            var arm = planned.ArmOf(device.Id);
+            var rollout = arm is { Release: { } release, Manifest: { } manifest } ? planned with { Release = release, Manifest = manifest } : planned;
+            var name = arm is null ? $"{rollout.Id} ({rollout.Release})" : $"{rollout.Id} (arm {arm.Name}{(arm.Release is null ? "" : $", {arm.Release}")})";
             var serves = rollout.Release == device.Serving;
             if (plan.Revoked.Contains(rollout.Release))
                 reasons.Add($"{name}: the release is revoked");
-            else if (rollout.State == RolloutState.Reverted)
-            {
-                servingReverted |= serves;
-                reasons.Add($"{name}: reverted");
-            }
             else if (!Selector.TryParse(rollout.Selector, out var selector, out var problems))
                 reasons.Add($"{name}: its selector cannot be read by this agent ({problems[0]})");
             else if (!selector.Matches(device.Facts))
                 reasons.Add($"{name}: for devices where {rollout.Selector}");
-            else if (Cohort.Of(rollout.Salt, device.Id) is var place && !Cohort.Reaches(rollout.Share, place))
-                reasons.Add($"{name}: phase {rollout.Phase + 1} of {rollout.Phases.Length} reaches {rollout.Share:P0} of the devices; this one is at {(place + 1) / (double)Cohort.Places:P1}");
+            else if (Cohort.Of(rollout.Salt, device.Id) is var place && !rollout.Reaches(device.Facts, place))
+                reasons.Add(NotReached(name, rollout, place));
+            else if (arm is { Release: null })
+                reasons.Add($"{name}: keeps what it has, to be compared with");
             else if (serves)
-                return new(ChoiceKind.Keep, rollout, reasons.With($"{name}: serves here"));
-            else if (rollout.State == RolloutState.Held)
-                reasons.Add($"{name}: held");
+                return new(ChoiceKind.Keep, rollout, reasons.With($"{name}: serves here")) { Again = again };
+            else if (rollout.State is RolloutState.Held or RolloutState.Aborted)
+                reasons.Add($"{name}: {(rollout.State == RolloutState.Held ? "held" : "aborted")}");
             else if (device.Refusals.FirstOrDefault(refusal => refusal.Covers(rollout)) is { } refusal)
                 reasons.Add($"{name}: not tried again after attempt {refusal.Attempt} ({refusal.Why})");
-            else if (!rollout.Windows.IsEmpty && !rollout.Windows.Any(window => window.Contains(local)) && device.Serving is not null && !servingRevoked && !servingReverted)
-                return new(ChoiceKind.Keep, rollout, reasons.With($"{name}: waits for its maintenance window"));
+            else if (rollout.StartsAt is { } starts && now < starts)
+            {
+                Later(starts);
+                reasons.Add($"{name}: starts at {starts.UtcDateTime:u}");
+            }
+            else if (!servingRevoked && rollout.Spread is not null && rollout.Since + rollout.TurnOf(device.Id) is { } turn && now < turn)
+            {
+                Later(turn);
+                reasons.Add($"{name}: its turn comes at {turn.UtcDateTime:u}, for the devices begin spread over {Duration.Format(rollout.Spread.Value)}");
+            }
+            else if (Missing(rollout, device) is { } missing)
+                reasons.Add($"{name}: {missing}");
+            else if (device.Serving is not null && !servingRevoked && !servingReverted && !(rollout.ForcedFrom <= now) && Waits(rollout, device, now) is (var why, var until, var asks))
+            {
+                if (rollout.ForcedFrom is { } forced)
+                    Later(forced);
+                if (until is { } opens)
+                    Later(opens);
+                var early = rollout.FetchEarly == true;
+                return new(early ? ChoiceKind.Prepare : ChoiceKind.Keep, rollout, reasons.With($"{name}: {(early ? "is fetched, and " : "")}{why}")) { Again = again, Asks = asks ? rollout : null };
+            }
             else
-                return new(ChoiceKind.Take, rollout, reasons.With($"{name}: reaches this device"));
+                return new(ChoiceKind.Take, rollout, reasons.With($"{name}: reaches this device")) { Again = again };
         }
 
         if (servingRevoked)
-            return new(ChoiceKind.Stop, null, reasons.With("no other release is planned for this device"));
-        return new(ChoiceKind.Keep, null, reasons.With(device.Serving is null ? "no rollout reaches this device" : $"{device.Serving} goes on"));
+            return new(ChoiceKind.Stop, null, reasons.With("no other release is planned for this device")) { Again = again };
+        return new(ChoiceKind.Keep, null, reasons.With(device.Serving is null ? "no rollout reaches this device" : $"{device.Serving} goes on")) { Again = again };
+    }
+
+    static string NotReached(string name, Rollout rollout, int place)
+    {
+        var phase = $"{name}: phase {rollout.Phase + 1} of {rollout.Phases.Length} reaches";
+        return rollout.Phases.Take(rollout.Phase + 1).Any(step => step.Selector is not null)
+            ? $"{phase} {string.Join(" and ", rollout.Phases.Take(rollout.Phase + 1).Select(step => $"{step.Share:P0} of {(step.Selector is null ? "the devices" : $"those where {step.Selector}")}"))}; this one is at {(place + 1) / (double)Cohort.Places:P1}"
+            : $"{phase} {rollout.Share:P0} of the devices; this one is at {(place + 1) / (double)Cohort.Places:P1}";
+    }
+
+    static string? Missing(Rollout rollout, DeviceView device)
+    {
+        foreach (var needs in rollout.Requires ?? [])
+        {
+            if (!device.Others.TryGetValue(needs.Model, out var other))
+                return $"needs {needs.Model} {needs.Versions}, which does not serve here";
+            if (!needs.Versions.Contains(other))
+                return $"needs {needs.Model} {needs.Versions}, and {other} serves here";
+        }
+
+        return null;
+    }
+
+    /// <summary>What a device that serves something good is asked to wait for.</summary>
+    static (string Why, DateTimeOffset? Until, bool Asks)? Waits(Rollout rollout, DeviceView device, DateTimeOffset now)
+    {
+        var local = now.DateTime;
+        if (!rollout.Windows.IsEmpty && !rollout.Windows.Any(window => window.Contains(local)))
+        {
+            var opens = rollout.Windows.Select(window => window.OpensAfter(local)).Min();
+            return ("waits for its maintenance window", opens is { } at ? new(at, now.Offset) : null, false);
+        }
+
+        if (rollout.Consent is null)
+            return null;
+        return device.Answers.FirstOrDefault(answer => answer.Rollout == rollout.Id && answer.Attempt == rollout.Attempt) switch
+        {
+            { Yes: true } => null,
+            { Yes: false } => ("its user said no", null, false),
+            null => ("waits for its user's consent", null, true),
+        };
     }
 }
 
@@ -75,7 +152,20 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
 /// <param name="Facts">Facts and labels.</param>
 /// <param name="Serving">The release that serves; null when none does.</param>
 /// <param name="Refusals">Releases that failed here.</param>
-public sealed record DeviceView(string Id, FactSet Facts, SemanticVersion? Serving, ImmutableArray<Refusal> Refusals);
+public sealed record DeviceView(string Id, FactSet Facts, SemanticVersion? Serving, ImmutableArray<Refusal> Refusals)
+{
+    /// <summary>What serves of the device's other models.</summary>
+    public ImmutableDictionary<ModelName, SemanticVersion> Others { get; init; } = ImmutableDictionary<ModelName, SemanticVersion>.Empty;
+
+    /// <summary>What its user answered.</summary>
+    public ImmutableArray<ConsentAnswer> Answers { get; init => field = value.IsDefault ? [] : value; } = [];
+}
+
+/// <summary>What a device's user answered to a rollout's question.</summary>
+/// <param name="Rollout">Which rollout asked.</param>
+/// <param name="Attempt">In which attempt; a later one asks again.</param>
+/// <param name="Yes">Whether it may switch.</param>
+public sealed record ConsentAnswer(string Rollout, int Attempt, bool Yes);
 
 /// <summary>A release that failed on this device: in trial, on loading, or in probation.</summary>
 /// <param name="Rollout">The rollout that brought it.</param>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Fleet;
 using Coppice.Registry;
 using Coppice.Trust;
 
@@ -25,7 +26,7 @@ public sealed record RolloutPlan(
 
 /// <summary>The way of a release through phases.</summary>
 /// <param name="Id">Unique in the model: <c>r-7</c>.</param>
-/// <param name="Release">What it brings.</param>
+/// <param name="Release">What it brings; in an experiment, what its first arm that brings something does.</param>
 /// <param name="Manifest">Digest of that release's manifest; a device refuses another one under the same version.</param>
 /// <param name="Salt">Mixed into the devices' places, so that the first devices of one rollout are not those of the next.</param>
 /// <param name="Selector">Which devices it is for, in <see cref="Fleet.Selector"/>'s language; empty for all.</param>
@@ -39,14 +40,95 @@ public sealed record Rollout(
     /// <summary>When devices may switch, in their own local time; empty for always.</summary>
     public ImmutableArray<MaintenanceWindow> Windows { get; init => field = value.IsDefault ? [] : value; } = [];
 
-    /// <summary>The share of the selected devices that the present phase reaches.</summary>
-    public double Share => Phases[Phase].Share;
+    /// <summary>No device begins before this moment; null for at once.</summary>
+    public DateTimeOffset? StartsAt { get; init; }
+
+    /// <summary>When the present phase began.</summary>
+    public DateTimeOffset? Since { get; init; }
+
+    /// <summary>Devices begin spread over so long after <see cref="Since"/>, each at its own moment; null for all at once.</summary>
+    public TimeSpan? Spread { get; init; }
+
+    /// <summary>Whether devices fetch while they may not switch yet, so that a window costs no download.</summary>
+    public bool? FetchEarly { get; init; }
+
+    /// <summary>The question that a device asks its user before it switches; null to ask nobody.</summary>
+    public string? Consent { get; init; }
+
+    /// <summary>From this moment on neither windows nor users are waited for.</summary>
+    public DateTimeOffset? ForcedFrom { get; init; }
+
+    /// <summary>What must serve beside it before a device switches.</summary>
+    public ImmutableArray<ModelRequirement>? Requires { get; init; }
+
+    /// <summary>Releases side by side; null for one.</summary>
+    public ImmutableArray<Arm>? Arms { get; init; }
+
+    /// <summary>The largest share of the selected devices that the phases so far reach.</summary>
+    public double Share => Phases.Take(Phase + 1).Max(phase => phase.Share);
+
+    /// <summary>Whether the phases so far reach a device.</summary>
+    /// <param name="facts">The device's facts and labels.</param>
+    /// <param name="place">Its <see cref="Cohort.Of"/>.</param>
+    /// <param name="upTo">The last phase that counts; null for the present one.</param>
+    public bool Reaches(FactSet facts, int place, int? upTo = null)
+    {
+        for (var i = 0; i <= (upTo ?? Phase); i++)
+        {
+            var phase = Phases[i];
+            if (Cohort.Reaches(phase.Share, place) && (phase.Selector is not { } condition || (Fleet.Selector.TryParse(condition, out var selector, out _) && selector.Matches(facts))))
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>How long after <see cref="Since"/> a device's turn comes: below <see cref="Spread"/>.</summary>
+    public TimeSpan TurnOf(string device) => Spread is { } spread ? spread * (Cohort.Of(Salt + ":turn", device) / (double)Cohort.Places) : TimeSpan.Zero;
+
+    /// <summary>The arm of a device, the same for ever; null where there are none.</summary>
+    public Arm? ArmOf(string device)
+    {
+        if (Arms is not { } arms)
+            return null;
+        var place = Cohort.Of(Salt + ":arm", device) / (double)Cohort.Places * arms.Sum(arm => arm.Weight);
+        foreach (var arm in arms)
+        {
+            place -= arm.Weight;
+            if (place < 0)
+                return arm;
+        }
+
+        return arms[^1];
+    }
+
+    /// <summary>Whether it brings a release to anybody.</summary>
+    public bool Brings(SemanticVersion release) => Arms is { } arms ? arms.Any(arm => arm.Release == release) : Release == release;
 }
 
 /// <summary>One step of a rollout.</summary>
 /// <param name="Share">Part of the selected devices that may hold the release, above 0 and up to 1.</param>
 /// <param name="Soak">How long the phase must look well before the next starts; null when only an operator starts it.</param>
-public sealed record Phase(double Share, TimeSpan? Soak = null);
+public sealed record Phase(double Share, TimeSpan? Soak = null)
+{
+    /// <summary>Which of the rollout's devices the phase adds; null for all.</summary>
+    public string? Selector { get; init; }
+
+    /// <summary>What must hold in this phase, in place of the rollout's gates; null for those. Not part of what devices read.</summary>
+    public ImmutableArray<Gate>? Gates { get; init; }
+}
+
+/// <summary>Another model that must serve on the device.</summary>
+/// <param name="Model">Its name.</param>
+/// <param name="Versions">Which versions of it will do.</param>
+public sealed record ModelRequirement(ModelName Model, VersionRange Versions);
+
+/// <summary>One of several releases side by side.</summary>
+/// <param name="Name">As reports and people name it: <c>control</c>, <c>b</c>.</param>
+/// <param name="Weight">Its part of the devices, above 0, in any unit.</param>
+/// <param name="Release">What it brings; null for a control that keeps what it has.</param>
+/// <param name="Manifest">Digest of the release's manifest; null for a control.</param>
+public sealed record Arm(string Name, double Weight, SemanticVersion? Release = null, Sha256Digest? Manifest = null);
 
 /// <summary>Whether a rollout goes on.</summary>
 public enum RolloutState
@@ -62,83 +144,7 @@ public enum RolloutState
 
     /// <summary>It has reached every selected device that could take it; late ones still take it.</summary>
     Complete,
-}
 
-/// <summary>A span of the day, on some days, in the device's local time. One that ends before it starts goes over midnight.</summary>
-/// <param name="Days">Days on which it starts; empty for every day.</param>
-/// <param name="From">First minute.</param>
-/// <param name="To">First minute after it.</param>
-public sealed record MaintenanceWindow(ImmutableArray<DayOfWeek> Days, TimeOnly From, TimeOnly To)
-{
-    /// <summary>Whether the window is open at a local time.</summary>
-    public bool Contains(DateTime local)
-    {
-        var time = TimeOnly.FromDateTime(local);
-        var overnight = To <= From;
-        if (!overnight)
-            return StartsOn(local.DayOfWeek) && time >= From && time < To;
-        return (StartsOn(local.DayOfWeek) && time >= From) || (StartsOn(local.AddDays(-1).DayOfWeek) && time < To);
-    }
-
-    bool StartsOn(DayOfWeek day) => Days.IsEmpty || Days.Contains(day);
-}
-
-/// <summary>Makes plans that are valid.</summary>
-public static class RolloutRules
-{
-    /// <summary>Most phases of a rollout.</summary>
-    public const int MaxPhases = 64;
-
-    /// <summary>Most rollouts that one plan carries; the server leaves out the oldest.</summary>
-    public const int MaxRollouts = 64;
-
-    /// <summary>Everything that is wrong with a plan.</summary>
-    public static ImmutableArray<Problem> Check(RolloutPlan plan)
-    {
-        var found = ImmutableArray.CreateBuilder<Problem>();
-        if (plan.Schema != RolloutPlan.CurrentSchema)
-            found.Add(new("schema", $"{plan.Schema} is not known here; this version reads {RolloutPlan.CurrentSchema}. Update coppice."));
-        if (plan.Serial < 0)
-            found.Add(new("serial", $"{plan.Serial} is negative; give zero or more."));
-        if (plan.Revoked.IsDefault)
-            found.Add(new("revoked", "is missing; give an array."));
-        if (plan.Rollouts.IsDefault || plan.Rollouts.Length > MaxRollouts)
-            found.Add(new("rollouts", $"{(plan.Rollouts.IsDefault ? "none" : plan.Rollouts.Length)}; give an array of at most {MaxRollouts}."));
-        for (var i = 0; !plan.Rollouts.IsDefault && i < plan.Rollouts.Length; i++)
-        {
-            var rollout = plan.Rollouts[i];
-            // Not the selector: one in a newer language concerns one rollout, not the plan; the device passes that rollout over.
-            found.AddRange(Check("", rollout.Phases).Select(problem => problem with { Where = $"rollouts[{i}].{problem.Where}" }));
-            if (rollout.Phase < 0 || (!rollout.Phases.IsDefault && rollout.Phase >= rollout.Phases.Length))
-                found.Add(new($"rollouts[{i}].phase", $"{rollout.Phase} is not one of its phases."));
-            if (rollout.Attempt < 1)
-                found.Add(new($"rollouts[{i}].attempt", $"{rollout.Attempt} is not an attempt; give 1 or more."));
-        }
-
-        return found.ToImmutable();
-    }
-
-    /// <summary>Everything that is wrong with a rollout, as its writer named the fields.</summary>
-    public static ImmutableArray<Problem> Check(string selector, ImmutableArray<Phase> phases)
-    {
-        var found = ImmutableArray.CreateBuilder<Problem>();
-        if (!Fleet.Selector.TryParse(selector, out _, out var problems))
-            found.AddRange(problems);
-        if (phases.IsDefaultOrEmpty || phases.Length > MaxPhases)
-            found.Add(new("phases", $"{(phases.IsDefault ? 0 : phases.Length)} phases; give 1 to {MaxPhases}."));
-        var reached = 0.0;
-        for (var i = 0; !phases.IsDefault && i < phases.Length; i++)
-        {
-            var (share, soak) = phases[i];
-            if (share is not (> 0 and <= 1)) // also catches NaN
-                found.Add(new($"phases[{i}].share", $"{share} is not a share of the devices; give a number above 0 and up to 1."));
-            else if (share <= reached)
-                found.Add(new($"phases[{i}].share", $"{share} does not go beyond the {reached} already reached; each phase must add devices."));
-            if (soak < TimeSpan.Zero)
-                found.Add(new($"phases[{i}].soak", $"{soak} is negative; give zero or more."));
-            reached = Math.Max(reached, share);
-        }
-
-        return found.ToImmutable();
-    }
+    /// <summary>Given up: devices that have it keep it; no further device takes it, for good.</summary>
+    Aborted,
 }

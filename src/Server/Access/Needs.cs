@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Coppice.Access;
 using Coppice.Fleet;
 using Coppice.Registry;
+using Coppice.Server.Fleet;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
@@ -53,11 +54,10 @@ static class Abouts
     /// <summary>The device in the route as it is, and as the labels in the body would make it: nobody moves a device out of their reach or into it.</summary>
     public static About Relabelling<TBody>(Func<TBody, ImmutableDictionary<string, string>> labels) => async (call, caller, permission) =>
     {
-        if (await DeviceAsync(call) is not { } facts)
+        if (await FindDeviceAsync(call) is not var (device, groups))
             return null;
-        var plain = facts.Values.Where(fact => !fact.Key.StartsWith("label.", StringComparison.Ordinal));
-        var after = new FactSet(plain.Concat(labels(Body<TBody>(call)).Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));
-        return !caller.Rights.May(permission, facts) ? $"on the device {Route(call, "id")}"
+        var after = device.FactSet(groups, labels(Body<TBody>(call)));
+        return !caller.Rights.May(permission, device.FactSet(groups)) ? $"on the device {Route(call, "id")}"
             : !caller.Rights.May(permission, after) ? $"on the device {Route(call, "id")} as these labels would make it"
             : null;
     };
@@ -91,9 +91,12 @@ static class Abouts
 
     static Database Database(EndpointFilterInvocationContext call) => call.HttpContext.RequestServices.GetRequiredService<Database>();
 
-    static async Task<FactSet?> DeviceAsync(EndpointFilterInvocationContext call)
+    static async Task<FactSet?> DeviceAsync(EndpointFilterInvocationContext call) => await FindDeviceAsync(call) is var (device, groups) ? device.FactSet(groups) : null;
+
+    static Task<(DeviceRow Device, GroupSet Groups)?> FindDeviceAsync(EndpointFilterInvocationContext call)
     {
         var id = Route(call, "id");
-        return (await Database(call).ReadAsync(db => db.Devices.FirstOrDefaultAsync(row => row.Id == id), default))?.FactSet();
+        return Database(call).ReadAsync<(DeviceRow, GroupSet)?>(async db =>
+            await db.Devices.FirstOrDefaultAsync(row => row.Id == id) is { } device ? (device, await db.GroupsAsync(default)) : null, default);
     }
 }

@@ -18,7 +18,7 @@ sealed class ApprovalRow
     public required string Selector { get; set; }
     public required ApprovalAct Act { get; set; }
 
-    /// <summary>JSON of <see cref="StartRollout"/> or <see cref="RolloutOrder"/>.</summary>
+    /// <summary>JSON of <see cref="StartRollout"/>, <see cref="PromoteArm"/> or <see cref="RolloutOrder"/>.</summary>
     public required string Request { get; set; }
     public required DateTimeOffset AskedAt { get; set; }
     public required string AskedBy { get; set; }
@@ -38,17 +38,21 @@ sealed class ApprovalRow
 
     public StartRollout Start() => JsonSerializer.Deserialize(Request, ControlContext.Default.StartRollout)!;
 
+    public PromoteArm Promotion() => JsonSerializer.Deserialize(Request, ControlContext.Default.PromoteArm)!;
+
     public RolloutOrder Order() => JsonSerializer.Deserialize(Request, ControlContext.Default.RolloutOrder)!;
 
     public ApprovalView View(IEnumerable<ApprovalVoteRow> votes)
     {
-        var order = Act == ApprovalAct.Start ? null : Order();
+        var order = Act is ApprovalAct.Start or ApprovalAct.Promote ? null : Order();
         return new(
             Id, Act, Model, Release, Selector, State, Needed, [.. votes.OrderBy(vote => vote.At).Select(vote => new ApprovalVote(vote.By, vote.At, vote.Why))], AskedAt, AskedBy, AskedAt + Life, Why)
         {
             Rollout = Rollout,
             Phase = order?.Phase,
             Attempt = order?.Attempt,
+            Arm = Act == ApprovalAct.Promote ? Promotion().Arm : null,
+            Ordered = Act == ApprovalAct.Start ? Start() : null,
             DoneAt = DoneAt,
             DoneBy = DoneBy,
             DoneWhy = DoneWhy,

@@ -136,6 +136,11 @@ sealed class ApprovalStore(Database database, RolloutStore rollouts)
             return (await rollouts.StartAsync(approved.Start(), approved.AskedBy, now, cancel, (db, rollout) => FinishAsync(db, approved.Number, rollout, by, now, cancel))).Refused;
         }
 
+        if (approved.Act == ApprovalAct.Promote)
+        {
+            return (await rollouts.PromoteAsync(RolloutRow.TryNumber(approved.Rollout)!.Value, approved.Promotion(), approved.AskedBy, now, cancel, db => FinishAsync(db, approved.Number, approved.Rollout!, by, now, cancel))).Refused;
+        }
+
         // Orders name the state to be in afterwards, so that they can be carried out twice.
         var verb = approved.Act switch { ApprovalAct.Resume => RolloutVerb.Resume, ApprovalAct.Advance => RolloutVerb.Advance, _ => RolloutVerb.Retry };
         var (_, refused) = await rollouts.OrderAsync(RolloutRow.TryNumber(approved.Rollout)!.Value, verb, approved.Order(), approved.AskedBy, now, cancel);

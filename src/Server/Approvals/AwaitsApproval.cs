@@ -24,16 +24,24 @@ static class AwaitsApproval
         {
             var wanted = call.Arguments.OfType<StartRollout>().First();
             // What is wrong with it is for the endpoint to say, at once.
-            if (RolloutsApi.Check(wanted).Any())
+            if (RolloutDraft.Check(wanted).Any())
                 return null;
             return await approvals.AskAsync(act, wanted.Model, wanted.Release, null, wanted.Selector, JsonSerializer.Serialize(wanted, ControlContext.Default.StartRollout), wanted.Why, context.User.Caller(), now, cancel);
         }
 
-        var order = call.Arguments.OfType<RolloutOrder>().First();
-        var (verb, id) = (act switch { ApprovalAct.Resume => RolloutVerb.Resume, ApprovalAct.Advance => RolloutVerb.Advance, _ => RolloutVerb.Retry }, context.GetRouteValue("id") as string);
-        if (RolloutsApi.Check(verb, order).Any() || RolloutRow.TryNumber(id) is not { } number || await context.RequestServices.GetRequiredService<Database>().ReadAsync(
+        var id = context.GetRouteValue("id") as string;
+        var (request, why, bad) = act == ApprovalAct.Promote ? Ask(call.Arguments.OfType<PromoteArm>().First()) : Ask(act, call.Arguments.OfType<RolloutOrder>().First());
+        if (bad || RolloutRow.TryNumber(id) is not { } number || await context.RequestServices.GetRequiredService<Database>().ReadAsync(
             db => db.Rollouts.FirstOrDefaultAsync(row => row.Number == number, cancel), cancel) is not { } rollout)
             return null;
-        return await approvals.AskAsync(act, rollout.Model, rollout.Release, rollout.Id, rollout.Selector, JsonSerializer.Serialize(order, ControlContext.Default.RolloutOrder), order.Why, context.User.Caller(), now, cancel);
+        return await approvals.AskAsync(act, rollout.Model, rollout.Release, rollout.Id, rollout.Selector, request, why, context.User.Caller(), now, cancel);
+    }
+
+    static (string Request, string Why, bool IsBad) Ask(PromoteArm order) => (JsonSerializer.Serialize(order, ControlContext.Default.PromoteArm), order.Why, RolloutsApi.Unexplained(order.Why) is not null);
+
+    static (string Request, string Why, bool IsBad) Ask(ApprovalAct act, RolloutOrder order)
+    {
+        var verb = act switch { ApprovalAct.Resume => RolloutVerb.Resume, ApprovalAct.Advance => RolloutVerb.Advance, _ => RolloutVerb.Retry };
+        return (JsonSerializer.Serialize(order, ControlContext.Default.RolloutOrder), order.Why, RolloutsApi.Check(verb, order).Any());
     }
 }

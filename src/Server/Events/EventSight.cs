@@ -1,4 +1,5 @@
 using Coppice.Access;
+using Coppice.Server.Fleet;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -14,7 +15,8 @@ static class EventSight
         if (devices is { IsAll: false })
         {
             var ids = events.Where(row => row is { Model: null, Device: not null }).Select(row => row.Device!).Distinct().ToArray();
-            seen = [.. (await db.Devices.AsNoTracking().Where(row => ids.Contains(row.Id)).ToListAsync(cancel)).Where(row => devices.Matches(row.FactSet())).Select(row => row.Id)];
+            var groups = await db.GroupsAsync(cancel);
+            seen = [.. (await db.Devices.AsNoTracking().Where(row => ids.Contains(row.Id)).ToListAsync(cancel)).Where(row => devices.Matches(row.FactSet(groups))).Select(row => row.Id)];
         }
 
         var all = rights.MaySomewhere(Permission.AuditRead);

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Registry;
@@ -41,22 +42,38 @@ sealed class DeviceRow
     /// <summary>Whether it may be given content keys at all.</summary>
     public bool MayHaveKeys => RetiredAt is null && RevokedAt is null && SealingKey.Length > 0;
 
-    /// <summary>Facts and labels as selectors read them.</summary>
-    public FactSet FactSet() =>
-        new(StoredText.Texts(Facts).Concat(StoredText.Texts(Labels).Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));
+    /// <summary>Facts, labels and groups as selectors read them.</summary>
+    public FactSet FactSet(GroupSet groups) => groups.Over(PlainFactSet());
 
-    public KnownDevice View(IEnumerable<DeviceModelRow> models, DateTimeOffset silentBefore) => new(
-        Id, EnrolledAt, LastSeen, StoredText.Texts(Facts), StoredText.Texts(Labels),
-        [.. models.OrderBy(model => model.Model.ToString(), StringComparer.Ordinal).Select(model => model.View())], RetiredAt)
+    /// <summary>The same as other labels would make it; the groups that it was put into stay.</summary>
+    public FactSet FactSet(GroupSet groups, ImmutableDictionary<string, string> labels) => groups.Over(Plain(labels.SetItems(StoredText.Texts(Labels).Where(label => DeviceGroup.IsLabel(label.Key)))));
+
+    /// <summary>What the device goes by: its labels, and those of its groups.</summary>
+    public ImmutableDictionary<string, string> AllLabels(GroupSet groups) => StoredText.Texts(Labels).SetItems(groups.LabelsOf(PlainFactSet()));
+
+    /// <summary>Facts and labels; of groups, those that the device was put into.</summary>
+    FactSet PlainFactSet() => Plain(StoredText.Texts(Labels));
+
+    FactSet Plain(IEnumerable<KeyValuePair<string, string>> labels) =>
+        new(StoredText.Texts(Facts).Concat(labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));
+
+    public KnownDevice View(IEnumerable<DeviceModelRow> models, DateTimeOffset silentBefore, GroupSet groups)
     {
-        State = State(silentBefore),
-        Key = DevicePublicKey.TryParse(SigningKey, out var key) ? key.Digest : default,
-        CertificateExpires = CertificateExpires,
-        RevokedAt = RevokedAt,
-        RevokedWhy = RevokedWhy,
-        Suspect = Suspect,
-        SuspectSince = SuspectSince,
-    };
+        var labels = AllLabels(groups);
+        return new(
+            Id, EnrolledAt, LastSeen, StoredText.Texts(Facts), labels.RemoveRange(labels.Keys.Where(DeviceGroup.IsLabel)),
+            [.. models.OrderBy(model => model.Model.ToString(), StringComparer.Ordinal).Select(model => model.View())], RetiredAt)
+        {
+            Groups = [.. labels.Keys.Where(DeviceGroup.IsLabel).Select(label => label[DeviceGroup.Prefix.Length..]).Order(StringComparer.Ordinal)],
+            State = State(silentBefore),
+            Key = DevicePublicKey.TryParse(SigningKey, out var key) ? key.Digest : default,
+            CertificateExpires = CertificateExpires,
+            RevokedAt = RevokedAt,
+            RevokedWhy = RevokedWhy,
+            Suspect = Suspect,
+            SuspectSince = SuspectSince,
+        };
+    }
 
     public DeviceState State(DateTimeOffset silentBefore) =>
         RetiredAt is not null ? DeviceState.Retired : RevokedAt is not null ? DeviceState.Revoked : LastSeen < silentBefore ? DeviceState.Silent : DeviceState.Enrolled;

@@ -25,6 +25,7 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
         var (scanned, last) = (0, after);
         var rows = db.Devices.Where(row => string.Compare(row.Id, after) > 0).OrderBy(row => row.Id).AsAsyncEnumerable();
         var (more, silent) = (false, SilentBefore);
+        var groups = await db.GroupsAsync(cancel);
         await foreach (var row in rows.WithCancellation(cancel))
         {
             if (found.Count == limit || scanned == MaxScanned)
@@ -35,13 +36,13 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
 
             scanned++;
             last = row.Id;
-            if ((state is null || row.State(silent) == state) && selector.Matches(row.FactSet()))
+            if ((state is null || row.State(silent) == state) && selector.Matches(row.FactSet(groups)))
                 found.Add(row);
         }
 
         var ids = found.Select(row => row.Id).ToArray();
         var models = (await db.DeviceModels.Where(row => ids.Contains(row.Device)).ToListAsync(cancel)).ToLookup(row => row.Device, StringComparer.Ordinal);
-        return new DevicePage([.. found.Select(row => row.View(models[row.Id], silent))], more ? last : null);
+        return new DevicePage([.. found.Select(row => row.View(models[row.Id], silent, groups))], more ? last : null);
     }, cancel);
 
     public Task<KnownDevice?> FindAsync(string id, CancellationToken cancel) => database.ReadAsync(db => FindAsync(db, id, cancel), cancel);
@@ -51,10 +52,11 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
     {
         if (await db.Devices.FindAsync([id], cancel) is not { } row)
             return null;
-        var text = StoredText.Of(labels);
-        if (!Same(StoredText.Texts(row.Labels), labels))
+        var before = StoredText.Texts(row.Labels);
+        var kept = before.Where(label => DeviceGroup.IsLabel(label.Key)).ToImmutableDictionary(StringComparer.Ordinal); // these are the groups'
+        if (!Same(before.RemoveRange(kept.Keys), labels))
         {
-            row.Labels = text;
+            row.Labels = StoredText.Of(labels.SetItems(kept));
             db.Events.Add(new() { At = now, Kind = EventKind.DeviceLabelled, By = by, Device = id, Why = string.Join(", ", labels.OrderBy(label => label.Key, StringComparer.Ordinal).Select(label => $"{label.Key}={label.Value}")) });
         }
 
@@ -90,7 +92,7 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
             db.Events.Add(new() { At = now, Kind = EventKind.DeviceRevoked, By = by, Device = id, Why = why });
         }
 
-        return row.View([], SilentBefore);
+        return row.View([], SilentBefore, await db.GroupsAsync(cancel));
     }, cancel);
 
     /// <summary>Takes suspicion from a device: each installation has its own identity now.</summary>
@@ -117,7 +119,7 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
     {
         if (await db.Devices.FirstOrDefaultAsync(row => row.Id == id, cancel) is not { } device)
             return null;
-        return device.View(await db.DeviceModels.Where(row => row.Device == id).ToListAsync(cancel), SilentBefore);
+        return device.View(await db.DeviceModels.Where(row => row.Device == id).ToListAsync(cancel), SilentBefore, await db.GroupsAsync(cancel));
     }
 
     static bool Same(ImmutableDictionary<string, string> a, ImmutableDictionary<string, string> b) =>

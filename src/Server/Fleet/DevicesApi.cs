@@ -2,7 +2,9 @@ using System.Security.Claims;
 using Coppice.Access;
 using Coppice.Fleet;
 using Coppice.Protocol;
+using Coppice.Registry;
 using Coppice.Server.Access;
+using Coppice.Server.Rollouts;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace Coppice.Server.Fleet;
@@ -21,6 +23,7 @@ static class DevicesApi
         devices.MapPost("/{id}/revoke", Revoke).Needs(Permission.DeviceRetire, Abouts.DeviceInRoute).ProducesProblem(400).ProducesProblem(404);
         devices.MapPost("/{id}/replace", Replace).Needs(Permission.DeviceAdmit, Abouts.DeviceInRoute).ProducesProblem(400).ProducesProblem(404);
         devices.MapPost("/{id}/clear", Clear).Needs(Permission.DeviceAdmit, Abouts.DeviceInRoute).ProducesProblem(404);
+        devices.MapGet("/{id}/explanation", Explain).Needs(Permission.DeviceRead, Abouts.DeviceInRoute).ProducesProblem(400).ProducesProblem(403).ProducesProblem(404);
         devices.MapGet("/{id}/reports", Reports).Needs(Permission.DeviceRead, Abouts.DeviceInRoute).ProducesProblem(404);
     }
 
@@ -79,6 +82,22 @@ static class DevicesApi
         return await tokens.ReplaceAsync(id, request, caller.Name(), time.GetUtcNow(), cancel) is { } token
             ? TypedResults.Created((string?)null, token)
             : Problems.NotFound($"No device '{id}' has enrolled, or it is retired; 'coppice device list' shows those that have.");
+    }
+
+    /// <summary>Why the device has what it has, and what it does next: decided here as it decides itself.</summary>
+    internal static async Task<Results<Ok<DeviceExplanation>, ProblemHttpResult>> Explain(string id, ExplanationStore explanations, ClaimsPrincipal caller, CancellationToken cancel, string? model = null)
+    {
+        ModelName? asked = null;
+        if (model is not null)
+        {
+            if (!ModelName.TryParse(model, out var name))
+                return Problems.Validation([new("model", $"'{DeviceRules.Shown(model)}' is no model's name; give OWNER/NAME.")]);
+            if (!caller.Rights().Sees(name))
+                return Problems.NotFound($"No model '{model}'; 'coppice model list' shows those that are there.");
+            asked = name;
+        }
+
+        return await explanations.ExplainAsync(id, asked, caller.Rights().Sees, cancel) is { } explanation ? TypedResults.Ok(explanation) : Unknown(id);
     }
 
     /// <summary>What a device reported, newest first.</summary>

@@ -209,5 +209,5 @@ sealed class EnrolmentStore(Database database, CertificateStore certificates, Se
     }
 
     async Task<EnrolAnswer> AnswerAsync(CoppiceDb db, DeviceRow device, DateTimeOffset now, CancellationToken cancel) =>
-        new(device.Id, StoredText.Texts(device.Labels)) { Certificate = await certificates.IssueAsync(db, device, now, cancel), Authorities = tls.Roots };
+        new(device.Id, device.AllLabels(await db.GroupsAsync(cancel))) { Certificate = await certificates.IssueAsync(db, device, now, cancel), Authorities = tls.Roots };
 }

@@ -46,14 +46,14 @@ sealed class ReportStore(Database database)
             var fresh = batch.Reports.Where(report => known.Add(report.Sequence)).Select(report => report with { Why = Cut(report.Why) }).ToImmutableArray();
             db.Reports.AddRange(fresh.Select(report => ReportRow.Of(id, report, now)));
             await TakeAsync(db, id, fresh, cancel);
-            decides = await RolloutStore.CountAsync(db, id, fresh, cancel);
+            decides = await RolloutStore.CountAsync(db, id, fresh, now, cancel);
 
             device.Through = Math.Max(device.Through, first - 1);
             while (known.Contains(device.Through + 1))
                 device.Through++;
         }
 
-        return new KeptBatch(device.Through, StoredText.Texts(device.Labels), decides);
+        return new KeptBatch(device.Through, device.AllLabels(await db.GroupsAsync(cancel)), decides);
     }, cancel);
 
     static SendingVerdict TakeSending(CoppiceDb db, DeviceRow device, Sending? sending, DateTimeOffset now)

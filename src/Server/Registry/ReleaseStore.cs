@@ -54,7 +54,7 @@ sealed class ReleaseStore(Database database, Repository repository, PlanPublishe
         var rollouts = await db.Rollouts.Where(row => row.Model == name).OrderByDescending(row => row.Number).Take(MaxRollouts).ToListAsync(cancel);
         var views = ImmutableArray.CreateBuilder<RolloutView>();
         foreach (var rollout in rollouts)
-            views.Add(rollout.View(await RolloutStanding.ReadAsync(db, rollout, cancel), now));
+            views.Add(rollout.View(await RolloutStanding.ReadAsync(db, rollout, now, cancel), now));
         return new ModelDetail(
             new(name, releases.Length, serving.Values.Sum(), releases.FirstOrDefault(release => release.Revoked is null)?.Version, rollouts.FirstOrDefault(row => row.State == RolloutState.Running)?.Id),
             model.Serial, releases, views.ToImmutable());

@@ -5,7 +5,6 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Events;
-using Coppice.Server.Storage;
 using Coppice.Trust;
 
 namespace Coppice.Server.Rollouts;
@@ -23,6 +22,8 @@ sealed class RolloutRow
     public int Phase { get; set; }
     public RolloutState State { get; set; }
     public int Attempt { get; set; } = 1;
+
+    /// <summary>Below 0 when the gates alone decide.</summary>
     public int MaxFailures { get; set; }
     public PhaseAction OnFailure { get; set; }
     public required DateTimeOffset StartedAt { get; set; }
@@ -30,10 +31,28 @@ sealed class RolloutRow
     public required DateTimeOffset PhaseSince { get; set; }
     public required string Why { get; set; }
 
+    /// <summary>The request that started it, as JSON; null for one that an older version started.</summary>
+    public string? Ordered { get; set; }
+
+    /// <summary>An experiment's arms as devices read them, as JSON; null where there are none.</summary>
+    public string? Arms { get; set; }
+
+    StartRollout? ordered;
+
     /// <summary>As devices and people name it.</summary>
     public string Id => string.Create(CultureInfo.InvariantCulture, $"r-{Number}");
 
-    public RolloutPolicy Policy() => new(MaxFailures, OnFailure);
+    public RolloutPolicy Policy() => new(MaxFailures < 0 ? null : MaxFailures, OnFailure);
+
+    /// <summary>What was ordered at its start.</summary>
+    public StartRollout Terms() => ordered ??= Ordered is null
+        ? new(Model, Release, PhaseList()) { Selector = Selector, Policy = Policy() }
+        : JsonSerializer.Deserialize(Ordered, ControlContext.Default.StartRollout)!;
+
+    /// <summary>The gates of the present phase.</summary>
+    public ImmutableArray<Gate> GateList() => PhaseList()[Phase].Gates ?? Terms().Gates;
+
+    public ImmutableArray<Arm>? ArmList() => Arms is null ? null : JsonSerializer.Deserialize(Arms, ControlContext.Default.ImmutableArrayArm);
 
     public ImmutableArray<Phase> PhaseList() => JsonSerializer.Deserialize(Phases, ControlContext.Default.ImmutableArrayPhase);
 
@@ -51,19 +70,46 @@ sealed class RolloutRow
         Phases = JsonSerializer.Serialize(wanted.Phases, ControlContext.Default.ImmutableArrayPhase),
         Windows = JsonSerializer.Serialize(wanted.Windows, ControlContext.Default.ImmutableArrayMaintenanceWindow),
         State = RolloutState.Running,
-        MaxFailures = wanted.Policy.MaxFailures,
+        MaxFailures = wanted.Policy.MaxFailures ?? -1,
         OnFailure = wanted.Policy.OnFailure,
         StartedAt = now,
         StartedBy = by,
-        PhaseSince = now,
+        PhaseSince = wanted.StartsAt > now ? wanted.StartsAt.Value : now,
         Why = wanted.Why,
+        Ordered = JsonSerializer.Serialize(wanted, ControlContext.Default.StartRollout),
     };
 
-    /// <summary>As it stands in the plan.</summary>
-    public Rollout ToRollout() => new(Id, Release, Digest, Salt, Selector, PhaseList(), Phase, State, Attempt)
+    /// <summary>As it stands in the plan; gates are the server's affair.</summary>
+    public Rollout ToRollout()
     {
-        Windows = JsonSerializer.Deserialize(Windows, ControlContext.Default.ImmutableArrayMaintenanceWindow),
-    };
+        var terms = Terms();
+        return new(Id, Release, Digest, Salt, Selector, [.. PhaseList().Select(phase => phase with { Gates = null })], Phase, State, Attempt)
+        {
+            Windows = JsonSerializer.Deserialize(Windows, ControlContext.Default.ImmutableArrayMaintenanceWindow),
+            StartsAt = terms.StartsAt,
+            Since = terms.Spread is null ? null : PhaseSince,
+            Spread = terms.Spread,
+            FetchEarly = terms.FetchEarly ? true : null,
+            Consent = terms.Consent,
+            ForcedFrom = terms.ForcedFrom,
+            Requires = terms.Requires.IsEmpty ? null : terms.Requires,
+            Arms = ArmList(),
+        };
+    }
+
+    /// <summary>Whether it brings a release to anybody.</summary>
+    public bool Brings(SemanticVersion release) => Release == release || ArmList() is { } arms && arms.Any(arm => arm.Release == release);
+
+    /// <summary>Ends the experiment: one arm's release is what the rollout brings from now on, in the phase it is in; the control's ends it where it began.</summary>
+    public void Promote(string arm, string why, DateTimeOffset now)
+    {
+        var chosen = ArmList()!.Value.First(known => known.Name == arm);
+        (Arms, PhaseSince) = (null, now);
+        if (chosen is { Release: { } release, Manifest: { } manifest })
+            (Release, Digest, Why) = (release, manifest, why);
+        else
+            Become(RolloutState.Reverted, why);
+    }
 
     public void Become(RolloutState state, string why) => (State, Why) = (state, why);
 
@@ -72,52 +118,16 @@ sealed class RolloutRow
     public RolloutView View(RolloutStanding standing, DateTimeOffset now)
     {
         var rollout = ToRollout();
+        var verdict = PhaseVerdict.Judge(standing.Evidence(this, now));
         return new(
-            Id, Model, Release, Selector, rollout.Phases, Phase, State, Attempt, Policy(), StartedAt, StartedBy, PhaseSince, standing.Counts, standing.Unfit,
-            standing.BytesFetched, standing.BytesTotal, Why, standing.Judge(this, now).Why)
+            Id, Model, Release, Selector, PhaseList(), Phase, State, Attempt, Policy(), StartedAt, StartedBy, PhaseSince, standing.Counts, standing.Unfit,
+            standing.BytesFetched, standing.BytesTotal, Why, verdict.Why)
         {
             Windows = rollout.Windows,
+            Ordered = Ordered is null ? null : Terms(),
+            Gates = verdict.Gates,
+            Experiment = standing.Compare(this, verdict),
             BytesByWay = standing.BytesByWay,
         };
     }
-}
-
-/// <summary>A device's last word on a rollout.</summary>
-sealed class RolloutDeviceRow
-{
-    public required long Rollout { get; set; }
-    public required string Device { get; set; }
-    public long Sequence { get; set; }
-    public int Attempt { get; set; }
-
-    /// <summary>The phase in which the device came to what it says.</summary>
-    public int Phase { get; set; }
-    public ReportKind Kind { get; set; }
-    public DateTimeOffset At { get; set; }
-    public string? Variant { get; set; }
-    public string? Why { get; set; }
-    public long? BytesFetched { get; set; }
-    public long? BytesTotal { get; set; }
-    public string? Measures { get; set; }
-
-    /// <summary>Takes a report into account, unless a later one was.</summary>
-    public void Take(Report report, int phase)
-    {
-        if (report.Sequence <= Sequence)
-            return;
-        if (Sequence == 0 || Kind != report.Kind || Attempt != report.Attempt)
-            Phase = phase;
-        (Sequence, Attempt, Kind, At, Why) = (report.Sequence, report.Attempt, report.Kind, report.At, report.Why);
-        (Variant, BytesFetched, BytesTotal) = (report.Variant ?? Variant, report.BytesFetched ?? BytesFetched, report.BytesTotal ?? BytesTotal);
-        Measures = StoredText.Of(report.Measures) ?? Measures;
-    }
-
-    public RolloutDevice View() => new(Device, Kind, Attempt, At)
-    {
-        Variant = Variant,
-        Why = Why,
-        BytesFetched = BytesFetched,
-        BytesTotal = BytesTotal,
-        Measures = StoredText.Figures(Measures),
-    };
 }

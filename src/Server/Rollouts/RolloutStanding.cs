@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Numerics;
 using Coppice.Protocol;
 using Coppice.Rollouts;
 using Coppice.Server.Storage;
@@ -8,44 +9,128 @@ namespace Coppice.Server.Rollouts;
 
 /// <summary>What the devices of a rollout have said so far.</summary>
 /// <param name="Counts">Each device once, by its latest report; failures of earlier attempts are forgiven.</param>
-/// <param name="SettledInPhase">Those of the settled that settled in the present phase.</param>
+/// <param name="InPhase">Those that came to what they say in the present phase.</param>
 /// <param name="Unfit">No variant fits them.</param>
 /// <param name="BytesFetched">By all of them.</param>
 /// <param name="BytesTotal">Of the files that all of them now have.</param>
-sealed record RolloutStanding(RolloutCounts Counts, int SettledInPhase, int Unfit, long BytesFetched, long BytesTotal)
+sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int Unfit, long BytesFetched, long BytesTotal)
 {
+    /// <summary>Figures of the present phase's metric gates.</summary>
+    public ImmutableArray<GateFigures> Figures { get; init; } = [];
+
+    /// <summary>What was said from outside in the present phase.</summary>
+    public ImmutableArray<CheckResult> Checks { get; init; } = [];
+
+    /// <summary>An experiment's arms.</summary>
+    public ImmutableArray<ArmFigures> Arms { get; init; } = [];
+
+    /// <summary>Devices in reach that have said nothing; null when not counted.</summary>
+    public int? Absent { get; init; }
+
     /// <summary>By all of them, by the way they came.</summary>
     public ImmutableSortedDictionary<string, long> BytesByWay { get; init; } = ImmutableSortedDictionary<string, long>.Empty;
 
     /// <summary>Counts in the database.</summary>
-    public static async Task<RolloutStanding> ReadAsync(CoppiceDb db, RolloutRow rollout, CancellationToken cancel)
+    public static async Task<RolloutStanding> ReadAsync(CoppiceDb db, RolloutRow rollout, DateTimeOffset now, CancellationToken cancel)
     {
+        var limit = now - rollout.Terms().Deadline;
         var groups = await db.RolloutDevices
             .Where(row => row.Rollout == rollout.Number && (row.Attempt == rollout.Attempt || (row.Kind != ReportKind.Refused && row.Kind != ReportKind.TakenBack)))
-            .GroupBy(row => new { row.Kind, InPhase = row.Phase == rollout.Phase })
+            .GroupBy(row => new { row.Kind, InPhase = row.Phase == rollout.Phase, Late = row.Since < limit, row.Crashed })
             .Select(group => new
             {
                 group.Key.Kind,
                 group.Key.InPhase,
+                group.Key.Late,
+                group.Key.Crashed,
                 Count = group.Count(),
                 Fetched = group.Sum(row => row.BytesFetched) ?? 0,
                 Total = group.Sum(row => row.BytesTotal) ?? 0,
             })
             .ToListAsync(cancel);
-        int Of(ReportKind kind) => groups.Where(group => group.Kind == kind).Sum(group => group.Count);
-        return new(
-            new(Of(ReportKind.Settled), Of(ReportKind.Started) + Of(ReportKind.Switched), Of(ReportKind.Refused), Of(ReportKind.TakenBack)),
-            groups.Where(group => group.Kind == ReportKind.Settled && group.InPhase).Sum(group => group.Count),
-            Of(ReportKind.Unfit), groups.Sum(group => group.Fetched), groups.Sum(group => group.Total))
+        RolloutCounts Count(bool all)
         {
+            int Of(Func<ReportKind, bool> kind, bool? late = null, bool crashed = false) =>
+                groups.Where(group => (all || group.InPhase) && kind(group.Kind) && (late is null || group.Late == late) && (!crashed || group.Crashed)).Sum(group => group.Count);
+            static bool Underway(ReportKind kind) => kind is ReportKind.Started or ReportKind.Switched;
+            return new(Of(kind => kind == ReportKind.Settled), Of(Underway, late: false), Of(kind => kind == ReportKind.Refused), Of(kind => kind == ReportKind.TakenBack))
+            {
+                Silent = Of(Underway, late: true),
+                Crashed = Of(kind => kind is ReportKind.Refused or ReportKind.TakenBack, crashed: true),
+            };
+        }
+
+        return new(Count(all: true), Count(all: false), groups.Where(group => group.Kind == ReportKind.Unfit).Sum(group => group.Count), groups.Sum(group => group.Fetched), groups.Sum(group => group.Total))
+        {
+            Figures = await FiguresAsync(db, rollout, cancel),
+            Checks = [.. (await db.RolloutChecks.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Phase == rollout.Phase).OrderBy(row => row.Name).ToListAsync(cancel))
+                .Select(row => new CheckResult(row.Name, row.Good, row.Why))],
+            Arms = await ArmsAsync(db, rollout, cancel),
             BytesByWay = await RolloutBytesRow.OfRolloutAsync(db, rollout.Number, cancel),
         };
     }
 
-    /// <summary>The verdict on the present phase, from the devices that settled in it: those of the phases before say nothing about this one.</summary>
+    /// <summary>All that a verdict on the present phase rests on: devices of the phases before say nothing about this one.</summary>
     /// <param name="rollout">The rollout that was counted.</param>
     /// <param name="now">The time.</param>
     /// <param name="addsNobody">Whether the present phase reaches no device that the one before did not: then those before are all there is to go by.</param>
-    public PhaseVerdict Judge(RolloutRow rollout, DateTimeOffset now, bool addsNobody = false) => PhaseVerdict.Judge(
-        rollout.ToRollout(), rollout.Policy(), addsNobody ? Counts : Counts with { Settled = SettledInPhase }, now - rollout.PhaseSince);
+    public PhaseEvidence Evidence(RolloutRow rollout, DateTimeOffset now, bool addsNobody = false)
+    {
+        var terms = rollout.Terms();
+        var phases = rollout.PhaseList();
+        return new(rollout.State, rollout.Phase, phases.Length, now - rollout.PhaseSince, rollout.Policy(), new(Counts.Refused, Counts.TakenBack), addsNobody ? Counts : InPhase)
+        {
+            Soak = phases[rollout.Phase].Soak,
+            Confidence = terms.Confidence,
+            Deadline = terms.Deadline,
+            Gates = rollout.GateList(),
+            Figures = Figures,
+            Checks = Checks,
+            Absent = Absent,
+        };
+    }
+
+    /// <summary>How an experiment's arms compare; null where there are none.</summary>
+    public ExperimentStanding? Compare(RolloutRow rollout, PhaseVerdict verdict) => rollout.Arms is not null && rollout.Terms() is { Experiment: { } terms } ordered
+        ? ExperimentStanding.Judge(terms, Arms, ordered.Confidence, verdict.Gates.All(gate => gate.Standing == GateStanding.Good))
+        : null;
+
+    static async Task<ImmutableArray<GateFigures>> FiguresAsync(CoppiceDb db, RolloutRow rollout, CancellationToken cancel)
+    {
+        if (!rollout.GateList().Any(gate => gate.Kind == GateKind.Metric))
+            return [];
+        var sums = await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Phase == rollout.Phase && row.Arm == null), cancel);
+        var control = await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Arm == RolloutFigures.ControlArm), cancel);
+        return [.. rollout.GateList().Where(gate => gate.Kind == GateKind.Metric).Select(gate => new GateFigures(gate.Name(), sums.GetValueOrDefault(gate.Name()), control.GetValueOrDefault(gate.Name())))];
+    }
+
+    static async Task<Dictionary<string, Moments>> SumsAsync(IQueryable<RolloutFigureRow> rows, CancellationToken cancel) =>
+        (await rows.GroupBy(row => row.Name).Select(group => new { group.Key, Count = group.Count(), Sum = group.Sum(row => row.Value), Squares = group.Sum(row => row.Value * row.Value) }).ToListAsync(cancel))
+            .ToDictionary(group => group.Key, group => Moments.Of(group.Count, group.Sum, group.Squares), StringComparer.Ordinal);
+
+    static async Task<ImmutableArray<ArmFigures>> ArmsAsync(CoppiceDb db, RolloutRow rollout, CancellationToken cancel)
+    {
+        if (rollout.ArmList() is not { } arms || rollout.Terms().Experiment is not { } terms)
+            return [];
+        var counts = await db.RolloutDevices.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Arm != null)
+            .GroupBy(row => row.Arm).Select(group => new
+            {
+                Arm = group.Key!,
+                Count = group.Count(),
+                Failed = group.Count(row => row.Kind == ReportKind.Refused || row.Kind == ReportKind.TakenBack),
+                Settled = group.Count(row => row.Kind == ReportKind.Settled),
+            }).ToListAsync(cancel);
+        var figures = ImmutableArray.CreateBuilder<ArmFigures>();
+        foreach (var arm in arms)
+        {
+            var count = counts.FirstOrDefault(known => known.Arm == arm.Name);
+            var (settled, failed) = (count?.Settled ?? 0, count?.Failed ?? 0);
+            var moments = terms.Metric == ReportFigures.Settled
+                ? Moments.Of(settled + failed, settled, settled)
+                : (await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Arm == arm.Name), cancel)).GetValueOrDefault(terms.Metric);
+            figures.Add(new(arm.Name, arm.Weight, count?.Count ?? 0, failed, moments));
+        }
+
+        return figures.ToImmutable();
+    }
 }

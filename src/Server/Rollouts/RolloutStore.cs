@@ -1,10 +1,12 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
+using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
@@ -32,12 +34,21 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
                 return (Active(active), false);
 
             var row = RolloutRow.Of(wanted, release.Version, release.Digest, wanted.Salt ?? Secret.Create()[..16], by, now);
+            if (!wanted.Arms.IsEmpty)
+            {
+                var (arms, missing) = await ArmsAsync(db, wanted, cancel);
+                if (missing is not null)
+                    return (No("no-release", "There is no such release.", missing), false);
+                row.Arms = JsonSerializer.Serialize(arms, ControlContext.Default.ImmutableArrayArm);
+            }
+
             db.Rollouts.Add(row);
             await db.SaveChangesAsync(cancel); // gives it its number
             db.Events.Add(row.Event(EventKind.RolloutStarted, by, now));
+            await RolloutFigures.ReadControlAsync(db, row, cancel);
             if (alongside is not null)
                 await alongside(db, row.Id);
-            return ((row.View(await RolloutStanding.ReadAsync(db, row, cancel), now), null), true);
+            return ((row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now), null), true);
         }, cancel);
 
     /// <summary>Rollouts, newest first.</summary>
@@ -46,7 +57,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         var rows = await db.Rollouts.Where(row => (model == null || row.Model == model) && (state == null || row.State == state)).OrderByDescending(row => row.Number).Take(MaxListed).ToListAsync(cancel);
         var views = ImmutableArray.CreateBuilder<RolloutView>(rows.Count);
         foreach (var row in rows)
-            views.Add(row.View(await RolloutStanding.ReadAsync(db, row, cancel), now));
+            views.Add(row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now));
         return views.ToImmutable();
     }, cancel);
 
@@ -57,7 +68,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             return null;
         var devices = await db.RolloutDevices.Where(device => device.Rollout == number && string.Compare(device.Device, after) > 0).OrderBy(device => device.Device).Take(limit + 1).ToListAsync(cancel);
         var page = devices.Take(limit).Select(device => device.View()).ToImmutableArray();
-        return new RolloutDetail(row.View(await RolloutStanding.ReadAsync(db, row, cancel), now), page, devices.Count > limit ? page[^1].Device : null);
+        return new RolloutDetail(row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now), page, devices.Count > limit ? page[^1].Device : null);
     }, cancel);
 
     /// <summary>Carries out an operator's order.</summary>
@@ -80,15 +91,20 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
                 }
             }
 
-            var standing = await RolloutStanding.ReadAsync(db, row, cancel);
+            var standing = await RolloutStanding.ReadAsync(db, row, now, cancel);
+            if (verb == RolloutVerb.Resume && row.State == RolloutState.Held && !row.GateList().IsEmpty
+                && PhaseVerdict.Judge(standing.Evidence(row, now) with { State = RolloutState.Running }, explain: false) is { Action: PhaseAction.Hold or PhaseAction.Revert } still)
+                return (No("too-many-failures", "The rollout would be stopped again.", $"{still.Why} Retry it (attempt {row.Attempt + 1} counts anew), or revert it."), false);
             var outcome = row.Apply(verb, order, standing.Counts.Failures, now);
             if (outcome.Refused is { } refused)
                 return ((null, refused), false);
             if (outcome.Event is { } happened)
             {
                 db.Events.Add(row.Event(happened, by, now));
+                if (happened == EventKind.RolloutAdvanced)
+                    await RolloutFigures.ReadControlAsync(db, row, cancel);
                 await db.SaveChangesAsync(cancel);
-                standing = await RolloutStanding.ReadAsync(db, row, cancel);
+                standing = await RolloutStanding.ReadAsync(db, row, now, cancel);
             }
 
             return ((row.View(standing, now), null), outcome.Event is not null);
@@ -99,30 +115,112 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
     public Task<List<long>> RunningAsync(CancellationToken cancel) =>
         database.ReadAsync(db => db.Rollouts.Where(row => row.State == RolloutState.Running).OrderBy(row => row.Number).Select(row => row.Number).ToListAsync(cancel), cancel);
 
-    /// <summary>Judges a rollout by what its devices have said, and does what the verdict says.</summary>
+    /// <summary>Judges a rollout by what its devices have said, does what the verdict says, and keeps what it rested on.</summary>
     /// <returns>What happened; null for nothing.</returns>
     public async Task<EventKind?> JudgeAsync(long number, DateTimeOffset now, CancellationToken cancel)
     {
         var (model, waits) = await database.ReadAsync(async db =>
         {
             var row = await db.Rollouts.SingleAsync(row => row.Number == number, cancel);
-            return (row.Model, (await VerdictAsync(db, row, now, cancel)).Action == PhaseAction.Wait);
+            var (_, verdict, winner) = await VerdictAsync(db, row, now, cancel);
+            return (row.Model, verdict.Action == PhaseAction.Wait && winner is null);
         }, cancel);
         if (waits)
             return null; // as most often: without keeping writers waiting
         return await plans.ChangeAsync(model, async db =>
         {
             var row = await db.Rollouts.SingleAsync(row => row.Number == number, cancel);
-            var happened = row.Apply(await VerdictAsync(db, row, now, cancel), now);
+            var (evidence, verdict, winner) = await VerdictAsync(db, row, now, cancel);
+            if (verdict.Action is not (PhaseAction.Hold or PhaseAction.Revert) && winner is { } arm)
+            {
+                await PromoteAsync(db, row, arm.Winner!, arm.Why, now, cancel);
+                db.Events.Add(row.Event(EventKind.ArmPromoted, EventRow.Itself, now));
+                return ((EventKind?)EventKind.ArmPromoted, true);
+            }
+
+            var happened = row.Apply(verdict, now);
             if (happened is { } kind)
+            {
+                db.RolloutDecisions.Add(RolloutDecisionRow.Of(number, evidence, verdict, now));
                 db.Events.Add(row.Event(kind, EventRow.Itself, now));
+                if (kind == EventKind.RolloutAdvanced)
+                    await RolloutFigures.ReadControlAsync(db, row, cancel);
+            }
+
             return (happened, happened is not null);
+        }, cancel);
+    }
+
+    /// <summary>What the server decided about a rollout and why, what operators ordered, and what is known now.</summary>
+    public Task<RolloutWhy?> WhyAsync(long number, DateTimeOffset now, CancellationToken cancel) => database.ReadAsync(async db =>
+    {
+        if (await db.Rollouts.FirstOrDefaultAsync(row => row.Number == number, cancel) is not { } row)
+            return null;
+        var decisions = await db.RolloutDecisions.Where(decision => decision.Rollout == number).OrderBy(decision => decision.Id).ToListAsync(cancel);
+        var orders = await db.Events.Where(happened => happened.Rollout == row.Id && happened.By != EventRow.Itself).OrderBy(happened => happened.Id).Take(MaxListed).ToListAsync(cancel);
+        var (evidence, _, _) = await VerdictAsync(db, row, now, cancel);
+        return new RolloutWhy(row.Id, [.. decisions.Select(decision => decision.View())], evidence, [.. orders.Select(order => order.View())]);
+    }, cancel);
+
+    /// <summary>Takes what somebody outside says of the present phase.</summary>
+    /// <returns>Neither when there is no such rollout.</returns>
+    public Task<(RolloutView? Now, Refused? Refused)> CheckAsync(long number, SayCheck said, string by, DateTimeOffset now, CancellationToken cancel) =>
+        database.WriteAsync<(RolloutView?, Refused?)>(async db =>
+        {
+            if (await db.Rollouts.SingleOrDefaultAsync(row => row.Number == number, cancel) is not { } row)
+                return (null, null);
+            if (row.State != RolloutState.Running || row.Phase != said.Phase)
+                return No("rollout-state", "The check is about another phase.", $"{row.Id} is {RolloutVerbs.Name(row.State)} in phase {row.Phase} (counted from 0), and the result is about phase {said.Phase}; it counts for nothing.");
+            if (!row.GateList().Any(gate => gate.Kind == GateKind.Check && gate.Check == said.Check))
+                return No("no-check", "The phase asks for no such check.", $"Phase {row.Phase} of {row.Id} has the gates {string.Join(", ", row.GateList().Select(gate => $"'{gate.Name()}'"))}.");
+            var kept = await db.RolloutChecks.FindAsync([number, said.Check, row.Attempt, row.Phase], cancel);
+            if (kept is null)
+                db.RolloutChecks.Add(kept = new() { Rollout = number, Name = said.Check, Attempt = row.Attempt, Phase = row.Phase, Why = "", By = by });
+            if ((kept.Good, kept.Why, kept.By) != (said.Good, said.Why, by) || kept.At == default)
+            {
+                (kept.Good, kept.Why, kept.By, kept.At) = (said.Good, said.Why, by, now);
+                var happened = row.Event(EventKind.CheckSaid, by, now);
+                happened.Why = $"{said.Check} is {(said.Good ? "good" : "bad")}: {said.Why}";
+                db.Events.Add(happened);
+                await db.SaveChangesAsync(cancel);
+            }
+
+            return (row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now), null);
+        }, cancel);
+
+    /// <summary>Makes an arm of an experiment everybody's.</summary>
+    /// <param name="number">Of the rollout.</param>
+    /// <param name="order">Which arm, and why.</param>
+    /// <param name="by">Who wants it.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="cancel">Ends the call before anything is committed.</param>
+    /// <param name="alongside">What else is to be changed in the same transaction.</param>
+    /// <returns>Neither when there is no such rollout.</returns>
+    public async Task<(RolloutView? Now, Refused? Refused)> PromoteAsync(long number, PromoteArm order, string by, DateTimeOffset now, CancellationToken cancel, Func<CoppiceDb, Task>? alongside = null)
+    {
+        if (await ModelOfAsync(number, cancel) is not { } model)
+            return (null, null);
+        return await plans.ChangeAsync<(RolloutView?, Refused?)>(model, async db =>
+        {
+            var row = await db.Rollouts.SingleAsync(row => row.Number == number, cancel);
+            if (row.ArmList() is not { } arms)
+                return (No("rollout-state", "The rollout has no arms.", $"{row.Id} is no experiment, or an arm was promoted already ({row.Why})."), false);
+            if (arms.All(arm => arm.Name != order.Arm))
+                return (No("rollout-state", "There is no such arm.", $"{row.Id} has the arms {string.Join(", ", arms.Select(arm => arm.Name))}."), false);
+            if (row.State is RolloutState.Reverted or RolloutState.Aborted)
+                return (No("rollout-state", $"The rollout is {RolloutVerbs.Name(row.State)}.", "That is for good; start a new rollout of the release."), false);
+            await PromoteAsync(db, row, order.Arm, order.Why, now, cancel);
+            db.Events.Add(row.Event(EventKind.ArmPromoted, by, now));
+            if (alongside is not null)
+                await alongside(db);
+            await db.SaveChangesAsync(cancel);
+            return ((row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now), null), true);
         }, cancel);
     }
 
     /// <summary>Counts a device's reports for the rollouts they name.</summary>
     /// <returns>Whether one of these rollouts may have to be judged anew.</returns>
-    internal static async Task<bool> CountAsync(CoppiceDb db, string device, ImmutableArray<Report> reports, CancellationToken cancel)
+    internal static async Task<bool> CountAsync(CoppiceDb db, string device, ImmutableArray<Report> reports, DateTimeOffset now, CancellationToken cancel)
     {
         var decides = false;
         foreach (var ofRollout in reports.Where(report => report.Kind != ReportKind.Stopped).GroupBy(report => RolloutRow.TryNumber(report.Rollout)))
@@ -131,13 +229,18 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
                 continue;
             var row = await db.RolloutDevices.FindAsync([number, device], cancel);
             // A report of an attempt that nobody ordered, or about another release, counts for nothing.
-            foreach (var report in ofRollout.Where(report => report.Model == rollout.Model && report.Release == rollout.Release && report.Attempt <= rollout.Attempt))
+            foreach (var report in ofRollout.Where(report => report.Model == rollout.Model && rollout.Brings(report.Release) && report.Attempt <= rollout.Attempt))
             {
                 if (row is null)
                     db.RolloutDevices.Add(row = new() { Rollout = number, Device = device });
                 if (report.Sequence > row.Sequence)
                     await RolloutBytesRow.TakeAsync(db, number, report, device, cancel);
-                row.Take(report, rollout.Phase);
+                if (row.Take(report, rollout.Phase, now))
+                {
+                    row.Arm = rollout.ToRollout().ArmOf(device)?.Name;
+                    await RolloutFigures.TakeAsync(db, rollout, row, report, cancel);
+                }
+
                 decides |= rollout.State == RolloutState.Running && report.Kind is ReportKind.Settled or ReportKind.Refused or ReportKind.TakenBack;
             }
         }
@@ -145,30 +248,70 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         return decides;
     }
 
-    static async Task<PhaseVerdict> VerdictAsync(CoppiceDb db, RolloutRow row, DateTimeOffset now, CancellationToken cancel)
+    /// <summary>Ends an experiment. Devices of the other arms run something else: what they said is no word on the release that goes on.</summary>
+    static async Task PromoteAsync(CoppiceDb db, RolloutRow row, string arm, string why, DateTimeOffset now, CancellationToken cancel)
     {
-        var standing = await RolloutStanding.ReadAsync(db, row, cancel);
-        var verdict = standing.Judge(row, now);
-        if (verdict.Action != PhaseAction.Wait || row.Phase == 0 || standing.SettledInPhase > 0)
-            return verdict;
-        var ifNobody = standing.Judge(row, now, addsNobody: true);
-        return ifNobody.Action == PhaseAction.Wait || await AddsSomebodyAsync(db, row, cancel) ? verdict : ifNobody;
+        row.Promote(arm, why, now);
+        await db.RolloutDevices.Where(device => device.Rollout == row.Number && device.Arm != arm).ExecuteDeleteAsync(cancel);
     }
 
-    /// <summary>Whether the present phase reaches a known device that the phase before did not. Looks through the fleet, up to the first.</summary>
-    static async Task<bool> AddsSomebodyAsync(CoppiceDb db, RolloutRow row, CancellationToken cancel)
+    /// <summary>The verdict, what it rests on, and the arm that has won by it.</summary>
+    static async Task<(PhaseEvidence Evidence, PhaseVerdict Verdict, ExperimentStanding? Winner)> VerdictAsync(CoppiceDb db, RolloutRow row, DateTimeOffset now, CancellationToken cancel)
     {
-        var phases = row.PhaseList();
+        var standing = await RolloutStanding.ReadAsync(db, row, now, cancel);
+        var evidence = standing.Evidence(row, now);
+        var verdict = PhaseVerdict.Judge(evidence);
+        if (verdict.Action == PhaseAction.Wait && row.State == RolloutState.Running)
+        {
+            // Only where it would change the verdict are the fleet's devices looked through.
+            var nobody = row.Phase > 0 && evidence.Counts.Settled == 0 ? standing.Evidence(row, now, addsNobody: true) : evidence;
+            var complete = nobody with { Absent = 0 };
+            if (complete != evidence && PhaseVerdict.Judge(complete).Action != PhaseAction.Wait && !await AwaitsAsync(db, row, adds: nobody != evidence, cancel))
+                (evidence, verdict) = (complete, PhaseVerdict.Judge(complete));
+        }
+
+        var compared = row.State == RolloutState.Running && row.Terms().Experiment is { Promote: true } ? standing.Compare(row, verdict) : null;
+        return (evidence, verdict, compared?.Winner is null ? null : compared);
+    }
+
+    /// <summary>Whether a known device is in the present phase's reach and has said nothing. Looks through the fleet, up to the first.</summary>
+    /// <param name="db">The tables.</param>
+    /// <param name="row">The rollout.</param>
+    /// <param name="adds">Whether only devices count that the phase before did not reach, whatever they have said.</param>
+    /// <param name="cancel">Ends the call.</param>
+    static async Task<bool> AwaitsAsync(CoppiceDb db, RolloutRow row, bool adds, CancellationToken cancel)
+    {
+        var rollout = row.ToRollout();
         if (!Selector.TryParse(row.Selector, out var selector, out _))
             return true;
-        await foreach (var device in db.Devices.Where(device => device.RetiredAt == null).AsNoTracking().AsAsyncEnumerable().WithCancellation(cancel))
+        var groups = await db.GroupsAsync(cancel);
+        var said = db.RolloutDevices.Where(device => device.Rollout == row.Number).Select(device => device.Device);
+        var devices = db.Devices.Where(device => device.RetiredAt == null && device.RevokedAt == null && (adds || !said.Contains(device.Id)));
+        await foreach (var device in devices.AsNoTracking().AsAsyncEnumerable().WithCancellation(cancel))
         {
             var place = Cohort.Of(row.Salt, device.Id);
-            if (Cohort.Reaches(phases[row.Phase].Share, place) && !Cohort.Reaches(phases[row.Phase - 1].Share, place) && selector.Matches(device.FactSet()))
+            var facts = device.FactSet(groups);
+            if (selector.Matches(facts) && rollout.Reaches(facts, place) && !(adds && rollout.Reaches(facts, place, row.Phase - 1)) && rollout.ArmOf(device.Id) is null or { Release: not null })
                 return true;
         }
 
         return false;
+    }
+
+    static async Task<(ImmutableArray<Arm> Arms, string? Missing)> ArmsAsync(CoppiceDb db, StartRollout wanted, CancellationToken cancel)
+    {
+        var arms = ImmutableArray.CreateBuilder<Arm>();
+        foreach (var draft in wanted.Arms)
+        {
+            if (draft.Release is null)
+                arms.Add(new(draft.Name, draft.Weight));
+            else if (await ReleaseStore.FindRowAsync(db, wanted.Model, draft.Release, cancel) is { RevokedAt: null } release)
+                arms.Add(new(draft.Name, draft.Weight, release.Version, release.Digest));
+            else
+                return ([], $"{wanted.Model} has no release {draft.Release} that may serve, which arm '{draft.Name}' brings; publish it first.");
+        }
+
+        return (arms.ToImmutable(), null);
     }
 
     Task<ModelName?> ModelOfAsync(long number, CancellationToken cancel) =>

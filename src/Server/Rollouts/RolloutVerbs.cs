@@ -11,6 +11,7 @@ enum RolloutVerb
     Hold,
     Resume,
     Revert,
+    Abort,
     Advance,
     Retry,
 }
@@ -40,21 +41,25 @@ static class RolloutVerbs
     {
         (RolloutVerb.Hold, Running or Complete) => Effect.Go, // a complete rollout still brings late devices the release
         (RolloutVerb.Hold, Held) => Effect.Same,
-        (RolloutVerb.Hold, Reverted) => Effect.Not,
+        (RolloutVerb.Hold, Reverted or Aborted) => Effect.Not,
 
         (RolloutVerb.Resume, Held) => Effect.Go,
         (RolloutVerb.Resume, Running or Complete) => Effect.Same,
-        (RolloutVerb.Resume, Reverted) => Effect.Not,
+        (RolloutVerb.Resume, Reverted or Aborted) => Effect.Not,
 
-        (RolloutVerb.Revert, Running or Held or Complete) => Effect.Go,
+        (RolloutVerb.Revert, Running or Held or Complete or Aborted) => Effect.Go,
         (RolloutVerb.Revert, Reverted) => Effect.Same,
+
+        (RolloutVerb.Abort, Running or Held or Complete) => Effect.Go,
+        (RolloutVerb.Abort, Aborted) => Effect.Same,
+        (RolloutVerb.Abort, Reverted) => Effect.Not,
 
         (RolloutVerb.Advance, Running) => Effect.Go,
         (RolloutVerb.Advance, Complete) => Effect.Same,
-        (RolloutVerb.Advance, Held or Reverted) => Effect.Not,
+        (RolloutVerb.Advance, Held or Reverted or Aborted) => Effect.Not,
 
         (RolloutVerb.Retry, Running or Held or Complete) => Effect.Go,
-        (RolloutVerb.Retry, Reverted) => Effect.Not,
+        (RolloutVerb.Retry, Reverted or Aborted) => Effect.Not,
 
         _ => throw new UnreachableException($"{verb} of a rollout that is {state} has no row."),
     };
@@ -74,7 +79,7 @@ static class RolloutVerbs
             case Effect.Not:
                 return No("rollout-state", $"The rollout is {Name(rollout.State)}.", rollout.State == Held
                     ? $"{rollout.Id} is held ({rollout.Why}); resume or retry it first."
-                    : $"{rollout.Id} is reverted ({rollout.Why}), and that is for good; start a new rollout.");
+                    : $"{rollout.Id} is {Name(rollout.State)} ({rollout.Why}), and that is for good; start a new rollout.");
         }
 
         switch (verb)
@@ -85,9 +90,12 @@ static class RolloutVerbs
             case RolloutVerb.Revert:
                 rollout.Become(Reverted, order.Why);
                 return new(EventKind.RolloutReverted);
-            case RolloutVerb.Resume when failures > rollout.MaxFailures:
+            case RolloutVerb.Abort:
+                rollout.Become(Aborted, order.Why);
+                return new(EventKind.RolloutAborted);
+            case RolloutVerb.Resume when rollout.Policy().MaxFailures is { } borne && failures > borne:
                 return No("too-many-failures", "The rollout would be stopped again.",
-                    $"{failures} devices failed and {rollout.MaxFailures} failures are allowed; retry it (attempt {rollout.Attempt + 1} forgives them), or revert it.");
+                    $"{failures} devices failed and {borne} failures are allowed; retry it (attempt {rollout.Attempt + 1} forgives them), or revert it.");
             case RolloutVerb.Resume:
                 rollout.Become(Running, order.Why);
                 rollout.PhaseSince = now;

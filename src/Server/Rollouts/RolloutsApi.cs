@@ -15,7 +15,6 @@ namespace Coppice.Server.Rollouts;
 static class RolloutsApi
 {
     const int MaxPage = 1000;
-    const int MaxWindows = 64;
 
     public static void MapRollouts(this IEndpointRouteBuilder routes)
     {
@@ -23,6 +22,10 @@ static class RolloutsApi
         rollouts.MapPost("/", Start).Needs(Permission.RolloutStart, Abouts.Rollout<StartRollout>(wanted => wanted.Model, (wanted, devices) => wanted with { Selector = Within(wanted.Selector, devices) })).MayAwaitApproval(ApprovalAct.Start).ProducesProblem(409);
         rollouts.MapGet("/", List).Needs(Permission.RolloutRead);
         rollouts.MapGet("/{id}", Get).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
+        rollouts.MapGet("/{id}/why", Why).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
+        rollouts.MapPost("/{id}/checks", Say).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/promote", Promote).Needs(Permission.RolloutStart, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Promote).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/abort", Abort).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
         rollouts.MapPost("/{id}/hold", Hold).Needs(Permission.RolloutHold, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
         rollouts.MapPost("/{id}/resume", Resume).Needs(Permission.RolloutResume, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Resume).ProducesProblem(404).ProducesProblem(409);
         rollouts.MapPost("/{id}/revert", Revert).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
@@ -34,7 +37,7 @@ static class RolloutsApi
     internal static async Task<Results<Created<RolloutView>, ProblemHttpResult>> Start(
         StartRollout request, RolloutStore rollouts, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
-        var problems = Check(request).ToList();
+        var problems = RolloutDraft.Check(request).ToList();
         if (problems.Count > 0)
             return Problems.Validation(problems);
         var (started, refused) = await rollouts.StartAsync(request, caller.Name(), time.GetUtcNow(), cancel);
@@ -70,6 +73,40 @@ static class RolloutsApi
             ? TypedResults.Ok(found)
             : Unknown(id);
 
+    /// <summary>Why a rollout is where it is: each decision with its evidence, each order, and what is known now.</summary>
+    internal static async Task<Results<Ok<RolloutWhy>, ProblemHttpResult>> Why(string id, RolloutStore rollouts, TimeProvider time, CancellationToken cancel) =>
+        RolloutRow.TryNumber(id) is { } number && await rollouts.WhyAsync(number, time.GetUtcNow(), cancel) is { } found ? TypedResults.Ok(found) : Unknown(id);
+
+    /// <summary>Takes what a test bench, a monitor or a person says of the present phase.</summary>
+    internal static async Task<Results<Ok<RolloutView>, ProblemHttpResult>> Say(
+        string id, SayCheck request, RolloutStore rollouts, RolloutSignal signal, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    {
+        if (RolloutRow.TryNumber(id) is not { } number)
+            return Unknown(id);
+        if (Unexplained(request.Why) is { } problem)
+            return Problems.Validation([problem]);
+        var (now, refused) = await rollouts.CheckAsync(number, request, caller.Name(), time.GetUtcNow(), cancel);
+        signal.Raise();
+        return refused is not null ? Conflict(refused) : now is not null ? TypedResults.Ok(now) : Unknown(id);
+    }
+
+    /// <summary>Makes an arm of an experiment everybody's.</summary>
+    internal static async Task<Results<Ok<RolloutView>, ProblemHttpResult>> Promote(
+        string id, PromoteArm request, RolloutStore rollouts, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    {
+        if (RolloutRow.TryNumber(id) is not { } number)
+            return Unknown(id);
+        if (Unexplained(request.Why) is { } problem)
+            return Problems.Validation([problem]);
+        var (now, refused) = await rollouts.PromoteAsync(number, request, caller.Name(), time.GetUtcNow(), cancel);
+        patches.Raise();
+        return refused is not null ? Conflict(refused) : now is not null ? TypedResults.Ok(now) : Unknown(id);
+    }
+
+    /// <summary>Gives the rollout up, for good: no further device takes the release, and those that have it keep it.</summary>
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Abort(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
+        Order(RolloutVerb.Abort, id, request, rollouts, caller, time, cancel);
+
     /// <summary>Lets no further device take the release.</summary>
     internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Hold(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
         Order(RolloutVerb.Hold, id, request, rollouts, caller, time, cancel);
@@ -103,32 +140,17 @@ static class RolloutsApi
         return refused is not null ? Conflict(refused) : now is not null ? TypedResults.Ok(now) : Unknown(id);
     }
 
+    internal static Problem? Unexplained(string why) => why.Length is 0 or > Reason.MaxLength ? new Problem("why", $"has {why.Length} characters; say in 1 to {Reason.MaxLength} why.") : null;
+
     /// <summary>Everything that is wrong with an order.</summary>
     internal static IEnumerable<Problem> Check(RolloutVerb verb, RolloutOrder order)
     {
-        if (order.Why.Length is 0 or > Reason.MaxLength)
-            yield return new("why", $"has {order.Why.Length} characters; say in 1 to {Reason.MaxLength} why.");
+        if (Unexplained(order.Why) is { } unexplained)
+            yield return unexplained;
         if (verb == RolloutVerb.Advance && order.Phase is null)
             yield return new("phase", "is missing; give the phase to be in afterwards, counted from 0, so that the order can be sent twice.");
         if (verb == RolloutVerb.Retry && order.Attempt is null)
             yield return new("attempt", "is missing; give the attempt to be at afterwards, so that the order can be sent twice.");
-    }
-
-    /// <summary>Everything that is wrong with a rollout that is to be started.</summary>
-    internal static IEnumerable<Problem> Check(StartRollout request)
-    {
-        foreach (var problem in RolloutRules.Check(request.Selector, request.Phases))
-            yield return problem;
-        if (request.Policy.MaxFailures < 0)
-            yield return new("policy.maxFailures", $"{request.Policy.MaxFailures} is negative; give zero or more.");
-        if (request.Policy.OnFailure is not (PhaseAction.Hold or PhaseAction.Revert))
-            yield return new("policy.onFailure", $"{request.Policy.OnFailure.ToString().ToLowerInvariant()} does not stop a rollout; give hold or revert.");
-        if (request.Windows.Length > MaxWindows)
-            yield return new("windows", $"{request.Windows.Length} are too many; give at most {MaxWindows}.");
-        if (request.Salt is { Length: 0 or > StartRollout.MaxSalt })
-            yield return new("salt", $"has {request.Salt.Length} characters; give 1 to {StartRollout.MaxSalt}, or leave it out.");
-        if (request.Why.Length > Reason.MaxLength)
-            yield return new("why", $"has {request.Why.Length} characters; give at most {Reason.MaxLength}.");
     }
 
     // A selector that cannot be read is left for Check to say so.

@@ -25,6 +25,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ApprovalPolicyRow> ApprovalPolicies => Set<ApprovalPolicyRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
+    public DbSet<GroupRow> Groups => Set<GroupRow>();
     public DbSet<WaitingDeviceRow> WaitingDevices => Set<WaitingDeviceRow>();
     public DbSet<AuthorisedDeviceRow> AuthorisedDevices => Set<AuthorisedDeviceRow>();
     public DbSet<CertificateRow> Certificates => Set<CertificateRow>();
@@ -34,6 +35,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ReleaseRow> Releases => Set<ReleaseRow>();
     public DbSet<RolloutRow> Rollouts => Set<RolloutRow>();
     public DbSet<RolloutDeviceRow> RolloutDevices => Set<RolloutDeviceRow>();
+    public DbSet<RolloutFigureRow> RolloutFigures => Set<RolloutFigureRow>();
+    public DbSet<RolloutCheckRow> RolloutChecks => Set<RolloutCheckRow>();
+    public DbSet<RolloutDecisionRow> RolloutDecisions => Set<RolloutDecisionRow>();
     public DbSet<SealedModelRow> SealedModels => Set<SealedModelRow>();
     public DbSet<ContentKeyRow> ContentKeys => Set<ContentKeyRow>();
     public DbSet<KeyGrantRow> KeyGrants => Set<KeyGrantRow>();
@@ -63,6 +67,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ApprovalPolicyRow>().HasKey(row => row.Models);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
+        model.Entity<GroupRow>().HasKey(row => row.Name);
         model.Entity<WaitingDeviceRow>().HasKey(row => new { row.Device, row.SigningKey });
         model.Entity<AuthorisedDeviceRow>().HasKey(row => row.Id);
         model.Entity<CertificateRow>().HasKey(row => row.Serial);
@@ -72,6 +77,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ReleaseRow>().HasKey(row => new { row.Model, row.Version });
         model.Entity<RolloutRow>().HasKey(row => row.Number);
         model.Entity<RolloutDeviceRow>().HasKey(row => new { row.Rollout, row.Device });
+        model.Entity<RolloutFigureRow>().HasKey(row => new { row.Rollout, row.Device, row.Name });
+        model.Entity<RolloutCheckRow>().HasKey(row => new { row.Rollout, row.Name, row.Attempt, row.Phase });
+        model.Entity<RolloutDecisionRow>().HasKey(row => row.Id);
         model.Entity<SealedModelRow>().HasKey(row => row.Model);
         model.Entity<ContentKeyRow>().HasKey(row => row.Key);
         model.Entity<KeyGrantRow>().HasKey(row => new { row.Device, row.Key });

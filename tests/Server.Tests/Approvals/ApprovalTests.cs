@@ -67,6 +67,35 @@ public sealed class ApprovalTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_experiment_shows_its_arms_to_the_approver_and_promoting_one_awaits_approval_as_its_start_did()
+    {
+        await server.PublishAsync("2.0.0");
+        var asked = await AwaitsAsync(() => alice.StartRolloutAsync(new(Bearing, V("2.0.0"), [new Phase(1)])
+        {
+            Arms = [new("control", 1), new("b", 1, V("2.0.0"))],
+            Experiment = new("accuracy", Goal.Higher),
+            Why = "is it better?",
+        }));
+        Assert.Equal(["control", "b"], asked.Ordered!.Arms.Select(arm => arm.Name));
+        await bob.ApproveAsync(asked.Id, "let us see");
+
+        var promotion = await AwaitsAsync(() => alice.PromoteAsync("r-1", new("b", "it is")));
+
+        Assert.Equal((ApprovalAct.Promote, "r-1", "b"), (promotion.Act, promotion.Rollout, promotion.Arm));
+        Assert.Equal(promotion.Id, (await AwaitsAsync(() => alice.PromoteAsync("r-1", new("b", "it is")))).Id);
+        Assert.NotNull((await server.PlanAsDeviceAsync())!.Rollouts[0].Arms);
+        Assert.Equal("/problems/own-approval", await RefusedAsync(() => alice.ApproveAsync(promotion.Id, "mine")));
+
+        var done = await bob.ApproveAsync(promotion.Id, "so it is");
+
+        Assert.Equal((ApprovalState.Done, "r-1"), (done.State, done.Rollout));
+        Assert.Null((await server.PlanAsDeviceAsync())!.Rollouts[0].Arms);
+        var happened = Assert.Single((await server.Client.ListEventsAsync(limit: 500)).Events, e => e.Kind == EventKind.ArmPromoted);
+        Assert.Equal(("alice", "it is"), (happened.By, happened.Why));
+        Assert.Equal("/problems/rollout-state", await RefusedAsync(async () => await bob.ApproveAsync((await AwaitsAsync(() => alice.PromoteAsync("r-1", new("control", "no")))).Id, "again")));
+    }
+
+    [Fact]
     public async Task Attack_nobody_approves_their_own_act_whichever_token_they_show_and_whoever_made_the_approvers()
     {
         await AwaitsAsync(() => StartByAsync(alice));

@@ -1,0 +1,76 @@
+using Coppice.Rollouts;
+
+namespace Coppice.Protocol;
+
+/// <summary>Checks a rollout before it starts: the same on the operator's machine and on the server.</summary>
+public static class RolloutDraft
+{
+    const int MaxWindows = 64;
+
+    /// <summary>Everything that is wrong with it, by field.</summary>
+    public static IEnumerable<Problem> Check(StartRollout request)
+    {
+        foreach (var problem in RolloutRules.Check(request.Selector, request.Phases))
+            yield return problem;
+        foreach (var problem in GateRules.Check(request.Gates, "gates"))
+            yield return problem;
+        if (request.Policy.MaxFailures < 0)
+            yield return new("policy.maxFailures", $"{request.Policy.MaxFailures} is negative; give zero or more.");
+        if (request.Policy.OnFailure is not (PhaseAction.Hold or PhaseAction.Revert))
+            yield return new("policy.onFailure", $"{request.Policy.OnFailure.ToString().ToLowerInvariant()} does not stop a rollout; give hold or revert.");
+        if (request.Policy.MaxFailures is null && request.Gates.IsEmpty && !request.Phases.IsDefault && request.Phases.Any(phase => phase.Gates is null or { IsEmpty: true }))
+            yield return new("policy.maxFailures", "is null, and a phase has no gate: nothing would ever stop it. Give a number of failures, or gates.");
+        if (request.Windows.Length > MaxWindows)
+            yield return new("windows", $"{request.Windows.Length} are too many; give at most {MaxWindows}.");
+        if (request.Salt is { Length: 0 or > StartRollout.MaxSalt })
+            yield return new("salt", $"has {request.Salt.Length} characters; give 1 to {StartRollout.MaxSalt}, or leave it out.");
+        if (request.Why.Length > Reason.MaxLength)
+            yield return new("why", $"has {request.Why.Length} characters; give at most {Reason.MaxLength}.");
+        if (request.Confidence is not (> 0.5 and < 1))
+            yield return new("confidence", $"{request.Confidence} is no confidence; give more than 0.5 and less than 1, as 0.95.");
+        if (request.Deadline <= TimeSpan.Zero || request.Deadline > RolloutTerms.Longest)
+            yield return new("deadline", $"{Duration.Format(request.Deadline)} is not between 0 and {RolloutTerms.Longest.Days} days.");
+        if (request.Spread is { } spread && (spread <= TimeSpan.Zero || spread > RolloutTerms.Longest))
+            yield return new("spread", $"{Duration.Format(spread)} is not between 0 and {RolloutTerms.Longest.Days} days.");
+        if (request.Consent is { Length: 0 or > RolloutTerms.MaxQuestion })
+            yield return new("consent", $"has {request.Consent.Length} characters; ask in 1 to {RolloutTerms.MaxQuestion}.");
+        if (request.Requires.Length > RolloutTerms.MaxArms)
+            yield return new("requires", $"{request.Requires.Length} are too many; give at most {RolloutTerms.MaxArms}.");
+        for (var i = 0; i < request.Requires.Length; i++)
+        {
+            if (request.Requires[i].Model == request.Model)
+                yield return new($"requires[{i}].model", "is the rollout's own model; name another one of the device.");
+        }
+
+        foreach (var problem in CheckArms(request))
+            yield return problem;
+    }
+
+    static IEnumerable<Problem> CheckArms(StartRollout request)
+    {
+        if (request.Arms.IsEmpty)
+        {
+            if (request.Experiment is not null)
+                yield return new("experiment", "compares arms, and there are none; give arms.");
+            yield break;
+        }
+
+        // The manifests are not known here; any digest will do for the check.
+        foreach (var problem in RolloutRules.Check([.. request.Arms.Select(arm => new Arm(arm.Name, arm.Weight, arm.Release, arm.Release is null ? null : default(Trust.Sha256Digest)))]))
+            yield return problem;
+        if (request.Experiment is not { } terms)
+        {
+            yield return new("experiment", "is missing; say by which metric the arms are compared.");
+            yield break;
+        }
+
+        if (request.Arms.All(arm => arm.Name != terms.Control))
+            yield return new("experiment.control", $"'{terms.Control}' is not an arm; name one of {string.Join(", ", request.Arms.Select(arm => arm.Name))}.");
+        if (terms.Metric.Length is 0 or > GateRules.MaxName)
+            yield return new("experiment.metric", $"has {terms.Metric.Length} characters; give 1 to {GateRules.MaxName}.");
+        if (!(terms.SharpAt >= Gate.LeastDevices && double.IsFinite(terms.SharpAt)))
+            yield return new("experiment.sharpAt", $"{terms.SharpAt} is too few devices; give {Gate.LeastDevices} or more.");
+        if (request.Arms.All(arm => arm.Release != request.Release))
+            yield return new("release", $"no arm brings {request.Release}; name the release of one.");
+    }
+}

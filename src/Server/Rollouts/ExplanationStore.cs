@@ -1,0 +1,120 @@
+using System.Collections.Immutable;
+using Coppice.Fleet;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Rollouts;
+using Coppice.Server.Approvals;
+using Coppice.Server.Fleet;
+using Coppice.Server.Registry;
+using Coppice.Server.Storage;
+using Coppice.Trust;
+using Microsoft.EntityFrameworkCore;
+
+namespace Coppice.Server.Rollouts;
+
+/// <summary>Decides for a device as the device would, and tells why.</summary>
+sealed class ExplanationStore(Database database, Repository repository, ControlPlaneOptions options)
+{
+    /// <summary>What the server knows of a device, read at one moment.</summary>
+    sealed record Known(DeviceRow Row, FactSet Facts, ImmutableArray<DeviceModelRow> Models, ImmutableArray<RolloutDeviceRow> Words, ImmutableArray<ApprovalRow> Waiting);
+
+    /// <summary>Explains.</summary>
+    /// <param name="id">The device.</param>
+    /// <param name="asked">The model that was asked about; null for all that the device has spoken of.</param>
+    /// <param name="sees">Whether the caller may see a model.</param>
+    /// <param name="cancel">Ends the reading.</param>
+    /// <returns>Null when there is no such device.</returns>
+    public async Task<DeviceExplanation?> ExplainAsync(string id, ModelName? asked, Func<ModelName, bool> sees, CancellationToken cancel)
+    {
+        if (await database.ReadAsync(db => ReadAsync(db, id, cancel), cancel) is not { } known)
+            return null;
+        var now = options.Time.GetUtcNow();
+        var models = asked is { } one ? [one] : known.Models.Select(row => row.Model).Where(sees).OrderBy(model => model.ToString(), StringComparer.Ordinal).ToArray();
+        var notes = Notes(known.Row, now).ToList();
+        if (models.Length == 0)
+            notes.Add("It has spoken of no model that you may see; name one to know what it would do.");
+        return new(id, now, [.. notes], [.. models.Select(model => Explain(known, model, now))]);
+    }
+
+    static async Task<Known?> ReadAsync(CoppiceDb db, string id, CancellationToken cancel)
+    {
+        if (await db.Devices.AsNoTracking().FirstOrDefaultAsync(row => row.Id == id, cancel) is not { } device)
+            return null;
+        return new(
+            device,
+            device.FactSet(await db.GroupsAsync(cancel)),
+            [.. await db.DeviceModels.AsNoTracking().Where(row => row.Device == id).ToListAsync(cancel)],
+            [.. await db.RolloutDevices.AsNoTracking().Where(row => row.Device == id).ToListAsync(cancel)],
+            [.. await db.Approvals.AsNoTracking().Where(row => row.State == ApprovalState.Awaiting && row.Act == ApprovalAct.Start).ToListAsync(cancel)]);
+    }
+
+    IEnumerable<string> Notes(DeviceRow row, DateTimeOffset now)
+    {
+        if (row.RetiredAt is { } retired)
+            yield return $"It was retired at {retired.UtcDateTime:u}: its calls are refused, and it goes on with what it has.";
+        if (row.RevokedAt is { } revoked)
+            yield return $"It was revoked at {revoked.UtcDateTime:u} ({row.RevokedWhy}): its calls are refused until it is replaced; signed plans reach it all the same.";
+        if (row.Suspect is { } suspect)
+            yield return $"It is suspect: {suspect}. What follows is about one of two installations, whichever spoke last.";
+        if (row is { RetiredAt: null, RevokedAt: null } && row.LastSeen < now - options.SilentAfter)
+            yield return $"It was last heard of at {row.LastSeen.UtcDateTime:u}, {Duration.Format(Whole(now - row.LastSeen))} ago: what follows holds once it is back.";
+        else if (row is { RetiredAt: null, RevokedAt: null })
+            yield return $"It was last heard of at {row.LastSeen.UtcDateTime:u}; facts are of then.";
+    }
+
+    static TimeSpan Whole(TimeSpan span) => TimeSpan.FromMinutes(Math.Floor(span.TotalMinutes));
+
+    ModelExplanation Explain(Known known, ModelName model, DateTimeOffset now)
+    {
+        var state = known.Models.FirstOrDefault(row => row.Model == model);
+        var reasons = ImmutableArray.CreateBuilder<string>();
+        foreach (var waiting in known.Waiting.Where(row => row.Model == model && Selector.TryParse(row.Selector, out var selector, out _) && selector.Matches(known.Facts)))
+            reasons.Add($"{waiting.Id}: a rollout of {waiting.Release} would be for this device, and awaits approval");
+        var explained = new ModelExplanation(model, "", [])
+        {
+            Serving = state?.Serving,
+            LastWord = state is null ? null : $"{state.Last} {state.Release} at {state.At.UtcDateTime:u}{(state.Why is { } why ? $": {why}" : "")}",
+        };
+        if (repository.Tree.ReadTarget(RepositoryLayout.PlanTarget(model.ToString())) is not { } bytes || !DocumentJson.TryRead(bytes.Span, out RolloutPlan? plan, out _))
+            return explained with { Verdict = "Nobody has rolled out a release of the model.", Reasons = reasons.ToImmutable() };
+
+        var view = new DeviceView(known.Row.Id, known.Facts, state?.Serving, Refusals(known, plan))
+        {
+            Others = known.Models.Where(row => row.Model != model && row.Serving is not null).ToImmutableDictionary(row => row.Model, row => row.Serving!),
+        };
+        var choice = ReleaseChoice.Choose(plan, view, now);
+        reasons.AddRange(choice.Reasons);
+        var verdict = choice.Kind switch
+        {
+            ChoiceKind.Stop => "It stops serving the model.",
+            ChoiceKind.Keep => state?.Serving is { } serving ? $"It keeps {serving}." : "It has nothing, and takes nothing.",
+            _ => Taken(model, choice.Rollout!, known.Facts, reasons),
+        };
+        return explained with
+        {
+            Verdict = verdict + (choice.Again is { } again ? $" It looks again at {again.UtcDateTime:u}." : ""),
+            Reasons = reasons.ToImmutable(),
+            Rollout = choice.Rollout?.Id,
+            Release = choice.Kind is ChoiceKind.Take or ChoiceKind.Prepare ? choice.Rollout!.Release : null,
+        };
+    }
+
+    /// <summary>What failed on the device, as it remembers it.</summary>
+    static ImmutableArray<Refusal> Refusals(Known known, RolloutPlan plan) =>
+    [
+        .. from word in known.Words
+           where word.Kind is ReportKind.Refused or ReportKind.TakenBack
+           join rollout in plan.Rollouts on $"r-{word.Rollout}" equals rollout.Id
+           select new Refusal(rollout.Id, rollout.ArmOf(known.Row.Id)?.Release ?? rollout.Release, word.Attempt, word.Why ?? "it does not say why"),
+    ];
+
+    string Taken(ModelName model, Rollout rollout, FactSet facts, ImmutableArray<string>.Builder reasons)
+    {
+        var target = RepositoryLayout.ReleaseTarget(model.ToString(), rollout.Release.ToString());
+        if (repository.Tree.ReadTarget(target) is not { } bytes || !DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _))
+            return $"It would take {rollout.Release}, whose manifest is not in the repository.";
+        var variant = VariantChoice.Choose(manifest, facts, _ => 0);
+        reasons.AddRange(variant.Misfits.Select(misfit => $"{rollout.Release} {misfit.Variant}: {string.Join(", and ", misfit.Reasons)}"));
+        return variant.Chosen is { } chosen ? $"It takes {rollout.Release} ({chosen.Name}) when it next asks." : $"It is to take {rollout.Release}, and nothing of that fits it.";
+    }
+}

@@ -1,0 +1,70 @@
+using Coppice.Protocol;
+using Coppice.Rollouts;
+using Coppice.Server.Storage;
+using Microsoft.EntityFrameworkCore;
+
+namespace Coppice.Server.Rollouts;
+
+/// <summary>Takes the figures of reports to where gates and experiments add them up, so that a verdict reads sums and not a million reports.</summary>
+static class RolloutFigures
+{
+    /// <summary>The arm under which figures of devices stand that run another release of the model.</summary>
+    public const string ControlArm = "\u0001control"; // no plan's arm can have this name
+
+    /// <summary>Most devices of the control that are read when a phase begins.</summary>
+    const int MaxControl = 100_000;
+
+    /// <summary>Takes a device's report.</summary>
+    public static async Task TakeAsync(CoppiceDb db, RolloutRow rollout, RolloutDeviceRow device, Report report, CancellationToken cancel)
+    {
+        if (report.Measures is not { Count: > 0 } measures)
+            return;
+        var gates = rollout.GateList().Where(gate => gate.Kind == GateKind.Metric).ToList();
+        var before = gates.Any(gate => gate.Against == Reference.Before) ? await BeforeAsync(db, rollout, device.Device, cancel) : null;
+        foreach (var gate in gates)
+        {
+            if (ReportFigures.Contribution(gate, measures, before) is { } value)
+                await PutAsync(db, rollout, device, gate.Name(), null, value, cancel);
+        }
+
+        if (device.Arm is { } arm && rollout.Terms().Experiment is { } terms && ReportFigures.Value(terms.Metric, measures) is { } primary && double.IsFinite(primary))
+            await PutAsync(db, rollout, device, terms.Metric, arm, primary, cancel);
+    }
+
+    /// <summary>Reads the control's figures anew: devices of the model's other rollouts that have not begun with this one.</summary>
+    public static async Task ReadControlAsync(CoppiceDb db, RolloutRow rollout, CancellationToken cancel)
+    {
+        var gates = rollout.GateList().Where(gate => gate is { Kind: GateKind.Metric, Against: Reference.Control }).ToList();
+        if (gates.Count == 0)
+            return;
+        await db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Arm == ControlArm).ExecuteDeleteAsync(cancel);
+        var others = db.Rollouts.Where(row => row.Model == rollout.Model && row.Number != rollout.Number && row.Release != rollout.Release).Select(row => row.Number);
+        var rows = await db.RolloutDevices.AsNoTracking()
+            .Where(row => others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && row.Measures != null)
+            .Where(row => !db.RolloutDevices.Any(own => own.Rollout == rollout.Number && own.Device == row.Device))
+            .OrderByDescending(row => row.Rollout).Take(MaxControl).ToListAsync(cancel);
+        foreach (var row in rows.DistinctBy(row => row.Device))
+        {
+            foreach (var gate in gates)
+            {
+                if (ReportFigures.Contribution(gate, StoredText.Figures(row.Measures)!, null) is { } value)
+                    db.RolloutFigures.Add(new() { Rollout = rollout.Number, Device = row.Device, Name = gate.Name(), Arm = ControlArm, Value = value });
+            }
+        }
+    }
+
+    static async Task<IReadOnlyDictionary<string, double>?> BeforeAsync(CoppiceDb db, RolloutRow rollout, string device, CancellationToken cancel)
+    {
+        var others = db.Rollouts.Where(row => row.Model == rollout.Model && row.Number != rollout.Number && row.Release != rollout.Release).Select(row => row.Number);
+        return StoredText.Figures(await db.RolloutDevices.Where(row => row.Device == device && others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && row.Measures != null)
+            .OrderByDescending(row => row.Rollout).Select(row => row.Measures).FirstOrDefaultAsync(cancel));
+    }
+
+    static async Task PutAsync(CoppiceDb db, RolloutRow rollout, RolloutDeviceRow device, string name, string? arm, double value, CancellationToken cancel)
+    {
+        var row = await db.RolloutFigures.FindAsync([rollout.Number, device.Device, name], cancel);
+        if (row is null)
+            db.RolloutFigures.Add(row = new() { Rollout = rollout.Number, Device = device.Device, Name = name });
+        (row.Attempt, row.Phase, row.Arm, row.Value) = (device.Attempt, device.Phase, arm, value);
+    }
+}
