@@ -1,6 +1,7 @@
 using Coppice.Bench.Agent;
 using Coppice.Bench.Delivery;
 using Coppice.Bench.Delta;
+using Coppice.Bench.Identity;
 using Coppice.Bench.Inference;
 using Coppice.Bench.Mirror;
 using Coppice.Bench.Rollouts;
@@ -23,8 +24,10 @@ if (args is ["bundle", var bundled, .. var length])
     return BundleBench.Run(bundled, length is [var megabytes] ? int.Parse(megabytes, System.Globalization.CultureInfo.InvariantCulture) : 1_000);
 if (args is ["trust"])
     return await TrustBench.RunAsync();
+if (args is ["identity"])
+    return await IdentityBench.RunAsync();
 if (args is ["sealing", .. var sealing])
     return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: sealing | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES]");
+Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES]");
 return 2;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography;
+using Coppice.Mirror.Tests;
 using Coppice.Trust;
 
 namespace Coppice.Bench.Mirror;
@@ -18,11 +19,9 @@ static class BundleBench
         try
         {
             string In(string name) => Path.Combine(folder, name);
-            var model = In("model.bin");
-            WriteRandom(model, megabytes);
-            Do(coppice, folder, "repository", "init", In("repository"), "--keys", In("keys"));
-            var root = Sha256Digest.Of(File.ReadAllBytes(Path.Combine(In("repository"), "metadata", "1.root.json"))).ToString();
-            Do(coppice, folder, "publish", "bench/model", "1.0.0", model, "--repo", In("repository"), "--keys", In("keys"));
+            using var repository = new SignedRepository();
+            var model = repository.PathOf(RepositoryLayout.BlobFile(repository.Roll("1.0.0", megabytes * 1_000_000)));
+            var root = repository.Root.ToString();
 
             Console.WriteLine($"{megabytes} MB in one file, medians of {Turns}; whole processes, with their start");
             Console.WriteLine("| what | MB/s | processor s |");
@@ -32,7 +31,7 @@ static class BundleBench
             Show("`coppice bundle create`", megabytes, () =>
             {
                 File.Delete(In("site.cpb"));
-                return Do(coppice, folder, "bundle", "create", "--model", "bench/model@1.0.0", "--repository", In("repository"), "--root", root, "-o", In("site.cpb"));
+                return Do(coppice, folder, "bundle", "create", "--model", "plant/bearing@1.0.0", "--repository", repository.Folder, "--root", root, "-o", In("site.cpb"));
             });
             Show("`coppice bundle apply`, nothing there yet", megabytes, () =>
             {
@@ -61,18 +60,6 @@ static class BundleBench
 
         var (wall, work) = (turns.Select(turn => turn.Wall).Order().ElementAt(Turns / 2), turns.Select(turn => turn.Processor).Order().ElementAt(Turns / 2));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {what} | {megabytes / wall:0} | {work:0.00} |"));
-    }
-
-    static void WriteRandom(string path, int megabytes)
-    {
-        var random = new Random(1);
-        var buffer = new byte[1_000_000];
-        using var file = File.Create(path);
-        for (var i = 0; i < megabytes; i++)
-        {
-            random.NextBytes(buffer);
-            file.Write(buffer);
-        }
     }
 
     static double Hash(string path)

@@ -73,8 +73,9 @@ public sealed class CoppiceAgent : IAsyncDisposable
         facts = new(disk, runtimes, options.App, options.Facts) { Labels = () => passport.Labels };
         var token = Token(options);
         var server = options.Server is { } address ? AsFolder(address, "server") : null;
-        connection = server is null ? null : new(server, identity, token?.Authority ?? Digest(options.Authority, "authority"), options.Time);
-        link = server is null ? null : new(connection!.Http, server, token, identity, disk, reports, passport, options.Time);
+        var pin = token?.Authority ?? Digest(options.Authority, "authority");
+        connection = server is null ? null : new(server, identity, pin, options.Time);
+        link = server is null ? null : new(connection!.Http, server, token, identity, disk, reports, passport, options.Time) { TakesRoots = pin is not null || identity.Roots is not null };
         if (link is not null)
         {
             link.Certified += () => connection!.Trust.Take(identity.Roots);

@@ -18,6 +18,9 @@ public sealed record MirrorOptions
     /// <summary>SHA-256 of a version of the repository's root, for a mirror that shall follow no other; null takes the first that upstream offers. Devices check for themselves.</summary>
     public Sha256Digest? Root { get; init; }
 
+    /// <summary>SHA-256 of the public key of the authority that vouches for the server's TLS, as join tokens carry it; null where public ones do.</summary>
+    public Sha256Digest? Authority { get; init; }
+
     /// <summary>Most bytes of blobs and patches; the least recently asked for go first.</summary>
     public long Budget { get; init; } = 64L << 30;
 

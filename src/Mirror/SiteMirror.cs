@@ -1,3 +1,4 @@
+using Coppice.Agent.Link;
 using Coppice.Agent.Link.Tuf;
 using Coppice.Agent.Storage;
 using Coppice.Mirror.Reports;
@@ -24,13 +25,14 @@ public sealed class SiteMirror : IAsyncDisposable
     readonly WebApplication app;
     readonly FileStream hold;
     readonly HttpClient http;
+    readonly ServerTrust trust;
     readonly ReportCarrier carrier;
     readonly CancellationTokenSource closing = new();
     readonly Task work;
 
-    SiteMirror(WebApplication app, FileStream hold, HttpClient http, Follower follower, ReportCarrier carrier)
+    SiteMirror(WebApplication app, FileStream hold, HttpClient http, ServerTrust trust, Follower follower, ReportCarrier carrier)
     {
-        (this.app, this.hold, this.http, this.carrier) = (app, hold, http, carrier);
+        (this.app, this.hold, this.http, this.trust, this.carrier) = (app, hold, http, trust, carrier);
         Url = new(app.Services.GetRequiredService<IServer>().Features.GetRequiredFeature<IServerAddressesFeature>().Addresses.First());
         work = Task.WhenAll(Task.Run(() => follower.RunAsync(closing.Token)), Task.Run(() => carrier.RunAsync(closing.Token)));
     }
@@ -53,7 +55,10 @@ public sealed class SiteMirror : IAsyncDisposable
             throw new IOException($"{options.Data} is held by another mirror; stop it, or give another folder. ({e.Message})", e);
         }
 
-        var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = options.Stall, PooledConnectionLifetime = TimeSpan.FromMinutes(5) }) { Timeout = Timeout.InfiniteTimeSpan };
+        var trust = new ServerTrust(options.Upstream, null, options.Authority, options.Time);
+        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = options.Stall, PooledConnectionLifetime = TimeSpan.FromMinutes(5) };
+        trust.Configure(handler.SslOptions);
+        var http = new HttpClient(new ServerTrust.Handler(trust, handler)) { Timeout = Timeout.InfiniteTimeSpan };
         WebApplication? app = null;
         try
         {
@@ -79,13 +84,14 @@ public sealed class SiteMirror : IAsyncDisposable
                     : status.ServeAsync(context, path);
             });
             await app.StartAsync(cancel);
-            return new(app, hold, http, follower, carrier);
+            return new(app, hold, http, trust, follower, carrier);
         }
         catch
         {
             if (app is not null)
                 await app.DisposeAsync();
             http.Dispose();
+            trust.Dispose();
             await hold.DisposeAsync();
             throw;
         }
@@ -118,6 +124,7 @@ public sealed class SiteMirror : IAsyncDisposable
         await work.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         carrier.Dispose();
         http.Dispose();
+        trust.Dispose();
         closing.Dispose();
         await hold.DisposeAsync();
     }

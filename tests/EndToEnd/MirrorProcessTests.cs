@@ -1,7 +1,11 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using Coppice.Agent;
+using Coppice.Agent.Storage;
 using Coppice.Cli.Quickstart;
 using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Rollouts;
 
 namespace Coppice.EndToEnd;
 
@@ -19,11 +23,18 @@ public sealed class MirrorProcessTests
         site.StartAgentOf(url, "cell", "--model", "plant/press");
         await site.EverywhereAsync("1.0.0"); // joined, signed and served through the mirror
         await site.CompleteAsync(first.Id);
+        await site.Control.LabelDeviceAsync("cell", ImmutableDictionary<string, string>.Empty.Add("ring", "canary"));
+        await Site.UntilAsync(() => Task.FromResult(File.Exists(site.PathOf("cell", DataFolder.Passport))), "the device has its labels, signed, through the mirror");
         await site.Agent("cell").TerminateAsync(CancellationToken.None);
 
         // The mirror takes in what the server has, and the server dies.
         await PublishAsync(site, "2.0.0");
-        await site.RollOutAsync("plant/press", "2.0.0");
+        await site.Control.StartRolloutAsync(new(ModelName.Parse("plant/press"), SemanticVersion.Parse("2.0.0"), [new Phase(1, TimeSpan.Zero)])
+        {
+            Selector = "ring = \"canary\"",
+            Policy = new(0, PhaseAction.Hold),
+            Why = "for who is labelled so",
+        });
         var fetched = (await StatusAsync(url)).GetProperty("held").GetInt64();
         await Site.UntilAsync(async () => (await StatusAsync(url)).GetProperty("held").GetInt64() > fetched, "the mirror fetches ahead");
         await site.KillServerAsync();
@@ -59,7 +70,7 @@ public sealed class MirrorProcessTests
     static async Task<(ChildProcess Mirror, string Url)> MirrorAsync(Site site, string listen)
     {
         var mirror = ChildProcess.Start(
-            Site.Program, new Dictionary<string, string>(), "mirror", "--upstream", site.Url.ToString(), "--data", site.PathOf("mirror"), "--listen", listen, "--poll", "100ms", "--log", "Error", "--json");
+            Site.Program, new Dictionary<string, string>(), "mirror", "--upstream", site.Url.ToString(), "--data", site.PathOf("mirror"), "--listen", listen, "--poll", "250ms", "--log", "Error", "--json");
         var ready = await mirror.EventAsync(told => told.TryGetProperty("url", out _), "mirror", Site.Patience, CancellationToken.None);
         return (mirror, new Uri(ready.GetProperty("url").GetString()!).GetLeftPart(UriPartial.Authority));
     }

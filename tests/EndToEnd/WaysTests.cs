@@ -135,7 +135,7 @@ public sealed class WaysTests
 
         // Most devices have the second release: its patch is worth the most, and with it the one that was away needs none of its own.
         await PublishAsync(site, "3.0.0", ("model.bin", [.. Random(2, 500), .. bytes[500..199_000], .. Random(3, 1_000)]));
-        var from = (await site.Control.GetReleaseAsync(ModelName.Parse(Model), SemanticVersion.Parse("2.0.0"))).Manifest.Files.Single().Digest;
+        var from = (await site.Control.GetReleaseAsync(ModelName.Parse(Model), SemanticVersion.Parse("2.0.0"))).Manifest.Files.Single(file => file.Name == "model.bin").Digest;
         await AwaitPatchAsync(site, "3.0.0", release => release.Patches.Any(patch => patch.From.Contains(from)));
         site.StartAgent("away", "--model", Model);
         var done = await BringAsync(site, "3.0.0");

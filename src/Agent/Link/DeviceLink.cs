@@ -29,6 +29,9 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
 
     ImmutableDictionary<string, string>? sentFacts;
 
+    /// <summary>Whether the server is known by roots of its own authority, which it may renew; a device that goes by public roots takes none.</summary>
+    public bool TakesRoots { get; init; } = true;
+
     /// <summary>Tells that a certificate or roots came.</summary>
     public event Action? Certified;
 
@@ -43,7 +46,7 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
         var answer = await PostAsync("v1/enrol", request, DeviceMessagesContext.Default.EnrolRequest, DeviceMessagesContext.Default.EnrolAnswer, cancel);
         if (answer.Device != identity.Device)
             throw new LinkException($"{server} enrolled '{answer.Device}' where this is '{identity.Device}'.");
-        Keep(() => identity.Join(server.ToString(), answer.Certificate, answer.Authorities));
+        Keep(() => identity.Join(server.ToString(), answer.Certificate, TakesRoots ? answer.Authorities : null));
         sentFacts = facts;
         return true;
     }
@@ -56,7 +59,7 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
         if (identity.RenewAt is not { } due || time.GetUtcNow() < due)
             return false;
         var answer = await PostAsync("v1/renew", new RenewRequest(Request()), DeviceMessagesContext.Default.RenewRequest, DeviceMessagesContext.Default.RenewAnswer, cancel);
-        Keep(() => identity.Keep(answer.Certificate, answer.Authorities));
+        Keep(() => identity.Keep(answer.Certificate, TakesRoots ? answer.Authorities : null));
         return true;
     }
 

@@ -25,7 +25,7 @@ public sealed class ServerTrust : IDisposable
     volatile X509Certificate2Collection? roots;
 
     /// <param name="server">The server's address, ending in '/'.</param>
-    /// <param name="roots">Roots that are known already; null when there are none.</param>
+    /// <param name="roots">Roots that are known already, and what stands below them; null when there are none.</param>
     /// <param name="pin">SHA-256 of the public key of a root; null where public roots vouch for the server.</param>
     /// <param name="time">The clock.</param>
     public ServerTrust(Uri server, X509Certificate2Collection? roots, Sha256Digest? pin, TimeProvider time) =>
@@ -93,7 +93,7 @@ public sealed class ServerTrust : IDisposable
 
         var meant = found.FirstOrDefault(root => Sha256Digest.Of(root.PublicKey.ExportSubjectPublicKeyInfo()) == pin)
             ?? throw new LinkException($"{server} has another authority than the one that the join token names: somebody stands between, or the token is of another server. Nothing was sent.");
-        return [meant];
+        return [meant, .. found.Where(certificate => !IsRoot(certificate))]; // what stands between is believed only as far as the root vouches for it
     }
 
     bool IsServer(X509Certificate2? certificate, X509Chain? shown)
@@ -106,7 +106,8 @@ public sealed class ServerTrust : IDisposable
 
         using var chain = new X509Chain();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.AddRange(known);
+        foreach (var one in known)
+            (IsRoot(one) ? chain.ChainPolicy.CustomTrustStore : chain.ChainPolicy.ExtraStore).Add(one);
         if (shown is not null)
             chain.ChainPolicy.ExtraStore.AddRange(shown.ChainPolicy.ExtraStore);
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
@@ -128,6 +129,8 @@ public sealed class ServerTrust : IDisposable
             return false;
         }
     }
+
+    static bool IsRoot(X509Certificate2 certificate) => certificate.SubjectName.RawData.AsSpan().SequenceEqual(certificate.IssuerName.RawData);
 
     static string Names(X509Certificate2 certificate)
     {

@@ -5,12 +5,15 @@ namespace Coppice.Trust;
 
 /// <summary>A public key of a device, on P-256: of the pair it signs with, or of the pair that others seal to.</summary>
 /// <remarks>One that exists is a point of the curve, and has one form only: a key cannot come twice in two writings.</remarks>
+#pragma warning disable CA1001 // a value that is passed around has nobody to dispose of it; what it holds is a handle that the collector frees
 public sealed class DevicePublicKey : IEquatable<DevicePublicKey>
 {
     /// <summary>Bytes of the SubjectPublicKeyInfo.</summary>
     public const int Bytes = 91;
 
     readonly byte[] _info;
+    readonly Lock _oneAtATime = new(); // the platform's key object is not for several threads
+    ECDsa? _key; // to read it costs more than to verify by it; the collector frees it
 
     DevicePublicKey(byte[] info)
     {
@@ -38,18 +41,23 @@ public sealed class DevicePublicKey : IEquatable<DevicePublicKey>
         key = null;
         if (info.Length != Bytes)
             return false;
+        var read = ECDsa.Create();
         try
         {
-            using var read = ECDsa.Create();
             read.ImportSubjectPublicKeyInfo(info, out var consumed);
             var found = Of(read);
             if (consumed == info.Length && found.Info.SequenceEqual(info))
+            {
+                found._key = read;
                 key = found;
+            }
         }
         catch (CryptographicException) // not DER, another curve, or no point of it
         {
         }
 
+        if (key is null)
+            read.Dispose();
         return key is not null;
     }
 
@@ -64,9 +72,16 @@ public sealed class DevicePublicKey : IEquatable<DevicePublicKey>
     {
         if (signature.Length != DeviceKey.SignatureBytes)
             return false;
-        using var key = ECDsa.Create();
-        key.ImportSubjectPublicKeyInfo(_info, out _);
-        return key.VerifyData(data, signature, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
+        lock (_oneAtATime)
+        {
+            if (_key is null)
+            {
+                _key = ECDsa.Create();
+                _key.ImportSubjectPublicKeyInfo(_info, out _);
+            }
+
+            return _key.VerifyData(data, signature, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
+        }
     }
 
     /// <inheritdoc/>

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net.Http.Headers;
+using Coppice.Agent.Link;
 using Coppice.Mirror.Upstream;
 using Coppice.Protocol;
 using Microsoft.Extensions.Logging;
@@ -144,7 +145,7 @@ public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Ur
             state.Answered();
             return new((int)response.StatusCode, response.Content.Headers.ContentType?.ToString(), bytes[..read]);
         }
-        catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        catch (Exception e) when (e is HttpRequestException or LinkException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {
             state.Failed(e.Message);
             return null;

@@ -43,8 +43,8 @@ sealed class Authorities : IDisposable
         }
     }
 
-    /// <summary>The roots that vouch for this server, PEM, newest first.</summary>
-    public string Bundle => string.Concat(All.Reverse().Select(authority => authority.Root.ExportCertificatePem() + "\n"));
+    /// <summary>The roots that vouch for this server, and what stands between them and its authorities, PEM, newest first.</summary>
+    public string Bundle => string.Concat(All.Reverse().SelectMany(authority => authority.Chain.Reverse()).Select(certificate => certificate.ExportCertificatePem() + "\n").Distinct());
 
     /// <summary>Opens the folder; makes the first authority when there is none.</summary>
     /// <exception cref="InvalidDataException">A key or a certificate is missing or damaged.</exception>
@@ -115,7 +115,7 @@ sealed class Authorities : IDisposable
             Check(chain, now);
             var key = ECDsa.Create();
             key.ImportFromPem(System.IO.File.ReadAllText(File("key", number)));
-            var taken = new Authority(number, key, chain, null);
+            var taken = new Authority(number, key, chain, all[^1].VouchFor(chain[0], now));
             Keep(taken);
             return taken;
         }

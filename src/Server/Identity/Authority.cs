@@ -67,7 +67,7 @@ sealed class Authority : IDisposable
         var name = new X500DistinguishedNameBuilder();
         name.AddCommonName($"Coppice devices {number} {Convert.ToHexStringLower(SHA256.HashData(key.ExportSubjectPublicKeyInfo()).AsSpan(0, 4))}");
         var request = new CertificateRequest(name.Build(), key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: true, pathLengthConstraint: 1, critical: true));
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, pathLengthConstraint: 0, critical: true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, critical: true));
         request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, critical: false));
         return request;
@@ -122,6 +122,19 @@ sealed class Authority : IDisposable
     public string ExportKey() => key.ExportPkcs8PrivateKeyPem() + "\n";
 
     static TimeSpan SlackOf(TimeSpan life) => life / 10 < Slack ? life / 10 : Slack;
+
+    /// <summary>Certifies an authority that an authority elsewhere has certified, so that who trusts this one trusts it too.</summary>
+    /// <param name="other">Its certificate: the name and the key are taken over.</param>
+    /// <param name="now">The clock.</param>
+    public X509Certificate2 VouchFor(X509Certificate2 other, DateTimeOffset now)
+    {
+        var request = new CertificateRequest(other.SubjectName, other.PublicKey, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, pathLengthConstraint: 0, critical: true));
+        request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, critical: true));
+        if (other.Extensions.OfType<X509SubjectKeyIdentifierExtension>().FirstOrDefault() is { } identifier)
+            request.CertificateExtensions.Add(identifier); // what it issues points at this one
+        return Vouch(request, now);
+    }
 
     X509Certificate2 Vouch(CertificateRequest request, DateTimeOffset now) => Sign(request, null, now - Slack, Certificate.NotAfter);
 

@@ -75,13 +75,10 @@ sealed class ServerCertificate : IDisposable
         var all = authorities.All;
         var issuing = all[^1];
         var certificate = issuing.IssueServer(names, now, Life);
-        // Who knows only an older authority finds the way from the new one to it.
+        // Who knows only an older authority finds the way from the new one to it. Who knows a root above this one was given what stands between.
         var above = new X509Certificate2Collection();
         foreach (var authority in all.Reverse())
             above.Add(authority.Link ?? authority.Root);
-
-        for (var i = 0; i < issuing.Chain.Count - 1; i++)
-            above.Add(issuing.Chain[i]);
         return (Context(certificate, above), certificate, now + (Life * (2 / 3.0)), all.Length, default);
     }
 

@@ -118,6 +118,47 @@ public sealed class KeyCeremonyTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("\"\\ud800\"")]
+    [InlineData("\"\\udc00igning-request\"")]
+    [InlineData("7")]
+    [InlineData("null")]
+    public void A_request_whose_kind_is_no_text_is_refused_as_no_request(string kind)
+    {
+        var text = System.Text.Encoding.UTF8.GetString(Create().Write());
+        const string first = "\"coppice\": \"signing-request\"";
+        Assert.Contains(first, text, StringComparison.Ordinal);
+        Assert.Equal(Distrust.Malformed, Assert.Throws<UntrustedMetadataException>(
+            () => SigningRequest.Read(System.Text.Encoding.UTF8.GetBytes(text.Replace(first, $"\"coppice\": {kind}", StringComparison.Ordinal)))).Reason);
+    }
+
+    [Fact]
+    public void A_request_whose_kind_is_no_UTF8_is_refused_as_no_request()
+    {
+        var bytes = Create().Write();
+        var at = bytes.AsSpan().IndexOf("signing-request"u8);
+        foreach (var odd in (byte[])[0xff, 0xc0, 0xed, 0x80])
+        {
+            bytes[at] = odd;
+            Assert.Equal(Distrust.Malformed, Assert.Throws<UntrustedMetadataException>(() => SigningRequest.Read(bytes)).Reason);
+        }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    public void A_role_that_names_a_key_id_without_a_key_is_told_and_breaks_no_summary(int gone)
+    {
+        var present = Present();
+        var root = TestRepository.Edit(KeyCeremony.Change("x", present, [], ["root"], Now).Metadata[0].Value, signed => signed["keys"]!.AsObject().Remove(_root[gone].KeyId));
+        var request = SigningRequest.Create("x", Now, present, [new("root", root)]);
+
+        var told = SigningSummary.Of(request).AddRange(SigningSummary.Signatures(request));
+
+        Assert.Contains(told, line => line.Contains("another key under the same id", StringComparison.Ordinal) && line.Contains(_root[gone].KeyId[..16], StringComparison.Ordinal));
+        Assert.DoesNotContain(request.Needs.Where(need => need.By == "the next root"), need => need.Signed.Contains(_root[gone].KeyId)); // nobody signs with what is not there
+    }
+
     [Fact]
     public void Who_loses_a_key_goes_on_with_the_others_and_what_the_lost_key_signed_is_signed_anew()
     {

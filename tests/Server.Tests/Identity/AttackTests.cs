@@ -64,6 +64,25 @@ public sealed class AttackTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_device_that_lies_counts_as_one_however_often_it_speaks_and_changes_no_other()
+    {
+        await server.PublishAsync("1.0.0");
+        await server.Client.StartRolloutAsync(new(RunningServer.Bearing, RunningServer.V("1.0.0"), [new(1)]) { Policy = new(1, Coppice.Rollouts.PhaseAction.Hold) });
+        var (liar, _) = await server.JoinAsync("till-1");
+        var (honest, _) = await server.JoinAsync("till-2");
+        (await honest.PostAsync(new([Report(1, Switched), Report(2, Settled)]))).EnsureSuccessStatusCode().Dispose();
+
+        for (var i = 0; i < 5; i++)
+            (await liar.PostAsync(new([.. Enumerable.Range(1, 40).Select(n => Report((40 * i) + n, n % 2 == 0 ? Refused : TakenBack, why: "it kills"))]))).EnsureSuccessStatusCode().Dispose();
+        (await liar.PostAsync(new([Report(201, Settled, rollout: "r-7"), Report(202, Settled, release: "9.9.9")]))).EnsureSuccessStatusCode().Dispose(); // of what there is not
+        await server.JudgeAsync();
+
+        var rollout = await server.RolloutAsync();
+        Assert.Equal((1, 1), (rollout.Counts.Failures, rollout.Counts.Settled));
+        Assert.Equal("1.0.0", Assert.Single((await server.Client.GetDeviceAsync("till-2")).Models).Serving?.ToString());
+    }
+
+    [Fact]
     public async Task A_signed_request_that_somebody_recorded_changes_nothing_when_it_is_sent_again_or_altered()
     {
         var (device, _) = await server.JoinAsync("till-1");
@@ -250,6 +269,13 @@ public sealed class AttackTests : IAsyncLifetime
         {
             var (name, value) = headers[i % headers.Length];
             var spoilt = Mutated(value, random);
+            var most = 400_000 + (20 * spoilt.Length);
+            // The platform reads its own stores of certificates again every few minutes, whoever asks; what a caller causes comes each time.
+            Assert.True(Allocated(name, spoilt) < most || Allocated(name, spoilt) < most, $"case {i}: {spoilt}");
+        }
+
+        long Allocated(string name, string spoilt)
+        {
             var before = GC.GetAllocatedBytesForCurrentThread();
             if (ForwardedCertificate.TryRead(name, spoilt, out var der))
             {
@@ -270,7 +296,7 @@ public sealed class AttackTests : IAsyncLifetime
                 }
             }
 
-            Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 400_000 + (20 * spoilt.Length), $"case {i}: {spoilt}");
+            return GC.GetAllocatedBytesForCurrentThread() - before;
         }
 
         Assert.True(read > cases / 10 && proved < cases * 9 / 10, $"{read} read, {proved} proved of {cases}");

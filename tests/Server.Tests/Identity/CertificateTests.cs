@@ -126,8 +126,7 @@ public sealed class CertificateTests : IAsyncLifetime
     public async Task After_a_rotation_old_certificates_are_good_new_ones_come_from_the_new_authority_and_old_roots_still_lead_to_the_server()
     {
         var (device, old) = await server.JoinAsync("till-1");
-        var before = new X509Certificate2Collection();
-        before.ImportFromPem(await server.Anyone.GetStringAsync("v1/authority/roots.pem"));
+        var before = await RootsAsync();
 
         var authorities = (await server.Client.RotateAuthorityAsync()).Authorities;
 
@@ -138,31 +137,19 @@ public sealed class CertificateTests : IAsyncLifetime
         Assert.Equal(authorities[1].Subject, renewed.Issuer);
         using var again = server.Showing(renewed);
         (await again.ReportAsync()).EnsureSuccessStatusCode().Dispose();
-        var good = false;
-        using var knowsOld = new HttpClient(new SocketsHttpHandler
-        {
-            SslOptions =
-            {
-                RemoteCertificateValidationCallback = (_, certificate, chain, _) =>
-                {
-                    using var walk = new X509Chain { ChainPolicy = { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck, VerificationTime = server.Time.GetUtcNow().UtcDateTime } };
-                    walk.ChainPolicy.CustomTrustStore.AddRange(before);
-                    walk.ChainPolicy.ExtraStore.AddRange(chain!.ChainPolicy.ExtraStore);
-                    return good = walk.Build((X509Certificate2)certificate!);
-                },
-            },
-        })
-        { BaseAddress = server.Plane.DeviceUrl };
-        await knowsOld.GetStringAsync("healthz");
-        Assert.True(good);
-        Assert.Single(await server.EventsAsync(EventKind.AuthorityChanged));
-        Assert.Equal(2, Pems(await server.Anyone.GetStringAsync("v1/authority/revoked.pem")));
+        await LeadsToTheServerAsync(before);
+        await server.Client.RotateAuthorityAsync();
+        await LeadsToTheServerAsync(before); // over two rotations, for a device that slept through both
+        await LeadsToTheServerAsync(await RootsAsync());
+        Assert.Equal(2, (await server.EventsAsync(EventKind.AuthorityChanged)).Length);
+        Assert.Equal(3, Pems(await server.Anyone.GetStringAsync("v1/authority/revoked.pem")));
     }
 
     [Fact]
     public async Task A_server_issues_below_an_authority_elsewhere_when_its_request_comes_back_certified()
     {
         var (device, old) = await server.JoinAsync("till-1");
+        var before = await RootsAsync();
         using var rootKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var rootRequest = new CertificateRequest("CN=Plant root", rootKey, HashAlgorithmName.SHA256);
         rootRequest.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
@@ -178,6 +165,8 @@ public sealed class CertificateTests : IAsyncLifetime
         var authorities = (await server.Client.ImportAuthorityAsync(issued.ExportCertificatePem() + "\n" + root.ExportCertificatePem())).Authorities;
 
         Assert.Equal("CN=Plant root", authorities[^1].Root);
+        await LeadsToTheServerAsync(before); // for a device that does not know that root yet
+        await LeadsToTheServerAsync([.. (await RootsAsync()).Where(one => one.Subject != before[0].Subject)]); // for one that knows only that
         var renewed = device.Certificate((await RenewAsync(device)).Certificate);
         Assert.Equal(issued.Subject, renewed.Issuer);
         foreach (var certificate in (X509Certificate2[])[old, renewed])
@@ -191,6 +180,37 @@ public sealed class CertificateTests : IAsyncLifetime
         using var stranger = new CertificateRequest("CN=till-1", strangerKey, HashAlgorithmName.SHA256).Create(root, server.Time.GetUtcNow(), server.Time.GetUtcNow().AddDays(10), [9]);
         using var shown = server.Showing(stranger.CopyWithPrivateKey(strangerKey));
         Assert.Contains("not issued by this server's authority", (await shown.ReportAsync().ProblemAsync(401)).Detail, StringComparison.Ordinal);
+    }
+
+    async Task<X509Certificate2Collection> RootsAsync()
+    {
+        var roots = new X509Certificate2Collection();
+        roots.ImportFromPem(await server.Anyone.GetStringAsync("v1/authority/roots.pem"));
+        return roots;
+    }
+
+    /// <summary>What the server shows in TLS leads to one of these roots, by what it shows beside it and by what stands between.</summary>
+    async Task LeadsToTheServerAsync(X509Certificate2Collection known)
+    {
+        var status = "nothing was shown";
+        using var http = new HttpClient(new SocketsHttpHandler
+        {
+            SslOptions =
+            {
+                RemoteCertificateValidationCallback = (_, certificate, chain, _) =>
+                {
+                    using var walk = new X509Chain { ChainPolicy = { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck, VerificationTime = server.Time.GetUtcNow().UtcDateTime } };
+                    foreach (var one in known)
+                        (one.Subject == one.Issuer ? walk.ChainPolicy.CustomTrustStore : walk.ChainPolicy.ExtraStore).Add(one);
+                    walk.ChainPolicy.ExtraStore.AddRange(chain!.ChainPolicy.ExtraStore);
+                    var built = walk.Build((X509Certificate2)certificate!);
+                    status = string.Join(' ', walk.ChainStatus.Select(one => one.Status));
+                    return built;
+                },
+            },
+        })
+        { BaseAddress = server.Plane.DeviceUrl };
+        Assert.True(await http.GetStringAsync("healthz").ContinueWith(answer => answer.IsCompletedSuccessfully, TaskScheduler.Default), status);
     }
 
     static int Pems(string text) => text.Split("-----BEGIN X509 CRL-----").Length - 1;
