@@ -59,6 +59,8 @@ public sealed class ByteEncoder
             (_planned, _planner) = (text, new Planner(text, _own));
         var planner = _planner!;
         var best = new ByteFrame([(byte)FrameKind.Stored, .. frame], new(length, length + 1, 0, 0, 0, length, 0));
+        if (_options.Effort != ByteEffort.Small && Noise.Is(text, place, length))
+            return best;
         if (_options.Effort != ByteEffort.Small)
         {
             var plan = planner.Plan(place, length, PlanCosts.Fast(frame));
