@@ -1,6 +1,6 @@
-using Coppice.Delivery;
 using System.Globalization;
 using Coppice.Agent.Link;
+using Coppice.Delivery;
 using Coppice.Mirror.Tree;
 using Coppice.Mirror.Upstream;
 using Coppice.Trust;

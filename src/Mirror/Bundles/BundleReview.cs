@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using Coppice.Agent.Link.Tuf;
-using Coppice.Mirror.Tree;
 using Coppice.Delivery;
+using Coppice.Mirror.Tree;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
