@@ -29,7 +29,7 @@ public static class ExperimentCommand
             arm.Arm == standing.Winner ? $"{arm.Arm} (wins)" : arm.Arm, $"{arm.Devices}", arm.Devices > 0 ? Number(arm.Mean) : "", Number(arm.Difference),
             arm.Interval is { } interval ? $"{Number(interval.Low)} and {Number(interval.High)}" : "", Number(arm.P),
         })], "");
-        Output.Fields(("arms", standing.Why), ("ratio", string.Create(CultureInfo.InvariantCulture, $"p = {standing.SampleRatioP:0.####} of the weights")));
+        Output.Fields(("arms", standing.Why), ("ratio", string.Create(CultureInfo.InvariantCulture, $"p = {standing.SampleRatioP:g2} of the weights")));
     }
 
     static Command Start(ServerOptions server)

@@ -90,7 +90,7 @@ public sealed record ExperimentStanding(ImmutableArray<ArmStanding> Arms, double
         var best = others.Where(arm => Decided(arm) && Better(arm)).OrderByDescending(arm => terms.Goal == Goal.Higher ? arm.Difference : -arm.Difference).FirstOrDefault();
         if (best is not null)
             return guardsHold
-                ? new(arms, ratio, Text($"{best.Arm} is better than {terms.Control} by {Math.Abs(best.Difference!.Value):g3} in {terms.Metric}, p = {best.P:0.####}")) { Winner = best.Arm }
+                ? new(arms, ratio, Text($"{best.Arm} is better than {terms.Control} by {Math.Abs(best.Difference!.Value):g3} in {terms.Metric}, p = {best.P:g2}")) { Winner = best.Arm }
                 : new(arms, ratio, $"{best.Arm} is better in {terms.Metric}, but a gate does not hold yet");
         if (others.All(arm => Decided(arm) && !Better(arm)))
             return new(arms, ratio, $"every other arm is worse than {terms.Control} in {terms.Metric}") { Winner = terms.Control };

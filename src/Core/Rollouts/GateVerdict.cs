@@ -83,7 +83,7 @@ static class GateJudge
             {
                 var p = corrected[at];
                 verdicts.Add(p <= phaseAlpha
-                    ? draft with { Standing = GateStanding.Bad, P = p, Alpha = phaseAlpha, DevicesNeeded = null, TimeNeeded = null, Why = draft.Why.Split(';')[0] + Text($"; that is too much by p = {p:0.####}, below {phaseAlpha:0.####}") }
+                    ? draft with { Standing = GateStanding.Bad, P = p, Alpha = phaseAlpha, DevicesNeeded = null, TimeNeeded = null, Why = draft.Why.Split(';')[0] + Text($"; that is too much by p = {p:g2}, below {phaseAlpha:0.####}") }
                     : draft with { P = p, Alpha = phaseAlpha });
             }
             else

@@ -95,7 +95,7 @@ sealed class DeviceProof(
     {
         var now = time.GetUtcNow();
         var items = from.Length == 0 ? Context.Features.Get<IConnectionItemsFeature>()?.Items : null;
-        if (items is not null && items.TryGetValue(Verified, out var kept) && kept is (string thumbprint, CertifiedDevice before) && thumbprint == certificate.Thumbprint && now < before.Expires)
+        if (items is not null && items.TryGetValue(Verified, out var kept) && kept is (string digest, CertifiedDevice before) && digest == certificate.GetCertHashString(HashAlgorithmName.SHA256) && now < before.Expires)
         {
             (proved, problem) = (before, "");
             return true;
@@ -104,7 +104,7 @@ sealed class DeviceProof(
         var good = authorities.TryVerify(certificate, now, out var found, out problem);
         proved = found!;
         if (good && items is not null)
-            items[Verified] = (certificate.Thumbprint, proved);
+            items[Verified] = (certificate.GetCertHashString(HashAlgorithmName.SHA256), proved);
         return good;
     }
 
