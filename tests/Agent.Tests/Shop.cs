@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Coppice.Agent.Link;
 using Coppice.Delivery;
@@ -14,6 +15,9 @@ namespace Coppice.Agent.Tests;
 public sealed class Shop : ITrustedRepository, IRepositoryFiles
 {
     public static readonly ModelName Model = ModelName.Parse("plant/bearing");
+
+    // The same in every shop, and made once: tests open thousands of shops.
+    static readonly ConcurrentDictionary<(Sha256Digest From, Sha256Digest To), byte[]> patches = [];
 
     readonly Dictionary<string, byte[]> targets = new(StringComparer.Ordinal);
     readonly Dictionary<Sha256Digest, byte[]> blobs = [];
@@ -125,12 +129,12 @@ public sealed class Shop : ITrustedRepository, IRepositoryFiles
 
     byte[] BlobOf(string path) => blobs[Sha256Digest.Parse(path.AsSpan(path.LastIndexOf('/') + 1))];
 
-    byte[] PatchOf(Sha256Digest from, Sha256Digest to)
+    byte[] PatchOf(Sha256Digest from, Sha256Digest to) => patches.GetOrAdd((from, to), _ =>
     {
         using var patch = new MemoryStream();
         PatchEncoder.Create(new MemorySource(blobs[from]), new MemorySource(blobs[to]), patch);
         return patch.ToArray();
-    }
+    });
 
     /// <summary>Whether these bytes belong to a release that was published.</summary>
     public bool Signed(byte[] bytes) => blobs.ContainsKey(Sha256Digest.Of(bytes));

@@ -8,9 +8,9 @@ namespace Coppice.Delta.Bytes;
 static class Noise
 {
     /// <summary>A shorter frame costs little, and its histograms say little.</summary>
-    public const int ShortestFrame = 1 << 16;
+    public const int ShortestFrame = 1 << 14;
 
-    /// <summary>Bits a byte from which on it is noise. An even histogram of 2^14 bytes shows 7.99; 1 % below 8 is what coding could save at most.</summary>
+    /// <summary>Bits a byte from which on it is noise: coding could save less than 1 %.</summary>
     const double Bits = 7.95;
 
     const int Lanes = 4;
@@ -61,7 +61,8 @@ static class Noise
                 sum += count * Math.Log2(count);
         }
 
-        return Math.Log2(total) - sum / total;
+        // A sample looks less even than what it is of: Miller and Madow's correction for 256 values.
+        return Math.Log2(total) - sum / total + 255 / (2 * Math.Log(2) * total);
     }
 
     /// <summary>Whether a string of the frame is in it twice; found from <see cref="StringLength"/> bytes on.</summary>
