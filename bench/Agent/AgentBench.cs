@@ -146,25 +146,14 @@ static class AgentBench
             var blobs = new BlobStore(disk, long.MaxValue);
             var way = new WholeBlob(disk, new FolderFiles(Path.Combine(folder, "repository")), new(0, TimeProvider.System), TimeSpan.FromSeconds(30), TimeProvider.System);
             GC.Collect();
-            var before = Anonymous();
-            var most = before;
-            using var done = new CancellationTokenSource();
-            var watcher = Task.Run(async () =>
-            {
-                while (!done.IsCancellationRequested)
-                {
-                    most = Math.Max(most, Anonymous());
-                    await Task.Delay(5);
-                }
-            });
+            var memory = new PeakMemory();
             var watch = Stopwatch.StartNew();
             await new FilePuller(disk, blobs, [way]).PullAsync(file, (_, _) => { }, default);
             var fetched = watch.Elapsed;
             var whole = blobs.Holds(file, default);
-            await done.CancelAsync();
-            await watcher;
+            await memory.StopAsync();
             Say($"fetch of {megabytes} MB from a folder: {megabytes / fetched.TotalSeconds:0} MB/s, then read back and verified ({whole}): {megabytes / (watch.Elapsed - fetched).TotalSeconds:0} MB/s");
-            Say($"memory: {before / 1e6:0.0} MB before, {most / 1e6:0.0} MB at most: {(most - before) / 1e6:0.0} MB more");
+            Console.WriteLine(memory);
         }
         finally
         {
@@ -197,8 +186,6 @@ static class AgentBench
     }
 
     /// <summary>Resident bytes of this process that no file backs.</summary>
-    static long Anonymous() => Status("self", "RssAnon");
-
     static long Status(string process, string field) => 1024 * long.Parse(
         File.ReadLines($"/proc/{process}/status").First(line => line.StartsWith(field + ":", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
 

@@ -97,25 +97,14 @@ static class WaysBench
             var blobs = new BlobStore(disk, long.MaxValue);
             var way = new RangedBlob(disk, blobs, new FolderFiles(repository), () => [old], new(0, TimeProvider.System), TimeSpan.FromSeconds(30), TimeProvider.System);
             GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
-            var before = Anonymous();
-            var most = before;
-            using var done = new CancellationTokenSource();
-            var watcher = Task.Run(async () =>
-            {
-                while (!done.IsCancellationRequested)
-                {
-                    most = Math.Max(most, Anonymous());
-                    await Task.Delay(5);
-                }
-            });
+            var memory = new PeakMemory();
             var came = new Dictionary<DeliveryWay, long>();
             var watch = Stopwatch.StartNew();
             await new FilePuller(disk, blobs, [way]).PullAsync(file, (how, bytes) => came[how] = came.GetValueOrDefault(how) + bytes, default);
             var took = watch.Elapsed;
-            await done.CancelAsync();
-            await watcher;
+            await memory.StopAsync();
             Say($"{megabytes} MB put together in {took.TotalSeconds:0.0} s, the old file's ranges found out on the way: {came[DeliveryWay.Ranges] / 1e6:0.0} MB came, {came[DeliveryWay.Copied] / 1e6:0.0} MB were copied, the map has {map.Length} bytes; right: {blobs.Holds(file, default)}");
-            Say($"memory: {before / 1e6:0.0} MB before, {most / 1e6:0.0} MB at most: {(most - before) / 1e6:0.0} MB more");
+            Console.WriteLine(memory);
         }
         finally
         {
@@ -162,8 +151,5 @@ static class WaysBench
     static string Share(long bytes, long of) => string.Create(CultureInfo.InvariantCulture, $"{bytes} ({100.0 * bytes / of:0.0} %)");
 
     /// <summary>Resident bytes of this process that no file backs.</summary>
-    static long Anonymous() => 1024 * long.Parse(
-        File.ReadLines("/proc/self/status").First(line => line.StartsWith("RssAnon:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
-
     static void Say(FormattableString text) => Console.WriteLine(text.ToString(CultureInfo.InvariantCulture));
 }

@@ -67,9 +67,9 @@ static class DeviceFiles
                 var result = await LabelAsync(client, devices, cancel);
                 unknown = [.. result.Unknown];
                 if (parsed.GetValue(json))
-                    Output.Json(result, ControlContext.Default.GroupChange);
+                    Output.Json(result, ControlContext.Default.ImportedLabels);
                 else
-                    Console.Out.WriteLine($"{result.Added} devices have other labels now; {devices.Length - result.Added - unknown.Length} had them already.");
+                    Console.Out.WriteLine($"{result.Changed} devices have other labels now; {devices.Length - result.Changed - unknown.Length} had them already.");
                 if (unknown.Length > 0)
                     await Console.Error.WriteLineAsync($"{unknown.Length} have not enrolled: {string.Join(", ", unknown.Take(10))}{(unknown.Length > 10 ? " …" : "")}. 'coppice device authorise' lets them join, with their labels.");
             });
@@ -78,7 +78,7 @@ static class DeviceFiles
         return command;
     }
 
-    static async Task<GroupChange> LabelAsync(CoppiceClient client, ImmutableArray<AuthorisedDevice> devices, CancellationToken cancel)
+    static async Task<ImportedLabels> LabelAsync(CoppiceClient client, ImmutableArray<AuthorisedDevice> devices, CancellationToken cancel)
     {
         var (changed, unknown) = (0, ImmutableArray.CreateBuilder<string>());
         foreach (var device in devices)
@@ -98,7 +98,7 @@ static class DeviceFiles
             }
         }
 
-        return new(changed, 0, unknown.ToImmutable());
+        return new(changed, unknown.ToImmutable());
     }
 
     static async Task<ImmutableArray<AuthorisedDevice>> ReadAsync(FileInfo file, CancellationToken cancel)

@@ -56,7 +56,7 @@ public sealed class WholeBlob(IDisk disk, IRepositoryFiles files, RateLimit rate
             disk.Delete(part);
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = new byte[BufferBytes];
-        var here = Rehash(part, hash, buffer, cancel);
+        var here = disk.HashPart(part, hash, buffer, cancel);
         if (here < blob.Length || blob.Length == 0)
             await DownloadAsync(blob, pull, here, hash, buffer, cancel);
         else
@@ -79,21 +79,6 @@ public sealed class WholeBlob(IDisk disk, IRepositoryFiles files, RateLimit rate
             },
             bytes => hash.AppendData(bytes.Span),
             buffer, pull.Arrived, cancel);
-    }
-
-    long Rehash(string part, IncrementalHash hash, byte[] buffer, CancellationToken cancel)
-    {
-        if (disk.LengthOf(part) is null)
-            return 0;
-        using var stream = disk.OpenRead(part);
-        var length = 0L;
-        for (int read; (read = stream.Read(buffer)) > 0; length += read)
-        {
-            cancel.ThrowIfCancellationRequested();
-            hash.AppendData(buffer, 0, read);
-        }
-
-        return length;
     }
 
     void SyncPart(string part)

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 namespace Coppice.Agent.Storage;
 
 /// <summary>The agent's data folder. Everything the agent keeps is written through here, so that tests can cut the power between any two calls.</summary>
@@ -100,5 +102,27 @@ public static class DiskExtensions
         var bytes = new byte[length];
         stream.ReadExactly(bytes);
         return bytes;
+    }
+
+    /// <summary>Takes what is there of a file into a digest, so that it is gone on with where it ended.</summary>
+    /// <param name="disk">Where it is.</param>
+    /// <param name="path">The file; may be missing.</param>
+    /// <param name="hash">Takes its bytes.</param>
+    /// <param name="buffer">Memory to read by.</param>
+    /// <param name="cancel">Ends the reading.</param>
+    /// <returns>Its bytes; 0 when it is not there.</returns>
+    public static long HashPart(this IDisk disk, string path, IncrementalHash hash, byte[] buffer, CancellationToken cancel)
+    {
+        if (disk.LengthOf(path) is null)
+            return 0;
+        using var stream = disk.OpenRead(path);
+        var length = 0L;
+        for (int read; (read = stream.Read(buffer)) > 0; length += read)
+        {
+            cancel.ThrowIfCancellationRequested();
+            hash.AppendData(buffer, 0, read);
+        }
+
+        return length;
     }
 }

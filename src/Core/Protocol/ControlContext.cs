@@ -68,6 +68,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(GroupMembers))]
 [JsonSerializable(typeof(GroupChange))]
 [JsonSerializable(typeof(DeviceExplanation))]
+[JsonSerializable(typeof(ImportedLabels))]
 [JsonSerializable(typeof(ReportPage))]
 [JsonSerializable(typeof(ImmutableSortedDictionary<string, long>))]
 [JsonSerializable(typeof(CreateJoinToken))]

@@ -155,6 +155,11 @@ public sealed record DevicePage(ImmutableArray<KnownDevice> Devices, string? Nex
 /// <param name="Labels">Without the prefix <c>label.</c>; these replace the ones before.</param>
 public sealed record DeviceLabels(ImmutableDictionary<string, string> Labels);
 
+/// <summary>What came of an import of labels.</summary>
+/// <param name="Changed">Devices that have other labels than before.</param>
+/// <param name="Unknown">Ids that no device has; nothing was done about them.</param>
+public sealed record ImportedLabels(int Changed, ImmutableArray<string> Unknown);
+
 /// <summary>A report as it was kept.</summary>
 public sealed record KeptReport(Report Report, DateTimeOffset ReceivedAt);
 

@@ -90,7 +90,7 @@ public sealed class SiteTree(IDisk disk)
         var buffer = new byte[BufferBytes];
         if (disk.LengthOf(part) > length)
             disk.Delete(part);
-        var here = Rehash(part, hash, buffer, cancel);
+        var here = disk.HashPart(part, hash, buffer, cancel);
         using var file = disk.Append(part);
         if (here < length)
         {
@@ -114,20 +114,5 @@ public sealed class SiteTree(IDisk disk)
 
         file.Sync();
         return here == length ? new Sha256Digest(hash.GetHashAndReset()) : null;
-    }
-
-    long Rehash(string part, IncrementalHash hash, byte[] buffer, CancellationToken cancel)
-    {
-        if (disk.LengthOf(part) is null)
-            return 0;
-        using var stream = disk.OpenRead(part);
-        var length = 0L;
-        for (int read; (read = stream.Read(buffer)) > 0; length += read)
-        {
-            cancel.ThrowIfCancellationRequested();
-            hash.AppendData(buffer, 0, read);
-        }
-
-        return length;
     }
 }

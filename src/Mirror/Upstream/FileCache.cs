@@ -137,7 +137,7 @@ public sealed class FileCache(SiteTree tree, HttpClient http, Uri repository, Up
         var part = $"{SiteTree.Partial}/{Sha256Digest.Of(Encoding.UTF8.GetBytes(path))}";
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = new byte[BufferBytes];
-        var here = Rehash(part, hash, buffer);
+        var here = tree.Disk.HashPart(part, hash, buffer, CancellationToken.None);
         using var patience = new CancellationTokenSource(stall, time);
         using var response = await AskAsync(path, here, patience.Token);
         if (response is null)
@@ -209,17 +209,6 @@ public sealed class FileCache(SiteTree tree, HttpClient http, Uri repository, Up
             HttpStatusCode.RequestedRangeNotSatisfiable => await AskAsync(path, 0, cancel), // the beginning that is here is all of it, or of something else
             var status => throw new LinkException($"upstream answered {(int)status} for {path}."),
         };
-    }
-
-    long Rehash(string part, IncrementalHash hash, byte[] buffer)
-    {
-        if (tree.Disk.LengthOf(part) is null)
-            return 0;
-        using var stream = tree.Disk.OpenRead(part);
-        var length = 0L;
-        for (int read; (read = stream.Read(buffer)) > 0; length += read)
-            hash.AppendData(buffer, 0, read);
-        return length;
     }
 
     /// <summary>The digest that a name holds; null for a patch, whose result the device checks.</summary>

@@ -104,7 +104,7 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
     [
         .. from word in known.Words
            where word.Kind is ReportKind.Refused or ReportKind.TakenBack
-           join rollout in plan.Rollouts on $"r-{word.Rollout}" equals rollout.Id
+           join rollout in plan.Rollouts on (long?)word.Rollout equals RolloutRow.TryNumber(rollout.Id)
            select new Refusal(rollout.Id, rollout.ArmOf(known.Row.Id)?.Release ?? rollout.Release, word.Attempt, word.Why ?? "it does not say why"),
     ];
 
