@@ -72,6 +72,7 @@ public sealed class ControlPlane : IAsyncDisposable
     /// <summary>Starts a server; makes its data folder at the first start.</summary>
     /// <exception cref="DataFolderBusyException">Another server runs on the data folder.</exception>
     /// <exception cref="InvalidDataException">The data folder is not whole, or of a newer version.</exception>
+    /// <exception cref="DatabaseUnavailableException">The database does not answer.</exception>
     /// <exception cref="IOException">The address is taken, or the disk fails.</exception>
     public static async Task<ControlPlane> StartAsync(ControlPlaneOptions options, CancellationToken cancel = default)
     {
@@ -81,7 +82,7 @@ public sealed class ControlPlane : IAsyncDisposable
         {
             var now = options.Time.GetUtcNow();
             var sealing = ServerKeys.Open(options.SealingKeys, options.SealingKeyPassword, data.Path); // first: a wrong option leaves nothing behind
-            app = Build(options, data, await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, now), Authorities.Open(data.Authorities, now), sealing);
+            app = Build(options, data, options.Database is { } address ? await Database.OpenAsync(address, cancel) : await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, now), Authorities.Open(data.Authorities, now), sealing);
             var first = await PrepareAsync(app.Services, data, options.Time.GetUtcNow(), cancel);
             await app.StartAsync(cancel);
             return new(app, data, first);
@@ -179,7 +180,12 @@ public sealed class ControlPlane : IAsyncDisposable
         app.UseExceptionHandler(new ExceptionHandlerOptions
         {
             SuppressDiagnosticsCallback = context => context.Exception is BadHttpRequestException,
-            StatusCodeSelector = e => e is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status500InternalServerError,
+            StatusCodeSelector = e => e switch
+            {
+                BadHttpRequestException bad => bad.StatusCode,
+                DatabaseUnavailableException => StatusCodes.Status503ServiceUnavailable,
+                _ => StatusCodes.Status500InternalServerError,
+            },
         });
         app.UseStatusCodePages();
         app.UseGate();

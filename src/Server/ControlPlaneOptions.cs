@@ -3,6 +3,7 @@ using System.Net;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
 using Coppice.Server.Patches;
+using Coppice.Server.Storage;
 using Coppice.Server.Trust;
 
 namespace Coppice.Server;
@@ -12,6 +13,9 @@ public sealed record ControlPlaneOptions
 {
     /// <summary>The folder that holds everything; made at the first start.</summary>
     public required string Data { get; init; }
+
+    /// <summary>A PostgreSQL database that keeps the tables; null for a file in the data folder.</summary>
+    public PostgresAddress? Database { get; init; }
 
     /// <summary>Addresses to listen on, <c>http:</c> or <c>https:</c>, parted by ';'; port 0 takes a free one.</summary>
     public string Listen { get; init; } = "http://127.0.0.1:8420";

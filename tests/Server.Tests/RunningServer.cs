@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text;
@@ -9,6 +10,8 @@ using Coppice.Protocol.Signatures;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Rollouts;
+using Coppice.Server.Storage;
+using Coppice.Tests;
 using Coppice.Trust;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -18,6 +21,9 @@ namespace Coppice.Server.Tests;
 sealed class RunningServer : IAsyncDisposable
 {
     public static readonly ModelName Bearing = ModelName.Parse("plant/bearing");
+
+    static readonly AsyncLocal<bool> OnPostgres = new();
+    static readonly ConcurrentDictionary<string, PostgresAddress> DatabaseOf = new(StringComparer.Ordinal);
 
     readonly bool keepData;
 
@@ -45,14 +51,26 @@ sealed class RunningServer : IAsyncDisposable
 
     public CoppiceClient Client { get; }
 
+    /// <summary>Called by a test class as it is made: its servers keep their tables in PostgreSQL.</summary>
+    public static void UsePostgres() => OnPostgres.Value = true;
+
     public static string NewFolder() => Path.Combine(Path.GetTempPath(), "coppice-server-tests", Path.GetRandomFileName());
 
     public static async Task<RunningServer> StartAsync(Func<ControlPlaneOptions, ControlPlaneOptions>? with = null, string? data = null, FakeTime? time = null, string? offlineKeys = null)
     {
         time ??= new();
         var options = new ControlPlaneOptions { Data = data ?? NewFolder(), Listen = "http://127.0.0.1:0", Time = time, StopPatience = TimeSpan.FromSeconds(20) };
+        if (OnPostgres.Value)
+            options = options with { Database = data is not null && DatabaseOf.TryGetValue(data, out var known) ? known : DatabaseOf[options.Data] = await NewDatabaseAsync() };
         var plane = await ControlPlane.StartAsync(with?.Invoke(options) ?? options);
         return new(plane, time, data is not null) { OfflineKeys = plane.First?.OfflineKeys ?? offlineKeys ?? "" };
+    }
+
+    /// <summary>An empty database of this test's own.</summary>
+    public static async Task<PostgresAddress> NewDatabaseAsync()
+    {
+        var cluster = await PostgresCluster.SharedAsync();
+        return PostgresAddress.TryParse(await cluster.NewDatabaseAsync(), out var address, out var problem) ? address : throw new InvalidOperationException(problem);
     }
 
     /// <summary>Sends a token of another operator.</summary>
