@@ -94,7 +94,7 @@ public static class RehearseCommand
             throw new UsageException("an experiment's arms are not rehearsed; rehearse the plan of one release.");
         if (world.Fleet.IsEmpty && world.Facts.IsEmpty && (plan.Selector.Length > 0 || plan.Phases.Any(phase => phase.Selector is not null)))
             throw new UsageException("the plan selects devices by facts, and simulated devices have none; give --from-fleet, or --fact NAME=VALUE:SHARE.");
-        var rollout = RehearsedRollout.Of(plan.Release, plan.Selector, plan.Phases, plan.Gates, plan.Policy, plan.Confidence, plan.Deadline);
+        var rollout = RehearsedRollout.Of(plan.Release, plan.Selector, plan.Phases, plan.Gates, plan.Policy, plan.ConfidenceOrDefault, plan.DeadlineOrDefault);
         return rollout with
         {
             Rollout = rollout.Rollout with

@@ -27,7 +27,7 @@ static class RolloutWhyCommand
                 Console.Out.WriteLine($"{Output.Time(order.At)}  {order.By}: {Output.Words(order.Kind)}{(order.Why.Length > 0 ? $", {order.Why}" : "")}");
             var now = PhaseVerdict.Judge(why.Now);
             Console.Out.WriteLine($"now: {Output.Words(now.Action)}. {now.Why}");
-            RolloutCommand.Gates(now.Gates);
+            Show(now);
         }));
         return command;
     }
@@ -40,7 +40,14 @@ static class RolloutWhyCommand
         var counts = decision.Evidence.Counts;
         Console.Out.WriteLine($"  on {counts.Settled} settled, {counts.Underway} under way, {counts.Refused} refused, {counts.TakenBack} taken back ({counts.Crashed} crashed), {counts.Silent} silent, after {decision.Evidence.InPhase:c}");
         Console.Out.WriteLine(same ? "  judged again from this: the same" : $"  judged again from this: {Output.Words(again.Action)}. {again.Why} This version of coppice judges otherwise than the one that decided.");
-        RolloutCommand.Gates(again.Gates);
+        Show(again);
         Console.Out.WriteLine();
+    }
+
+    static void Show(PhaseVerdict verdict)
+    {
+        RolloutCommand.Gates(verdict.Gates);
+        if (verdict.Compared is { } compared)
+            ExperimentCommand.Arms(compared);
     }
 }

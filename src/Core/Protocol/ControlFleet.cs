@@ -254,6 +254,9 @@ public enum EventKind
     /// <summary>An arm of an experiment is everybody's now.</summary>
     ArmPromoted,
 
+    /// <summary>Nothing that is still to come would tell how a rollout's phase does: an operator decides.</summary>
+    RolloutUndecided,
+
     /// <summary>Somebody outside said how a check came out.</summary>
     CheckSaid,
 

@@ -31,11 +31,11 @@ public sealed record StartRollout(ModelName Model, SemanticVersion Release, Immu
     /// <summary>What must hold in every phase that names no gates of its own.</summary>
     public ImmutableArray<Gate> Gates { get; init => field = value.IsDefault ? [] : value; } = [];
 
-    /// <summary>How sure gates must be, above 0.5 and below 1: the chance that a release that keeps every limit is never stopped by one. Left out, or 0: <see cref="RolloutTerms.DefaultConfidence"/>.</summary>
-    public double Confidence { get; init => field = value == 0 ? RolloutTerms.DefaultConfidence : value; } = RolloutTerms.DefaultConfidence;
+    /// <summary>How sure gates must be, above 0.5 and below 1: the chance that a release that keeps every limit is never stopped by one. Null for <see cref="RolloutTerms.DefaultConfidence"/>.</summary>
+    public double? Confidence { get; init; }
 
-    /// <summary>How long a device that began may be silent before it is no longer waited for. Left out, or 0: <see cref="RolloutTerms.DefaultDeadline"/>.</summary>
-    public TimeSpan Deadline { get; init => field = value == TimeSpan.Zero ? RolloutTerms.DefaultDeadline : value; } = RolloutTerms.DefaultDeadline;
+    /// <summary>How long a device that began may be silent before it is no longer waited for. Null for <see cref="RolloutTerms.DefaultDeadline"/>.</summary>
+    public TimeSpan? Deadline { get; init; }
 
     /// <summary>No device begins before this moment; null for at once.</summary>
     public DateTimeOffset? StartsAt { get; init; }
@@ -60,6 +60,12 @@ public sealed record StartRollout(ModelName Model, SemanticVersion Release, Immu
 
     /// <summary>How an experiment is judged; needed with arms.</summary>
     public ExperimentTerms? Experiment { get; init; }
+
+    /// <summary><see cref="Confidence"/>, or what it is where nobody says.</summary>
+    public double ConfidenceOrDefault => Confidence ?? RolloutTerms.DefaultConfidence;
+
+    /// <summary><see cref="Deadline"/>, or what it is where nobody says.</summary>
+    public TimeSpan DeadlineOrDefault => Deadline ?? RolloutTerms.DefaultDeadline;
 }
 
 /// <summary>An arm of a new experiment.</summary>
@@ -110,6 +116,9 @@ public sealed record RolloutView(
 
     /// <summary>What each gate of the present phase says now.</summary>
     public ImmutableArray<GateVerdict> Gates { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Since when it is known that nothing still to come would tell how the phase does: an operator decides. Null while that is not so.</summary>
+    public DateTimeOffset? UndecidedSince { get; init; }
 
     /// <summary>How the arms compare now; null where there are none.</summary>
     public ExperimentStanding? Experiment { get; init; }

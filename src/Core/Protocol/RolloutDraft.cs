@@ -18,6 +18,16 @@ public static class RolloutDraft
             yield return new("policy.maxFailures", $"{request.Policy.MaxFailures} is negative; give zero or more.");
         if (request.Policy.OnFailure is not (PhaseAction.Hold or PhaseAction.Revert))
             yield return new("policy.onFailure", $"{request.Policy.OnFailure.ToString().ToLowerInvariant()} does not stop a rollout; give hold or revert.");
+        if (request.Policy.OnUndecided is not (PhaseAction.Wait or PhaseAction.Hold or PhaseAction.Revert))
+            yield return new("policy.onUndecided", $"{request.Policy.OnUndecided.ToString().ToLowerInvariant()} is nothing that can be done without a verdict; give wait, hold or revert.");
+        if (request.Policy.DecideWithin is { } within)
+        {
+            if (request.Policy.OnUndecided == PhaseAction.Wait)
+                yield return new("policy.decideWithin", "means nothing where an operator is waited for; give onUndecided: hold or revert, or leave it out.");
+            else if (within <= TimeSpan.Zero || within > RolloutTerms.Longest)
+                yield return new("policy.decideWithin", $"{Duration.Format(within)} is not a time to decide in; give more than 0 and at most {RolloutTerms.Longest.Days} days, as 24h, or leave it out for {Duration.Format(RolloutPolicy.DefaultDecideWithin)}.");
+        }
+
         if (request.Policy.MaxFailures is null && request.Gates.IsEmpty && !request.Phases.IsDefault && request.Phases.Any(phase => phase.Gates is null or { IsEmpty: true }))
             yield return new("policy.maxFailures", "is null, and a phase has no gate: nothing would ever stop it. Give a number of failures, or gates.");
         if (request.Windows.Length > MaxWindows)
@@ -26,12 +36,12 @@ public static class RolloutDraft
             yield return new("salt", $"has {request.Salt.Length} characters; give 1 to {StartRollout.MaxSalt}, or leave it out.");
         if (request.Why.Length > Reason.MaxLength)
             yield return new("why", $"has {request.Why.Length} characters; give at most {Reason.MaxLength}.");
-        if (request.Confidence is not (> 0.5 and < 1))
-            yield return new("confidence", $"{request.Confidence} is no confidence; give more than 0.5 and less than 1, as 0.95.");
-        if (request.Deadline <= TimeSpan.Zero || request.Deadline > RolloutTerms.Longest)
-            yield return new("deadline", $"{Duration.Format(request.Deadline)} is not between 0 and {RolloutTerms.Longest.Days} days.");
+        if (request.Confidence is { } confidence && confidence is not (> 0.5 and < 1)) // also catches NaN
+            yield return new("confidence", $"{confidence} is no confidence; give more than 0.5 and less than 1, as 0.99, or leave it out for {RolloutTerms.DefaultConfidence}.");
+        if (request.Deadline is { } deadline && (deadline <= TimeSpan.Zero || deadline > RolloutTerms.Longest))
+            yield return new("deadline", $"{Duration.Format(deadline)} is no time to be silent for; give more than 0 and at most {RolloutTerms.Longest.Days} days, as 24h, or leave it out for {Duration.Format(RolloutTerms.DefaultDeadline)}.");
         if (request.Spread is { } spread && (spread <= TimeSpan.Zero || spread > RolloutTerms.Longest))
-            yield return new("spread", $"{Duration.Format(spread)} is not between 0 and {RolloutTerms.Longest.Days} days.");
+            yield return new("spread", $"{Duration.Format(spread)} is no time to spread devices over; give more than 0 and at most {RolloutTerms.Longest.Days} days, or leave it out.");
         if (request.Consent is { Length: 0 or > RolloutTerms.MaxQuestion })
             yield return new("consent", $"has {request.Consent.Length} characters; ask in 1 to {RolloutTerms.MaxQuestion}.");
         if (request.Requires.Length > RolloutTerms.MaxArms)
@@ -68,8 +78,8 @@ public static class RolloutDraft
             yield return new("experiment.control", $"'{terms.Control}' is not an arm; name one of {string.Join(", ", request.Arms.Select(arm => arm.Name))}.");
         if (terms.Metric.Length is 0 or > GateRules.MaxName)
             yield return new("experiment.metric", $"has {terms.Metric.Length} characters; give 1 to {GateRules.MaxName}.");
-        if (!(terms.SharpAt >= Gate.LeastDevices && double.IsFinite(terms.SharpAt)))
-            yield return new("experiment.sharpAt", $"{terms.SharpAt} is too few devices; give {Gate.LeastDevices} or more.");
+        if (terms.SharpAt is { } sharpAt && !(sharpAt >= Gate.LeastDevices && double.IsFinite(sharpAt)))
+            yield return new("experiment.sharpAt", $"{sharpAt} is too few devices; give {Gate.LeastDevices} or more, or leave it out for {Numerics.MeanSequence.SharpAt}.");
         if (request.Arms.All(arm => arm.Release != request.Release))
             yield return new("release", $"no arm brings {request.Release}; name the release of one.");
     }

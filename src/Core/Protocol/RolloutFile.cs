@@ -30,8 +30,8 @@ public static class RolloutFile
             Salt = read.Text("salt"),
             Why = read.Text("why") ?? "",
             Gates = read.List("gates", required: false, ReadGate),
-            Confidence = read.Number("confidence") ?? RolloutTerms.DefaultConfidence,
-            Deadline = read.Span("deadline") ?? RolloutTerms.DefaultDeadline,
+            Confidence = read.Number("confidence"),
+            Deadline = read.Span("deadline"),
             StartsAt = read.Moment("startsAt"),
             Spread = read.Span("spread"),
             FetchEarly = read.Flag("fetchEarly") ?? false,
@@ -67,7 +67,11 @@ public static class RolloutFile
 
     static RolloutPolicy Policy(FieldReader read) => new(
         read.Has("maxFailures") ? read.Whole("maxFailures") : null,
-        read.Choice<PhaseAction>("onFailure", PhaseAction.Hold, PhaseAction.Revert) ?? PhaseAction.Hold);
+        read.Choice<PhaseAction>("onFailure", PhaseAction.Hold, PhaseAction.Revert) ?? PhaseAction.Hold)
+    {
+        OnUndecided = read.Choice<PhaseAction>("onUndecided", PhaseAction.Wait, PhaseAction.Hold, PhaseAction.Revert) ?? PhaseAction.Wait,
+        DecideWithin = read.Span("decideWithin"),
+    };
 
     static MaintenanceWindow Window(FieldReader read)
     {
@@ -112,7 +116,7 @@ public static class RolloutFile
     static ExperimentTerms Experiment(FieldReader read) => new(read.Text("metric") ?? "", read.Choice<Goal>("goal") ?? Goal.Higher)
     {
         Control = read.Text("control") ?? "control",
-        SharpAt = read.Number("sharpAt") ?? Numerics.MeanSequence.SharpAt,
+        SharpAt = read.Number("sharpAt"),
         Promote = read.Flag("promote") ?? false,
     };
 }

@@ -22,8 +22,8 @@ public sealed record ExperimentTerms(string Metric, Goal Goal)
     /// <summary>The arm that the others are compared with.</summary>
     public string Control { get; init => field = value ?? "control"; } = "control";
 
-    /// <summary>The number of devices at which the intervals are sharpest: about as many as an arm will have. Left out, or 0: <see cref="MeanSequence.SharpAt"/>.</summary>
-    public double SharpAt { get; init => field = value == 0 ? MeanSequence.SharpAt : value; } = MeanSequence.SharpAt;
+    /// <summary>The number of devices at which the intervals are sharpest: about as many as an arm will have. Null for <see cref="MeanSequence.SharpAt"/>.</summary>
+    public double? SharpAt { get; init; }
 
     /// <summary>Whether a winner is promoted by the server; else an operator does.</summary>
     public bool Promote { get; init; }
@@ -63,6 +63,7 @@ public sealed record ExperimentStanding(ImmutableArray<ArmStanding> Arms, double
     public static ExperimentStanding Judge(ExperimentTerms terms, ImmutableArray<ArmFigures> figures, double confidence, bool guardsHold)
     {
         var alpha = 1 - confidence;
+        var sharpAt = terms.SharpAt ?? MeanSequence.SharpAt;
         var ratio = Hypotheses.SampleRatioP([.. figures.Select(arm => arm.Devices)], [.. figures.Select(arm => arm.Weight)]);
         var control = figures.FirstOrDefault(arm => arm.Arm == terms.Control);
         var tested = new List<(ArmFigures Arm, MeanDifference Difference, double P)>();
@@ -72,12 +73,12 @@ public sealed record ExperimentStanding(ImmutableArray<ArmStanding> Arms, double
                 continue;
             var difference = Hypotheses.Welch(control.Figures, arm.Figures);
             var samples = control.Figures.Count + arm.Figures.Count;
-            tested.Add((arm, difference, difference.StandardError > 0 ? MeanSequence.P(difference.Estimate, difference.StandardError, samples, MeanSequence.Rho(alpha, terms.SharpAt)) : 1));
+            tested.Add((arm, difference, difference.StandardError > 0 ? MeanSequence.P(difference.Estimate, difference.StandardError, samples, MeanSequence.Rho(alpha, sharpAt)) : 1));
         }
 
         var corrected = Hypotheses.Holm([.. tested.Select(test => test.P)]);
         var arms = figures.Select(arm => tested.FindIndex(test => test.Arm == arm) is >= 0 and var at
-            ? Stand(arm, tested[at].Difference, corrected[at], control!.Figures.Count + arm.Figures.Count, alpha / (figures.Length - 1), terms.SharpAt)
+            ? Stand(arm, tested[at].Difference, corrected[at], control!.Figures.Count + arm.Figures.Count, alpha / (figures.Length - 1), sharpAt)
             : new ArmStanding(arm.Arm, arm.Figures.Count, arm.Figures.Mean)).ToImmutableArray();
         if (ratio < Hypotheses.SampleRatioAlarm)
             return new(arms, ratio, Text($"the arms have {string.Join(", ", figures.Select(arm => arm.Devices))} devices, which weights of {string.Join(", ", figures.Select(arm => arm.Weight))} give with p = {ratio:0.0e0}: assignment or reports are broken, and nothing can be concluded"));

@@ -19,6 +19,9 @@ public enum PhaseAction
 
     /// <summary>Take the release back everywhere.</summary>
     Revert,
+
+    /// <summary>An experiment has a winner: make its release everybody's.</summary>
+    Promote,
 }
 
 /// <summary>How many devices reported what about a rollout's present attempt, each device counted once by its latest report.</summary>
@@ -43,6 +46,18 @@ public sealed record RolloutCounts(int Settled, int Underway, int Refused, int T
 /// <param name="OnFailure">What stopping means: <see cref="PhaseAction.Hold"/> or <see cref="PhaseAction.Revert"/>.</param>
 public sealed record RolloutPolicy(int? MaxFailures = null, PhaseAction OnFailure = PhaseAction.Hold)
 {
+    /// <summary>How long an operator has to decide, where a plan does not say.</summary>
+    public static readonly TimeSpan DefaultDecideWithin = TimeSpan.FromDays(1);
+
+    /// <summary>
+    /// What happens to a phase that cannot be told although nobody is left to hear of, when no operator has decided in time: <see cref="PhaseAction.Hold"/>,
+    /// <see cref="PhaseAction.Revert"/>, or <see cref="PhaseAction.Wait"/> for as long as it takes.
+    /// </summary>
+    public PhaseAction OnUndecided { get; init; } = PhaseAction.Wait;
+
+    /// <summary>How long an operator has before <see cref="OnUndecided"/>; null for <see cref="DefaultDecideWithin"/>.</summary>
+    public TimeSpan? DecideWithin { get; init; }
+
     /// <summary>The first failure holds the rollout: for small fleets, where one device is a share worth looking at.</summary>
     public static RolloutPolicy Careful { get; } = new(0, PhaseAction.Hold);
 }
@@ -78,6 +93,15 @@ public sealed record PhaseEvidence(RolloutState State, int Phase, int Phases, Ti
     /// <summary>How long a device may be silent; an absent one is waited for as long.</summary>
     public TimeSpan Deadline { get; init; } = RolloutTerms.DefaultDeadline;
 
+    /// <summary>For how long it has been known that the phase cannot be told by itself; null when that was not said yet.</summary>
+    public TimeSpan? Undecided { get; init; }
+
+    /// <summary>How the arms are judged; null where there are none.</summary>
+    public ExperimentTerms? Experiment { get; init; }
+
+    /// <summary>What the arms' devices have reported.</summary>
+    public ImmutableArray<ArmFigures> Arms { get; init => field = value.IsDefault ? [] : value; } = [];
+
     /// <summary>Whether nothing more is to be expected: none is under way, and those absent have had their time. A silent device holds nobody up for ever.</summary>
     public bool IsExhausted => Counts.Underway == 0 && (Absent == 0 || InPhase >= Deadline);
 }
@@ -97,18 +121,37 @@ public readonly record struct RolloutFailures(int Refused, int TakenBack)
 /// <param name="Gates">What each gate says.</param>
 public sealed record PhaseVerdict(PhaseAction Action, string Why, ImmutableArray<GateVerdict> Gates)
 {
+    /// <summary>Whether nothing that is still to come would tell: an operator decides, or <see cref="RolloutPolicy.OnUndecided"/>.</summary>
+    public bool IsUndecided { get; init; }
+
+    /// <summary>How the arms compare; null where there are none.</summary>
+    public ExperimentStanding? Compared { get; init; }
+
     /// <summary>Judges the present phase of a rollout.</summary>
     /// <remarks>
     /// No report is never a pass: a phase advances only when at least one device has settled in it, and every gate is good. Without
     /// gates, none may be under way either. With gates, those are counted as the gates say, so that one device among many holds nobody up.
+    /// An experiment's winner is promoted whatever the phase waits for, unless the phase is to be stopped.
     /// </remarks>
     /// <param name="evidence">What is known.</param>
     /// <param name="explain">Whether gates also tell their bounds and what they still need, which costs far more than the verdict, and changes nothing in it.</param>
     public static PhaseVerdict Judge(PhaseEvidence evidence, bool explain = true)
     {
-        if (evidence.State != RolloutState.Running)
-            return new(PhaseAction.Wait, $"The rollout is {evidence.State.ToString().ToLowerInvariant()}.", []);
-        var gates = GateJudge.Judge(evidence, explain);
+        var running = evidence.State == RolloutState.Running;
+        var verdict = running ? OfPhase(evidence, GateJudge.Judge(evidence, explain)) : new(PhaseAction.Wait, $"The rollout is {evidence.State.ToString().ToLowerInvariant()}.", []);
+        if (evidence.Experiment is not { } terms)
+            return verdict;
+        var compared = ExperimentStanding.Judge(terms, evidence.Arms, evidence.Confidence, verdict.Gates.All(gate => gate.Standing == GateStanding.Good));
+        verdict = verdict with { Compared = compared };
+        if (!running || compared.Winner is null || verdict.Action is PhaseAction.Hold or PhaseAction.Revert)
+            return verdict;
+        if (terms.Promote)
+            return verdict with { Action = PhaseAction.Promote, Why = $"{compared.Why}.", IsUndecided = false };
+        return verdict.Action == PhaseAction.Wait ? verdict with { Why = $"{compared.Why}; an operator promotes an arm. {verdict.Why}" } : verdict;
+    }
+
+    static PhaseVerdict OfPhase(PhaseEvidence evidence, ImmutableArray<GateVerdict> gates)
+    {
         if (evidence.Policy.MaxFailures is { } borne && evidence.Failures.Total > borne)
         {
             var parts = new[] { (evidence.Failures.Refused, "refused it"), (evidence.Failures.TakenBack, "took it back") }
@@ -121,11 +164,11 @@ public sealed record PhaseVerdict(PhaseAction Action, string Why, ImmutableArray
         if (evidence.InPhase < TimeSpan.Zero)
             return new(PhaseAction.Wait, $"Starts in {-evidence.InPhase:c}.", gates);
         if (evidence.Counts.Settled == 0)
-            return new(PhaseAction.Wait, "No device has settled yet.", gates);
+            return Open(evidence, gates, "No device has settled", "");
         if (evidence.Gates.IsEmpty && evidence.Counts.Underway > 0)
             return new(PhaseAction.Wait, $"{evidence.Counts.Underway} devices are under way.", gates);
         if (Named(gates, GateStanding.Unknown) is { } unknown)
-            return new(PhaseAction.Wait, $"Cannot tell yet: {unknown}", gates);
+            return Open(evidence, gates, "Cannot tell", $": {unknown[..^1]}");
         if (evidence.Soak is not { } soak)
             return new(PhaseAction.Wait, "An operator starts the next phase.", gates);
         if (evidence.InPhase < soak)
@@ -136,6 +179,23 @@ public sealed record PhaseVerdict(PhaseAction Action, string Why, ImmutableArray
         if (evidence.Counts.Silent > 0)
             why += $" {evidence.Counts.Silent} are silent and not waited for.";
         return evidence.Phase + 1 < evidence.Phases ? new(PhaseAction.Advance, why, gates) : new(PhaseAction.Complete, gates.IsEmpty ? $"{evidence.Counts.Settled} devices settled." : why, gates);
+    }
+
+    /// <summary>It cannot be told: yet, while somebody is to be heard of; after that an operator decides.</summary>
+    static PhaseVerdict Open(PhaseEvidence evidence, ImmutableArray<GateVerdict> gates, string what, string named)
+    {
+        if (!evidence.IsExhausted)
+            return new(PhaseAction.Wait, $"{what} yet{named}.", gates);
+        var counts = evidence.Counts;
+        var answered = counts.Settled + counts.Failures + counts.Silent;
+        var heard = evidence.Absent != 0 ? $"{answered} devices of the phase have answered, and the others had their {Duration.Format(evidence.Deadline)}"
+            : answered == 0 ? "no device that is known here is in the phase's reach"
+            : $"{(answered == 1 ? "the phase's only device has" : $"all {answered} devices of the phase have")} answered or had {(answered == 1 ? "its" : "their")} time";
+        var (then, within) = (evidence.Policy.OnUndecided, evidence.Policy.DecideWithin ?? RolloutPolicy.DefaultDecideWithin);
+        if (then != PhaseAction.Wait && evidence.Undecided >= within)
+            return new(then, $"{what}{named}; {heard}, and no operator decided within {Duration.Format(within)}.", gates);
+        var otherwise = then == PhaseAction.Wait ? "" : $"; otherwise it is {(then == PhaseAction.Hold ? "held" : "reverted")} {Duration.Format(within)} after that was known";
+        return new(PhaseAction.Wait, $"{what}{named}; {heard}: an operator decides, by skip, retry, abort or revert{otherwise}.", gates) { IsUndecided = true };
     }
 
     static string? Named(ImmutableArray<GateVerdict> gates, GateStanding standing) =>

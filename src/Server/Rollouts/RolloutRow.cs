@@ -31,6 +31,9 @@ sealed class RolloutRow
     public required DateTimeOffset PhaseSince { get; set; }
     public required string Why { get; set; }
 
+    /// <summary>Since when it is known that the present phase cannot be told by itself; null when that was not said.</summary>
+    public DateTimeOffset? UndecidedSince { get; set; }
+
     /// <summary>The request that started it, as JSON; null for one that an older version started.</summary>
     public string? Ordered { get; set; }
 
@@ -42,11 +45,11 @@ sealed class RolloutRow
     /// <summary>As devices and people name it.</summary>
     public string Id => string.Create(CultureInfo.InvariantCulture, $"r-{Number}");
 
-    public RolloutPolicy Policy() => new(MaxFailures < 0 ? null : MaxFailures, OnFailure);
+    public RolloutPolicy Policy() => Ordered is null ? new(MaxFailures < 0 ? null : MaxFailures, OnFailure) : Terms().Policy;
 
     /// <summary>What was ordered at its start.</summary>
     public StartRollout Terms() => ordered ??= Ordered is null
-        ? new(Model, Release, PhaseList()) { Selector = Selector, Policy = Policy() }
+        ? new(Model, Release, PhaseList()) { Selector = Selector, Policy = new(MaxFailures < 0 ? null : MaxFailures, OnFailure) }
         : JsonSerializer.Deserialize(Ordered, ControlContext.Default.StartRollout)!;
 
     /// <summary>The gates of the present phase.</summary>
@@ -76,7 +79,8 @@ sealed class RolloutRow
         StartedBy = by,
         PhaseSince = wanted.StartsAt > now ? wanted.StartsAt.Value : now,
         Why = wanted.Why,
-        Ordered = JsonSerializer.Serialize(wanted, ControlContext.Default.StartRollout),
+        // Defaults are those of the version that started it.
+        Ordered = JsonSerializer.Serialize(wanted with { Confidence = wanted.ConfidenceOrDefault, Deadline = wanted.DeadlineOrDefault }, ControlContext.Default.StartRollout),
     };
 
     /// <summary>As it stands in the plan; gates are the server's affair.</summary>
@@ -104,14 +108,18 @@ sealed class RolloutRow
     public void Promote(string arm, string why, DateTimeOffset now)
     {
         var chosen = ArmList()!.Value.First(known => known.Name == arm);
-        (Arms, PhaseSince) = (null, now);
+        Arms = null;
+        BeginPhase(now);
         if (chosen is { Release: { } release, Manifest: { } manifest })
             (Release, Digest, Why) = (release, manifest, why);
         else
             Become(RolloutState.Reverted, why);
     }
 
-    public void Become(RolloutState state, string why) => (State, Why) = (state, why);
+    public void Become(RolloutState state, string why) => (State, Why, UndecidedSince) = (state, why, null);
+
+    /// <summary>What the present phase waits for is counted from now.</summary>
+    public void BeginPhase(DateTimeOffset now) => (PhaseSince, UndecidedSince) = (now, null);
 
     public EventRow Event(EventKind kind, string by, DateTimeOffset now) => new() { At = now, Kind = kind, By = by, Why = Why, Model = Model, Release = Release, Rollout = Id };
 
@@ -126,7 +134,8 @@ sealed class RolloutRow
             Windows = rollout.Windows,
             Ordered = Ordered is null ? null : Terms(),
             Gates = verdict.Gates,
-            Experiment = standing.Compare(this, verdict),
+            UndecidedSince = verdict.IsUndecided ? UndecidedSince : null,
+            Experiment = verdict.Compared,
             BytesByWay = standing.BytesByWay,
         };
     }

@@ -24,16 +24,13 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
     /// <summary>An experiment's arms.</summary>
     public ImmutableArray<ArmFigures> Arms { get; init; } = [];
 
-    /// <summary>Devices in reach that have said nothing; null when not counted.</summary>
-    public int? Absent { get; init; }
-
     /// <summary>By all of them, by the way they came.</summary>
     public ImmutableSortedDictionary<string, long> BytesByWay { get; init; } = ImmutableSortedDictionary<string, long>.Empty;
 
     /// <summary>Counts in the database.</summary>
     public static async Task<RolloutStanding> ReadAsync(CoppiceDb db, RolloutRow rollout, DateTimeOffset now, CancellationToken cancel)
     {
-        var limit = now - rollout.Terms().Deadline;
+        var limit = now - rollout.Terms().DeadlineOrDefault;
         var groups = await db.RolloutDevices
             .Where(row => row.Rollout == rollout.Number && (row.Attempt == rollout.Attempt || (row.Kind != ReportKind.Refused && row.Kind != ReportKind.TakenBack)))
             .GroupBy(row => new { row.Kind, InPhase = row.Phase == rollout.Phase, Late = row.Since < limit, row.Crashed })
@@ -78,22 +75,21 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
     {
         var terms = rollout.Terms();
         var phases = rollout.PhaseList();
+        var undecided = rollout.State == RolloutState.Running ? now - rollout.UndecidedSince : null;
         return new(rollout.State, rollout.Phase, phases.Length, now - rollout.PhaseSince, rollout.Policy(), new(Counts.Refused, Counts.TakenBack), addsNobody ? Counts : InPhase)
         {
             Soak = phases[rollout.Phase].Soak,
-            Confidence = terms.Confidence,
-            Deadline = terms.Deadline,
+            Confidence = terms.ConfidenceOrDefault,
+            Deadline = terms.DeadlineOrDefault,
             Gates = rollout.GateList(),
             Figures = Figures,
             Checks = Checks,
-            Absent = Absent,
+            Absent = undecided is null ? null : 0, // nobody was left when that was found out; who has joined since is heard of when it begins
+            Undecided = undecided,
+            Experiment = rollout.Arms is null ? null : terms.Experiment,
+            Arms = Arms,
         };
     }
-
-    /// <summary>How an experiment's arms compare; null where there are none.</summary>
-    public ExperimentStanding? Compare(RolloutRow rollout, PhaseVerdict verdict) => rollout.Arms is not null && rollout.Terms() is { Experiment: { } terms } ordered
-        ? ExperimentStanding.Judge(terms, Arms, ordered.Confidence, verdict.Gates.All(gate => gate.Standing == GateStanding.Good))
-        : null;
 
     static async Task<ImmutableArray<GateFigures>> FiguresAsync(CoppiceDb db, RolloutRow rollout, CancellationToken cancel)
     {

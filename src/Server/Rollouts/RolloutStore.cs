@@ -122,32 +122,26 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         var (model, waits) = await database.ReadAsync(async db =>
         {
             var row = await db.Rollouts.SingleAsync(row => row.Number == number, cancel);
-            var (_, verdict, winner) = await VerdictAsync(db, row, now, cancel);
-            return (row.Model, verdict.Action == PhaseAction.Wait && winner is null);
+            var (_, verdict) = await VerdictAsync(db, row, now, cancel);
+            return (row.Model, row.Apply(verdict, now) is null); // on a copy that nobody keeps
         }, cancel);
         if (waits)
             return null; // as most often: without keeping writers waiting
         return await plans.ChangeAsync(model, async db =>
         {
             var row = await db.Rollouts.SingleAsync(row => row.Number == number, cancel);
-            var (evidence, verdict, winner) = await VerdictAsync(db, row, now, cancel);
-            if (verdict.Action is not (PhaseAction.Hold or PhaseAction.Revert) && winner is { } arm)
-            {
-                await PromoteAsync(db, row, arm.Winner!, arm.Why, now, cancel);
-                db.Events.Add(row.Event(EventKind.ArmPromoted, EventRow.Itself, now));
-                return ((EventKind?)EventKind.ArmPromoted, true);
-            }
-
-            var happened = row.Apply(verdict, now);
-            if (happened is { } kind)
-            {
-                db.RolloutDecisions.Add(RolloutDecisionRow.Of(number, evidence, verdict, now));
-                db.Events.Add(row.Event(kind, EventRow.Itself, now));
-                if (kind == EventKind.RolloutAdvanced)
-                    await RolloutFigures.ReadControlAsync(db, row, cancel);
-            }
-
-            return (happened, happened is not null);
+            var (evidence, verdict) = await VerdictAsync(db, row, now, cancel);
+            if (row.Apply(verdict, now) is not { } kind)
+                return ((EventKind?)null, false);
+            db.RolloutDecisions.Add(RolloutDecisionRow.Of(number, evidence, verdict, now));
+            var happened = row.Event(kind, EventRow.Itself, now);
+            happened.Why = verdict.Why;
+            db.Events.Add(happened);
+            if (kind == EventKind.ArmPromoted)
+                await KeepArmAsync(db, row, verdict.Compared!.Winner!, cancel);
+            if (kind == EventKind.RolloutAdvanced)
+                await RolloutFigures.ReadControlAsync(db, row, cancel);
+            return (kind, kind != EventKind.RolloutUndecided); // of that devices know nothing
         }, cancel);
     }
 
@@ -158,7 +152,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             return null;
         var decisions = await db.RolloutDecisions.Where(decision => decision.Rollout == number).OrderBy(decision => decision.Id).ToListAsync(cancel);
         var orders = await db.Events.Where(happened => happened.Rollout == row.Id && happened.By != EventRow.Itself).OrderBy(happened => happened.Id).Take(MaxListed).ToListAsync(cancel);
-        var (evidence, _, _) = await VerdictAsync(db, row, now, cancel);
+        var (evidence, _) = await VerdictAsync(db, row, now, cancel);
         return new RolloutWhy(row.Id, [.. decisions.Select(decision => decision.View())], evidence, [.. orders.Select(order => order.View())]);
     }, cancel);
 
@@ -209,7 +203,8 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
                 return (No("rollout-state", "There is no such arm.", $"{row.Id} has the arms {string.Join(", ", arms.Select(arm => arm.Name))}."), false);
             if (row.State is RolloutState.Reverted or RolloutState.Aborted)
                 return (No("rollout-state", $"The rollout is {RolloutVerbs.Name(row.State)}.", "That is for good; start a new rollout of the release."), false);
-            await PromoteAsync(db, row, order.Arm, order.Why, now, cancel);
+            row.Promote(order.Arm, order.Why, now);
+            await KeepArmAsync(db, row, order.Arm, cancel);
             db.Events.Add(row.Event(EventKind.ArmPromoted, by, now));
             if (alongside is not null)
                 await alongside(db);
@@ -249,29 +244,32 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
     }
 
     /// <summary>Ends an experiment. Devices of the other arms run something else: what they said is no word on the release that goes on.</summary>
-    static async Task PromoteAsync(CoppiceDb db, RolloutRow row, string arm, string why, DateTimeOffset now, CancellationToken cancel)
+    static async Task KeepArmAsync(CoppiceDb db, RolloutRow row, string arm, CancellationToken cancel)
     {
-        row.Promote(arm, why, now);
+        await db.RolloutFigures.Where(figure => figure.Rollout == row.Number && db.RolloutDevices.Any(device => device.Rollout == row.Number && device.Device == figure.Device && device.Arm != arm)).ExecuteDeleteAsync(cancel);
         await db.RolloutDevices.Where(device => device.Rollout == row.Number && device.Arm != arm).ExecuteDeleteAsync(cancel);
     }
 
-    /// <summary>The verdict, what it rests on, and the arm that has won by it.</summary>
-    static async Task<(PhaseEvidence Evidence, PhaseVerdict Verdict, ExperimentStanding? Winner)> VerdictAsync(CoppiceDb db, RolloutRow row, DateTimeOffset now, CancellationToken cancel)
+    /// <summary>The verdict and what it rests on.</summary>
+    static async Task<(PhaseEvidence Evidence, PhaseVerdict Verdict)> VerdictAsync(CoppiceDb db, RolloutRow row, DateTimeOffset now, CancellationToken cancel)
     {
         var standing = await RolloutStanding.ReadAsync(db, row, now, cancel);
         var evidence = standing.Evidence(row, now);
         var verdict = PhaseVerdict.Judge(evidence);
-        if (verdict.Action == PhaseAction.Wait && row.State == RolloutState.Running)
-        {
-            // Only where it would change the verdict are the fleet's devices looked through.
-            var nobody = row.Phase > 0 && evidence.Counts.Settled == 0 ? standing.Evidence(row, now, addsNobody: true) : evidence;
-            var complete = nobody with { Absent = 0 };
-            if (complete != evidence && PhaseVerdict.Judge(complete).Action != PhaseAction.Wait && !await AwaitsAsync(db, row, adds: nobody != evidence, cancel))
-                (evidence, verdict) = (complete, PhaseVerdict.Judge(complete));
-        }
+        if (verdict.Action != PhaseAction.Wait || row.State != RolloutState.Running)
+            return (evidence, verdict);
 
-        var compared = row.State == RolloutState.Running && row.Terms().Experiment is { Promote: true } ? standing.Compare(row, verdict) : null;
-        return (evidence, verdict, compared?.Winner is null ? null : compared);
+        // Only where it would change the verdict are the fleet's devices looked through.
+        if (row.Phase > 0 && evidence.Counts.Settled == 0 && await WithoutOthersAsync(standing.Evidence(row, now, addsNobody: true), adds: true) is { } asBefore)
+            return asBefore;
+        return !verdict.IsUndecided && await WithoutOthersAsync(evidence, adds: false) is { } alone ? alone : (evidence, verdict);
+
+        async Task<(PhaseEvidence, PhaseVerdict)?> WithoutOthersAsync(PhaseEvidence known, bool adds)
+        {
+            var complete = known with { Absent = 0 };
+            var judged = PhaseVerdict.Judge(complete);
+            return (judged.Action != PhaseAction.Wait || judged.IsUndecided) && !await AwaitsAsync(db, row, adds, cancel) ? (complete, judged) : null;
+        }
     }
 
     /// <summary>Whether a known device is in the present phase's reach and has said nothing. Looks through the fleet, up to the first.</summary>

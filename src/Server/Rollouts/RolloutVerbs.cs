@@ -98,7 +98,7 @@ static class RolloutVerbs
                     $"{failures} devices failed and {borne} failures are allowed; retry it (attempt {rollout.Attempt + 1} forgives them), or revert it.");
             case RolloutVerb.Resume:
                 rollout.Become(Running, order.Why);
-                rollout.PhaseSince = now;
+                rollout.BeginPhase(now);
                 return new(EventKind.RolloutResumed);
             case RolloutVerb.Retry:
                 if (order.Attempt <= rollout.Attempt)
@@ -106,7 +106,8 @@ static class RolloutVerbs
                 if (order.Attempt != rollout.Attempt + 1)
                     return No("rollout-state", "The attempt is not the next one.", $"{rollout.Id} is at attempt {rollout.Attempt}; retry with attempt {rollout.Attempt + 1}.");
                 rollout.Become(Running, order.Why);
-                (rollout.Attempt, rollout.PhaseSince) = (rollout.Attempt + 1, now);
+                rollout.Attempt++;
+                rollout.BeginPhase(now);
                 return new(EventKind.RolloutRetried);
             default:
                 if (order.Phase <= rollout.Phase)
@@ -126,18 +127,25 @@ static class RolloutVerbs
             return EventKind.RolloutCompleted;
         }
 
-        (rollout.Phase, rollout.PhaseSince, rollout.Why) = (rollout.Phase + 1, now, why);
+        (rollout.Phase, rollout.Why) = (rollout.Phase + 1, why);
+        rollout.BeginPhase(now);
         return EventKind.RolloutAdvanced;
     }
 
     /// <summary>Carries out what the worker decided.</summary>
-    /// <returns>Null for waiting.</returns>
+    /// <returns>Null when nothing has changed.</returns>
     public static EventKind? Apply(this RolloutRow rollout, PhaseVerdict verdict, DateTimeOffset now)
     {
         switch (verdict.Action)
         {
+            case PhaseAction.Wait when verdict.IsUndecided && rollout.UndecidedSince is null:
+                rollout.UndecidedSince = now;
+                return EventKind.RolloutUndecided;
             case PhaseAction.Wait:
                 return null;
+            case PhaseAction.Promote:
+                rollout.Promote(verdict.Compared!.Winner!, verdict.Why, now);
+                return EventKind.ArmPromoted;
             case PhaseAction.Hold:
                 rollout.Become(Held, verdict.Why);
                 return EventKind.RolloutHeld;

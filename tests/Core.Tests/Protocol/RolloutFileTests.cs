@@ -39,7 +39,7 @@ public sealed class RolloutFileTests
               "model": "plant/bearing", "release": "1.4.0", "selector": "site = oslo", "why": "better", "salt": "s",
               "phases": [{ "selector": "label.lab", "soak": "4h" }, { "share": "5 %", "soak": "24h", "gates": [] }, { "share": 1 }],
               "gates": [{ "gate": "failures", "max": "2%" }, { "gate": "metric", "metric": "latencyP95Ms", "against": "before", "maxRise": 0.2 }],
-              "policy": { "maxFailures": 10, "onFailure": "revert" }, "confidence": 0.99, "deadline": "12h", "spread": "2h", "fetchEarly": true,
+              "policy": { "maxFailures": 10, "onFailure": "revert", "onUndecided": "hold", "decideWithin": "6h" }, "confidence": 0.99, "deadline": "12h", "spread": "2h", "fetchEarly": true,
               "startsAt": "2026-12-01T08:00:00+01:00", "forcedFrom": "2026-12-08T08:00:00Z", "consent": "May it?",
               "windows": ["sat,sun:06:00-18:00", { "days": ["monday"], "from": "22:00", "to": "04:00" }],
               "requires": [{ "model": "plant/embedder", "versions": ">=1.2.0 <2.0.0" }]
@@ -51,6 +51,7 @@ public sealed class RolloutFileTests
         Assert.Equal((0.05, 0, null), (plan.Phases[1].Share, plan.Phases[1].Gates!.Value.Length, plan.Phases[2].Gates));
         Assert.Equal((0.02, Reference.Before, 0.2), (plan.Gates[0].Max, plan.Gates[1].Against, plan.Gates[1].MaxRise));
         Assert.Equal((10, PhaseAction.Revert, 0.99), (plan.Policy.MaxFailures, plan.Policy.OnFailure, plan.Confidence));
+        Assert.Equal((PhaseAction.Hold, TimeSpan.FromHours(6)), (plan.Policy.OnUndecided, plan.Policy.DecideWithin));
         Assert.Equal(new DateTimeOffset(2026, 12, 1, 7, 0, 0, TimeSpan.Zero), plan.StartsAt);
         Assert.Equal([DayOfWeek.Saturday, DayOfWeek.Sunday], plan.Windows[0].Days.AsEnumerable());
         Assert.Equal(new TimeOnly(22, 0), plan.Windows[1].From);
@@ -68,6 +69,12 @@ public sealed class RolloutFileTests
     [InlineData("""{"policy":{"maxFailures":null}}""", "policy.maxFailures")]
     [InlineData("""{"confidence":1}""", "confidence")]
     [InlineData("""{"spread":"400d"}""", "spread")]
+    [InlineData("""{"confidence":0}""", "confidence")]
+    [InlineData("""{"deadline":"0s"}""", "deadline")]
+    [InlineData("""{"policy":{"maxFailures":0,"onUndecided":"advance"}}""", "policy.onUndecided")]
+    [InlineData("""{"policy":{"maxFailures":0,"decideWithin":"6h"}}""", "policy.decideWithin")]
+    [InlineData("""{"policy":{"maxFailures":0,"onUndecided":"hold","decideWithin":"0s"}}""", "policy.decideWithin")]
+    [InlineData("""{"experiment":{"metric":"accuracy","sharpAt":0},"arms":[{"name":"control"},{"name":"b","release":"1.0.0"}]}""", "experiment.sharpAt")]
     [InlineData("""{"requires":[{"model":"plant/bearing","versions":"1.0.0"}]}""", "requires[0].model")]
     [InlineData("""{"startsAt":"2026-12-01"}""", "startsAt")]
     public void What_does_not_fit_together_is_said_by_field(string members, string where)

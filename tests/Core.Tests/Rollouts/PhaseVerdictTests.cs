@@ -92,6 +92,59 @@ public sealed class PhaseVerdictTests
     }
 
     [Fact]
+    public void A_phase_that_nobody_is_left_to_decide_says_so_and_that_an_operator_decides()
+    {
+        var chance = Evidence(new(9, 0, 1, 0), Failures()) with { Absent = 0 };
+
+        var verdict = PhaseVerdict.Judge(chance);
+        Assert.True(verdict.IsUndecided);
+        Assert.StartsWith("Cannot tell: failures: 1 of 10 devices failed", verdict.Why, StringComparison.Ordinal);
+        Assert.EndsWith("all 10 devices of the phase have answered or had their time: an operator decides, by skip, retry, abort or revert.", verdict.Why, StringComparison.Ordinal);
+        Assert.EndsWith("10 devices of the phase have answered, and the others had their 7d: an operator decides, by skip, retry, abort or revert.", PhaseVerdict.Judge(chance with { Absent = null, InPhase = TimeSpan.FromDays(7) }).Why, StringComparison.Ordinal);
+        Assert.Equal("No device has settled; no device that is known here is in the phase's reach: an operator decides, by skip, retry, abort or revert.", PhaseVerdict.Judge(Evidence(new(0, 0, 0, 0)) with { Absent = 0 }).Why);
+        Assert.False(PhaseVerdict.Judge(chance with { Absent = 1 }).IsUndecided); // one may still come
+        Assert.False(PhaseVerdict.Judge(chance with { Counts = new(8, 1, 1, 0) }).IsUndecided); // one is under way
+    }
+
+    [Theory]
+    [InlineData(PhaseAction.Hold)]
+    [InlineData(PhaseAction.Revert)]
+    public void What_a_plan_names_happens_to_an_undecided_phase_when_nobody_decides_in_time(PhaseAction named)
+    {
+        var chance = Evidence(new(9, 0, 1, 0), Failures()) with { Absent = 0, Policy = new(null, PhaseAction.Revert) { OnUndecided = named, DecideWithin = 6 * Hour } };
+
+        Assert.EndsWith($"otherwise it is {(named == PhaseAction.Hold ? "held" : "reverted")} 6h after that was known.", PhaseVerdict.Judge(chance).Why, StringComparison.Ordinal);
+        Assert.Equal(PhaseAction.Wait, PhaseVerdict.Judge(chance with { Undecided = 6 * Hour - TimeSpan.FromSeconds(1) }).Action);
+        var late = PhaseVerdict.Judge(chance with { Undecided = 6 * Hour });
+        Assert.Equal(named, late.Action);
+        Assert.EndsWith("and no operator decided within 6h.", late.Why, StringComparison.Ordinal);
+        Assert.Equal(PhaseAction.Advance, PhaseVerdict.Judge(chance with { Undecided = 6 * Hour, Counts = new(1_000, 0, 1, 0) }).Action); // devices that joined since have told
+        Assert.Equal(PhaseAction.Wait, PhaseVerdict.Judge(chance with { Undecided = TimeSpan.FromDays(300), Policy = new() }).Action);
+    }
+
+    [Fact]
+    public void An_arm_that_has_won_is_promoted_by_the_verdict_itself_and_the_evidence_that_was_kept_gives_it_again()
+    {
+        var terms = new ExperimentTerms("accuracy", Goal.Higher) { SharpAt = 100, Promote = true };
+        var evidence = Evidence(new(200, 0, 0, 0), Failures(0.3)) with
+        {
+            Soak = null,
+            Experiment = terms,
+            Arms = [new("control", 1, 100, 0, new(100, 0.90, 0.01)), new("b", 1, 100, 0, new(100, 0.95, 0.01))],
+        };
+
+        var verdict = PhaseVerdict.Judge(evidence);
+        Assert.Equal((PhaseAction.Promote, "b"), (verdict.Action, verdict.Compared!.Winner));
+        var kept = PhaseVerdict.Judge(JsonSerializer.Deserialize(JsonSerializer.Serialize(evidence, ControlContext.Default.PhaseEvidence), ControlContext.Default.PhaseEvidence)!);
+        Assert.Equal((verdict.Action, verdict.Why, "b"), (kept.Action, kept.Why, kept.Compared!.Winner));
+
+        Assert.StartsWith("b is better than control", PhaseVerdict.Judge(evidence with { Experiment = terms with { Promote = false } }).Why, StringComparison.Ordinal);
+        Assert.Equal(PhaseAction.Wait, PhaseVerdict.Judge(evidence with { Experiment = terms with { Promote = false } }).Action);
+        Assert.Equal(PhaseAction.Revert, PhaseVerdict.Judge(evidence with { Counts = new(100, 0, 100, 0) }).Action); // a bad gate comes first
+        Assert.Equal(PhaseAction.Wait, PhaseVerdict.Judge(evidence with { State = RolloutState.Held }).Action);
+    }
+
+    [Fact]
     public void A_silent_device_holds_nobody_up_for_ever_and_counts_where_silence_is_a_gate()
     {
         var silence = new Gate(GateKind.Silence) { Max = 0.05 };

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using Coppice.Client;
 using Coppice.Protocol;
 using Coppice.Rollouts;
@@ -76,6 +77,69 @@ public class GateTests : IAsyncLifetime
         var again = PhaseVerdict.Judge(decision.Evidence);
         Assert.Equal((decision.Action, decision.Why), (again.Action, again.Why));
         Assert.Equal(EventKind.RolloutStarted, Assert.Single(why.Orders).Kind);
+    }
+
+    [Fact]
+    public async Task A_phase_that_cannot_be_told_is_said_once_and_waits_for_an_operator()
+    {
+        await EnrolAsync(3);
+        await RollOutAsync("1.0.0", [new(1, TimeSpan.Zero)], Failures);
+        await devices[0].SayAsync(Report(1, Refused, why: "a lie"));
+        await devices[1].SayAsync(Report(1, Settled));
+        Assert.Null((await JudgedAsync(RolloutState.Running)).UndecidedSince); // a third may come
+
+        await devices[2].SayAsync(Report(1, Settled));
+        var now = await JudgedAsync(RolloutState.Running);
+        await JudgedAsync(RolloutState.Running);
+
+        Assert.Equal(server.Time.GetUtcNow(), now.UndecidedSince);
+        Assert.EndsWith("an operator decides, by skip, retry, abort or revert.", now.Verdict, StringComparison.Ordinal);
+        var why = await server.Client.WhyAsync("r-1");
+        Assert.Equal((PhaseAction.Wait, now.Verdict), Assert.Single(why.Decisions) is var said ? (said.Action, said.Why) : default);
+        Assert.Equal(now.Verdict, Assert.Single((await server.Client.ListEventsAsync()).Events, e => e.Kind == EventKind.RolloutUndecided).Why);
+        Assert.Equal((now.Verdict, true), PhaseVerdict.Judge(why.Decisions[0].Evidence) is var again ? (again.Why, again.IsUndecided) : default);
+
+        Assert.Equal((RolloutState.Complete, null), await server.Client.AdvanceAsync("r-1", 1, "looked at it") is var done ? (done.State, done.UndecidedSince) : default);
+    }
+
+    [Fact]
+    public async Task What_the_plan_names_happens_when_nobody_decides_in_time()
+    {
+        await EnrolAsync(3);
+        await server.Client.StartRolloutAsync(new(Bearing, V("1.0.0"), [new(1, TimeSpan.Zero)])
+        {
+            Gates = [Failures],
+            Policy = new(null, PhaseAction.Hold) { OnUndecided = PhaseAction.Revert, DecideWithin = TimeSpan.FromHours(6) },
+        });
+        await devices[0].SayAsync(Report(1, Refused, why: "a lie"));
+        foreach (var device in devices[1..])
+            await device.SayAsync(Report(1, Settled));
+        await JudgedAsync(RolloutState.Running);
+        server.Time.Advance(TimeSpan.FromHours(5));
+        await JudgedAsync(RolloutState.Running);
+        await server.Client.HoldAsync("r-1", "let me see");
+        await server.Client.ResumeAsync("r-1", "two hours more"); // and the time counts anew
+        await JudgedAsync(RolloutState.Running);
+        server.Time.Advance(TimeSpan.FromHours(5));
+        await JudgedAsync(RolloutState.Running);
+
+        server.Time.Advance(TimeSpan.FromHours(1));
+        Assert.EndsWith("no operator decided within 6h.", (await JudgedAsync(RolloutState.Reverted)).Why, StringComparison.Ordinal);
+
+        foreach (var decision in (await server.Client.WhyAsync("r-1")).Decisions)
+            Assert.Equal((decision.Action, decision.Why), PhaseVerdict.Judge(decision.Evidence) is var again ? (again.Action, again.Why) : default);
+    }
+
+    [Theory]
+    [InlineData("confidence", 0, "0 is no confidence; give more than 0.5 and less than 1, as 0.99, or leave it out for 0.95.")]
+    [InlineData("deadline", "0s", "0ms is no time to be silent for; give more than 0 and at most 366 days, as 24h, or leave it out for 7d.")]
+    public async Task Zero_is_no_way_to_say_that_a_field_is_left_out(string field, object zero, string problem)
+    {
+        var body = JsonSerializer.Serialize(new Dictionary<string, object> { ["model"] = "plant/bearing", ["release"] = "1.0.0", ["phases"] = new object[] { new { share = 1 } }, [field] = zero });
+
+        var found = await server.Operator.PostAsync("v1/rollouts", Answers.Json(body)).ProblemAsync(400);
+
+        Assert.Equal(problem, Assert.Single(found.Errors![field]));
     }
 
     [Fact]
@@ -221,6 +285,10 @@ public class GateTests : IAsyncLifetime
 
         var promoted = (await server.PlanAsDeviceAsync())!.Rollouts[0];
         Assert.Equal((null, "1.1.0"), (promoted.Arms, promoted.Release.ToString()));
+        var decision = Assert.Single((await server.Client.WhyAsync("r-1")).Decisions);
+        Assert.Equal(PhaseAction.Promote, decision.Action);
+        var again = PhaseVerdict.Judge(decision.Evidence);
+        Assert.Equal((decision.Action, decision.Why, "b"), (again.Action, again.Why, again.Compared!.Winner));
         Assert.Contains("b is better than control", (await server.Client.ListEventsAsync(limit: 500)).Events.Single(e => e.Kind == EventKind.ArmPromoted).Why, StringComparison.Ordinal);
 
         Task SayAsync(TestDevice device)

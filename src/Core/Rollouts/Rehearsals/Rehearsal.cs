@@ -53,6 +53,7 @@ public sealed class Rehearsal
     long reachedAtStart;
     bool dirty = true;
     RehearsedStop? stop;
+    int? undecidedSince;
 
     Rehearsal(RehearsedRollout rehearsed, RehearsalWorld world)
     {
@@ -246,8 +247,11 @@ public sealed class Rehearsal
         switch (verdict.Action)
         {
             case PhaseAction.Wait:
+                if (verdict.IsUndecided)
+                    undecidedSince ??= second;
                 return;
             case PhaseAction.Advance:
+                undecidedSince = null;
                 Close(second);
                 Array.Clear(inPhase);
                 rollout = rollout with { Phase = rollout.Phase + 1, Since = world.Start.AddSeconds(second) };
@@ -291,6 +295,7 @@ public sealed class Rehearsal
             Figures = [.. gates.Where(gate => gate.Kind == GateKind.Metric).Select(gate => new GateFigures(gate.Name(), figures[at++], Control(gate)))],
             Checks = second - since >= world.Checks.TotalSeconds ? [.. gates.Where(gate => gate.Kind == GateKind.Check).Select(gate => new CheckResult(gate.Check!, true, "rehearsed"))] : [],
             Absent = (int)Math.Max(0, absent),
+            Undecided = undecidedSince is { } known ? TimeSpan.FromSeconds(second - known) : null,
         };
     }
 
