@@ -24,6 +24,7 @@ public static class ServeCommand
         var listen = new Option<string[]>("--listen") { Description = "Address to listen on, http or https; port 0 takes a free one; may be repeated.", DefaultValueFactory = _ => ["http://127.0.0.1:8420"] };
         var access = new ServeAccess();
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
+        var ddiPoll = new Option<string>("--ddi-poll") { Description = "How often devices that speak hawkBit's device API ask.", DefaultValueFactory = _ => "5m" };
         var maxBlob = new Option<string>("--max-blob") { Description = "Largest file taken.", DefaultValueFactory = _ => "64GiB" };
         var noPatches = new Option<bool>("--no-patches") { Description = "Make no patches; devices then fetch whole files." };
         var patchThreads = new Option<int>("--patch-threads") { Description = "Patches made at once, each with one thread.", DefaultValueFactory = _ => 1 };
@@ -37,7 +38,7 @@ public static class ServeCommand
         var mailFrom = new Option<string?>("--mail-from") { Description = "Sender of the server's mail; wanted with --smtp." };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, database, clusterKey, blobs, listen, enrolments, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, database, clusterKey, blobs, listen, enrolments, ddiPoll, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
         access.AddTo(command);
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
@@ -55,6 +56,8 @@ public static class ServeCommand
                 throw new UsageException($"--largest-patched: '{parsed.GetValue(largestPatched)}' is not a size; write it as 512MB.");
             if (parsed.GetValue(patchThreads) is < 1 or > 64)
                 throw new UsageException("--patch-threads: give 1 to 64.");
+            if (!Duration.TryParse(parsed.GetValue(ddiPoll), out var poll) || poll < TimeSpan.FromSeconds(1) || poll >= TimeSpan.FromDays(1))
+                throw new UsageException($"--ddi-poll: '{parsed.GetValue(ddiPoll)}' is no such time; give 1s to 23h, as 5m.");
             if (parsed.GetValue(enrolments) < 1)
                 throw new UsageException("--enrolments-per-minute: give 1 or more.");
 
@@ -68,6 +71,7 @@ public static class ServeCommand
                 BlobFolder = parsed.GetValue(blobs),
                 Listen = string.Join(';', addresses),
                 EnrolmentLimit = new(parsed.GetValue(enrolments), 20 * Math.Min(parsed.GetValue(enrolments), 100_000)),
+                DdiPoll = poll,
                 MaxBlobBytes = (long)most,
                 Patches = !parsed.GetValue(noPatches),
                 Oidc = parsed.GetValue(oidc) is { } file ? ReadOidc(file) : null,

@@ -4,6 +4,7 @@ using Coppice.Protocol;
 using Coppice.Server.Access;
 using Coppice.Server.Approvals;
 using Coppice.Server.Audit;
+using Coppice.Server.Ddi;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Health;
@@ -203,6 +204,7 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
         services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>();
         services.AddSingleton<PatchWorker>().AddHostedService(all => all.GetRequiredService<PatchWorker>());
+        services.AddSingleton<DdiTokenStore>().AddSingleton<DdiActionStore>().AddSingleton<DdiDigests>().AddSingleton<DdiLinks>();
         services.AddGate();
         services.AddBearerTokens();
         services.AddProblems();
@@ -243,6 +245,7 @@ public sealed class ControlPlane : IAsyncDisposable
         app.MapEnrol();
         app.MapReports();
         app.MapKeys();
+        app.MapDdi();
         var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).AddAccessGate().ProducesProblem(StatusCodes.Status401Unauthorized);
         operators.MapBlobs();
         operators.MapModels();
@@ -255,6 +258,7 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapWaiting();
         operators.MapAuthorities();
         operators.MapJoinTokens();
+        operators.MapDdiTokens();
         operators.MapEvents();
         operators.MapWebhooks();
         operators.MapOperators();

@@ -50,6 +50,9 @@ public sealed record ControlPlaneOptions
     /// <summary>How long a device's certificate lives. Devices renew it when two thirds are over.</summary>
     public TimeSpan CertificateLife { get; init; } = TimeSpan.FromDays(90);
 
+    /// <summary>How often devices that speak hawkBit's device API ask; below a day.</summary>
+    public TimeSpan DdiPoll { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>Whether a device without a token may ask an operator to be let in.</summary>
     public bool AcceptRequests { get; init; } = true;
 

@@ -57,7 +57,7 @@ public class DatabaseTests : IDisposable
     {
         var type = property.GetTypeMapping().Converter?.ProviderClrType ?? property.ClrType;
         type = Nullable.GetUnderlyingType(type) ?? type;
-        return type == typeof(string) ? "TEXT" : type == typeof(byte[]) ? "BLOB" : type == typeof(double) ? "REAL" : property.ClrType == typeof(bool) ? "BOOLEAN" : "INTEGER";
+        return type == typeof(string) ? "TEXT" : type == typeof(byte[]) ? "BLOB" : type == typeof(double) ? "REAL" : (Nullable.GetUnderlyingType(property.ClrType) ?? property.ClrType) == typeof(bool) ? "BOOLEAN" : "INTEGER";
     }
 
     [Fact]
