@@ -19,6 +19,8 @@ public static class ServeCommand
         {
             Description = $"PostgreSQL database for the tables: postgres://user@host/database, or @FILE that holds it with its password; else {DatabaseVariable}, else a file in the data folder.",
         };
+        var clusterKey = new Option<FileInfo?>("--cluster-key") { Description = "File with 32 random bytes in base64, the same for all servers on a database: they share their other keys under it." };
+        var blobs = new Option<string?>("--blobs") { Description = "Folder of files and patches, which all servers on a database share; else one in the data folder." };
         var listen = new Option<string[]>("--listen") { Description = "Address to listen on, http or https; port 0 takes a free one; may be repeated.", DefaultValueFactory = _ => ["http://127.0.0.1:8420"] };
         var access = new ServeAccess();
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
@@ -36,7 +38,7 @@ public static class ServeCommand
         var mailFrom = new Option<string?>("--mail-from") { Description = "Sender of the server's mail; wanted with --smtp." };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, database, listen, enrolments, ddiPoll, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, database, clusterKey, blobs, listen, enrolments, ddiPoll, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
         access.AddTo(command);
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
@@ -63,6 +65,10 @@ public static class ServeCommand
             {
                 Data = parsed.GetRequiredValue(data),
                 Database = ReadDatabase(parsed.GetValue(database)),
+                ClusterKeyFile = parsed.GetValue(clusterKey) is not { } shared ? null
+                    : shared.Exists ? shared.FullName
+                    : throw new UsageException($"--cluster-key: {shared.FullName} is not there; make it once for all servers: openssl rand -base64 32 > FILE"),
+                BlobFolder = parsed.GetValue(blobs),
                 Listen = string.Join(';', addresses),
                 EnrolmentLimit = new(parsed.GetValue(enrolments), 20 * Math.Min(parsed.GetValue(enrolments), 100_000)),
                 DdiPoll = poll,

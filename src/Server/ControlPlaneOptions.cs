@@ -17,6 +17,15 @@ public sealed record ControlPlaneOptions
     /// <summary>A PostgreSQL database that keeps the tables; null for a file in the data folder.</summary>
     public PostgresAddress? Database { get; init; }
 
+    /// <summary>File of the key under which servers on one database share their other keys; null for a server on its own.</summary>
+    public string? ClusterKeyFile { get; init; }
+
+    /// <summary>Whether the database's clock counts, of a database that servers share, and not the machine's.</summary>
+    public bool FollowDatabaseClock { get; init; } = true;
+
+    /// <summary>Folder of blobs and patches, which servers on one database share; null for one in the data folder.</summary>
+    public string? BlobFolder { get; init; }
+
     /// <summary>Addresses to listen on, <c>http:</c> or <c>https:</c>, parted by ';'; port 0 takes a free one.</summary>
     public string Listen { get; init; } = "http://127.0.0.1:8420";
 

@@ -59,7 +59,7 @@ sealed class RunningServer : IAsyncDisposable
     public static async Task<RunningServer> StartAsync(Func<ControlPlaneOptions, ControlPlaneOptions>? with = null, string? data = null, FakeTime? time = null, string? offlineKeys = null)
     {
         time ??= new();
-        var options = new ControlPlaneOptions { Data = data ?? NewFolder(), Listen = "http://127.0.0.1:0", Time = time, StopPatience = TimeSpan.FromSeconds(20) };
+        var options = new ControlPlaneOptions { Data = data ?? NewFolder(), Listen = "http://127.0.0.1:0", Time = time, FollowDatabaseClock = false, StopPatience = TimeSpan.FromSeconds(20) };
         if (OnPostgres.Value)
             options = options with { Database = data is not null && DatabaseOf.TryGetValue(data, out var known) ? known : DatabaseOf[options.Data] = await NewDatabaseAsync() };
         var plane = await ControlPlane.StartAsync(with?.Invoke(options) ?? options);
@@ -146,7 +146,7 @@ sealed class RunningServer : IAsyncDisposable
 }
 
 /// <summary>Speaks the device API as an agent would.</summary>
-sealed class TestDevice(RunningServer server, string id)
+sealed class TestDevice(RunningServer? server, string id)
 {
     public string Id => id;
 
@@ -156,6 +156,10 @@ sealed class TestDevice(RunningServer server, string id)
 
     /// <summary>Over what it speaks; null for the server's first address.</summary>
     public HttpClient? Http { get; init; }
+
+    DateTimeOffset Now => (server?.Time ?? TimeProvider.System).GetUtcNow();
+
+    HttpClient Line => Http ?? server!.Anyone;
 
     static DevicePublicKey NewSealing()
     {
@@ -183,9 +187,9 @@ sealed class TestDevice(RunningServer server, string id)
     /// <summary>A request signed by the device's key, or another.</summary>
     public HttpRequestMessage Signed(string path, byte[] body, DeviceKey? key = null, string? name = null, DateTimeOffset? at = null)
     {
-        var http = Http ?? server.Anyone;
+        var http = Line;
         var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new ByteArrayContent(body) { Headers = { ContentType = new("application/json") } } };
-        foreach (var (header, value) in DeviceSignature.Sign(key ?? Key, name ?? id, "POST", new Uri(http.BaseAddress!, path).PathAndQuery, "application/json", body, at ?? server.Time.GetUtcNow()))
+        foreach (var (header, value) in DeviceSignature.Sign(key ?? Key, name ?? id, "POST", new Uri(http.BaseAddress!, path).PathAndQuery, "application/json", body, at ?? Now))
             (header == ContentDigest.Header ? (HttpHeaders)request.Content.Headers : request.Headers).TryAddWithoutValidation(header, value);
         return request;
     }
@@ -193,7 +197,7 @@ sealed class TestDevice(RunningServer server, string id)
     public async Task<HttpResponseMessage> SendAsync(string path, byte[] body, DeviceKey? key = null)
     {
         using var request = Signed(path, body, key);
-        return await (Http ?? server.Anyone).SendAsync(request);
+        return await Line.SendAsync(request);
     }
 
     public static Report Report(long sequence, ReportKind kind, string release = "1.0.0", string? rollout = "r-1", int attempt = 1, string? why = null) =>

@@ -69,6 +69,7 @@ sealed class PostgresCluster : IAsyncDisposable
     /// <summary>Starts it again at the same address.</summary>
     public async Task RestartAsync()
     {
+        await process.StandardInput.WriteLineAsync("keep the folder");
         process.Dispose();
         process = Run();
         await UntilReadyAsync();
@@ -92,7 +93,7 @@ sealed class PostgresCluster : IAsyncDisposable
 
     // The shell waits for the end of its input, which comes however this process ends.
     Process Run() => Start(
-        ["sh", "-c", "exec 3<&0; \"$@\" </dev/null & server=$!; (read -r _ <&3; kill -INT $server || exit; while kill -0 $server; do sleep 0.05; done; rm -rf \"$0\") 2>/dev/null & wait $server", folder,
+        ["sh", "-c", "exec 3<&0; \"$@\" </dev/null & server=$!; (if read -r _ <&3; then exit; fi; kill -INT $server; while kill -0 $server; do sleep 0.05; done; rm -rf \"$0\") 2>/dev/null & wait $server", folder,
             .. AsPostgres, Path.Combine(programs, "postgres"), "-D", Path.Combine(folder, "data"), "-p", port.ToString(CultureInfo.InvariantCulture), "-k", folder, "-h", "127.0.0.1",
             "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "shared_buffers=64MB", "-c", "log_min_messages=fatal", "-c", "autovacuum=off"]);
 

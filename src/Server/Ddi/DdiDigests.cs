@@ -46,7 +46,7 @@ sealed class DdiDigests(Database database, Repository repository) : IDisposable
     {
         using var sha1 = IncrementalHash.CreateHash(HashAlgorithmName.SHA1);
         using var md5 = IncrementalHash.CreateHash(HashAlgorithmName.MD5);
-        await using var file = new FileStream(Path.Combine(repository.Folder, RepositoryLayout.BlobFile(blob)), FileMode.Open, FileAccess.Read, FileShare.Read, 0, useAsync: true);
+        await using var file = repository.Tree.OpenBlob(blob) ?? throw new FileNotFoundException($"The blob {blob} is gone; restore it from the backup.");
         var buffer = new byte[1 << 18];
         for (int read; (read = await file.ReadAsync(buffer, cancel)) > 0;)
         {

@@ -51,6 +51,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<IdempotencyRow> IdempotencyKeys => Set<IdempotencyRow>();
     public DbSet<WebhookRow> Webhooks => Set<WebhookRow>();
     public DbSet<DeliveryRow> Deliveries => Set<DeliveryRow>();
+    public DbSet<TreeFileRow> TreeFiles => Set<TreeFileRow>();
+    public DbSet<LeaseRow> Leases => Set<LeaseRow>();
+    public DbSet<SharedKeyRow> SharedKeys => Set<SharedKeyRow>();
     public DbSet<AuditCheckpointRow> AuditCheckpoints => Set<AuditCheckpointRow>();
 
     /// <summary>Whether events were added since this was last made false.</summary>
@@ -97,6 +100,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<IdempotencyRow>().HasKey(row => new { row.Subject, row.Key });
         model.Entity<WebhookRow>().HasKey(row => row.Number);
         model.Entity<DeliveryRow>().HasKey(row => new { row.Webhook, row.Event });
+        model.Entity<TreeFileRow>().HasKey(row => row.Path);
+        model.Entity<LeaseRow>().HasKey(row => row.Name);
+        model.Entity<SharedKeyRow>().HasKey(row => row.Name);
         model.Entity<AuditCheckpointRow>().HasKey(row => row.Entry);
         model.Entity<AuditCheckpointRow>().Property(row => row.Entry).ValueGeneratedNever();
     }

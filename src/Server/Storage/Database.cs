@@ -2,6 +2,7 @@ using System.Data.Common;
 using Coppice.Server.Events;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Storage;
 
 namespace Coppice.Server.Storage;
 
@@ -23,6 +24,9 @@ sealed class Database : IDisposable
 
     /// <summary>Rings when events were committed.</summary>
     public EventBell Bell { get; } = new();
+
+    /// <summary>Whether other servers may use it while this one runs.</summary>
+    public bool IsShared => engine.IsShared;
 
     /// <summary>For messages: a file, or a host and a database.</summary>
     public string Place => engine.Place;
@@ -50,6 +54,101 @@ sealed class Database : IDisposable
                 if (!again) // the first may have got a connection of before the database was started anew
                     throw new DatabaseUnavailableException(engine.Place, failure);
             }
+        }
+    }
+
+    /// <summary>Reads the database as it is at one moment, however many queries that takes.</summary>
+    public Task<T> SnapshotAsync<T>(Func<CoppiceDb, Task<T>> read, CancellationToken cancel) => ReadAsync(async db =>
+    {
+        await using var moment = await engine.BeginSnapshotAsync(db, cancel);
+        return await read(db);
+    }, cancel);
+
+    /// <summary>As <see cref="ReadAsync"/>, for who cannot wait otherwise.</summary>
+    public T Read<T>(Func<CoppiceDb, T> read)
+    {
+        for (var again = engine.IsShared; ; again = false)
+        {
+            try
+            {
+                using var db = contexts.CreateDbContext();
+                return read(db);
+            }
+            catch (Exception e) when (Unavailable(e) is { } failure)
+            {
+                if (!again)
+                    throw new DatabaseUnavailableException(engine.Place, failure);
+            }
+        }
+    }
+
+    /// <summary>Begins a change of the tree, with every other writer of the tree kept out.</summary>
+    public (CoppiceDb Db, IDbContextTransaction Transaction) BeginTree()
+    {
+        for (var again = engine.IsShared; ; again = false)
+        {
+            var db = contexts.CreateDbContext();
+            try
+            {
+                var transaction = db.Database.BeginTransaction();
+                engine.KeepTreeWritersOut(db);
+                return (db, transaction);
+            }
+            catch (Exception e)
+            {
+                db.Dispose();
+                if (Unavailable(e) is not { } failure)
+                    throw;
+                if (!again)
+                    throw new DatabaseUnavailableException(engine.Place, failure);
+            }
+        }
+    }
+
+    /// <summary>Runs a part of a change that was begun, and says so when the database went away.</summary>
+    public T Guard<T>(Func<T> part)
+    {
+        try
+        {
+            return part();
+        }
+        catch (Exception e) when (Unavailable(e) is { } failure)
+        {
+            throw new DatabaseUnavailableException(engine.Place, failure);
+        }
+    }
+
+    /// <summary>Keeps other servers that start on the same database waiting until disposed of.</summary>
+    public async Task<IAsyncDisposable> BeginStartAsync(CancellationToken cancel)
+    {
+        var db = await contexts.CreateDbContextAsync(cancel);
+        if (!engine.IsShared)
+            return db;
+        await db.Database.BeginTransactionAsync(cancel);
+        await engine.KeepStartersOutAsync(db, cancel);
+        return db; // which ends the transaction, too
+    }
+
+    /// <summary>Takes or keeps the lease for a while, if no other server has it.</summary>
+    public Task<LeaseAnswer> LeaseAsync(string name, string holder, TimeSpan life, CancellationToken cancel) => ReadAsync(db => engine.LeaseAsync(db, name, holder, life, cancel), cancel);
+
+    /// <summary>The clock of a database that servers share, in milliseconds since 1970.</summary>
+    public Task<long> ClockAsync(CancellationToken cancel) => ReadAsync(db => engine.ClockAsync(db, cancel), cancel);
+
+    /// <summary>Lets the lease go, so that another server need not wait for its end.</summary>
+    public Task<int> LetGoAsync(string name, string holder, CancellationToken cancel) => !IsShared ? Task.FromResult(0) : ReadAsync(
+        db => db.Leases.Where(row => row.Name == name && row.Holder == holder).ExecuteUpdateAsync(row => row.SetProperty(lease => lease.Until, DateTimeOffset.UnixEpoch), cancel), cancel);
+
+    /// <summary>Rings the bell whenever another server has committed events, until cancelled or the connection is lost.</summary>
+    public async Task ListenAsync(CancellationToken cancel)
+    {
+        try
+        {
+            await engine.ListenAsync(Bell.Ring, cancel);
+        }
+        catch (Exception e) when (Failure(e) is { } failure)
+        {
+            throw new DatabaseUnavailableException(engine.Place, failure);
         }
     }
 

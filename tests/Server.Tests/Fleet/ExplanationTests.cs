@@ -9,7 +9,7 @@ using static Coppice.Server.Tests.TestDevice;
 
 namespace Coppice.Server.Tests.Fleet;
 
-public class ExplanationTests : IAsyncLifetime
+public sealed class ExplanationTests : IAsyncLifetime
 {
     RunningServer server = null!;
     TestDevice device = null!;

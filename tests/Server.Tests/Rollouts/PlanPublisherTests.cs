@@ -6,7 +6,7 @@ using static Coppice.Server.Tests.RunningServer;
 
 namespace Coppice.Server.Tests.Rollouts;
 
-public class PlanPublisherTests
+public sealed class PlanPublisherTests
 {
     /// <summary>What a server leaves that died after it committed a hold and before it published it.</summary>
     static Task<long> CommitHoldAsync(RunningServer server) => server.Get<Database>().WriteAsync(async db =>

@@ -28,11 +28,6 @@ public sealed class EnrolOnPostgresTests : EnrolTests
     public EnrolOnPostgresTests() => RunningServer.UsePostgres();
 }
 
-public sealed class ExplanationOnPostgresTests : ExplanationTests
-{
-    public ExplanationOnPostgresTests() => RunningServer.UsePostgres();
-}
-
 public sealed class RolloutsOnPostgresTests : RolloutsTests
 {
     public RolloutsOnPostgresTests() => RunningServer.UsePostgres();
@@ -46,11 +41,6 @@ public sealed class RolloutWorkerOnPostgresTests : RolloutWorkerTests
 public sealed class GateOnPostgresTests : GateTests
 {
     public GateOnPostgresTests() => RunningServer.UsePostgres();
-}
-
-public sealed class PlanPublisherOnPostgresTests : PlanPublisherTests
-{
-    public PlanPublisherOnPostgresTests() => RunningServer.UsePostgres();
 }
 
 public sealed class ReleasesOnPostgresTests : ReleasesTests
