@@ -18,8 +18,8 @@ if (args is ["agent", .. var what])
     return await AgentBench.RunAsync(what);
 if (args is ["ways", .. var ways])
     return await WaysBench.RunAsync(ways);
-if (args is ["mirror", var mirrored])
-    return await MirrorBench.RunAsync(mirrored);
+if (args is [("mirror" or "server") and var ours, var program])
+    return await MirrorBench.RunAsync(program, ours);
 if (args is ["bundle", var bundled, .. var length])
     return BundleBench.Run(bundled, length is [var megabytes] ? int.Parse(megabytes, System.Globalization.CultureInfo.InvariantCulture) : 1_000);
 if (args is ["trust"])
@@ -29,5 +29,5 @@ if (args is ["identity"])
 if (args is ["sealing", .. var sealing])
     return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES]");
+Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | server COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES]");
 return 2;

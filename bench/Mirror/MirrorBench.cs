@@ -7,7 +7,7 @@ using Coppice.Trust;
 
 namespace Coppice.Bench.Mirror;
 
-/// <summary>A mirror beside nginx, serving the very same files in turns: requests and megabytes a second, and processor time of the server.</summary>
+/// <summary>A mirror, or a server, beside nginx, serving the very same files in turns: requests and megabytes a second, and processor time of the server.</summary>
 static class MirrorBench
 {
     const int Turns = 3;
@@ -15,15 +15,18 @@ static class MirrorBench
     static readonly TimeSpan Span = TimeSpan.FromSeconds(4);
 
     /// <param name="coppice">Path of the program.</param>
-    public static async Task<int> RunAsync(string coppice)
+    /// <param name="ours">What of it serves: <c>mirror</c> or <c>server</c>.</param>
+    public static async Task<int> RunAsync(string coppice, string ours)
     {
         var folder = Directory.CreateTempSubdirectory("coppice-bench-mirror-").FullName;
         try
         {
             var repository = Path.Combine(folder, "repository");
-            var timestamp = Put(repository, "metadata/timestamp.json", 900);
+            const string timestamp = "repository/metadata/timestamp.json";
+            if (ours == "mirror")
+                Put(repository, "metadata/timestamp.json", 900);
+            using var mirror = Start(coppice, ours, folder, out var mirrorUrl); // a server makes its repository itself
             var (small, large) = (PutBlob(repository, 64 << 10), PutBlob(repository, 64 << 20));
-            using var mirror = StartMirror(coppice, folder, out var mirrorUrl);
             using var nginx = StartNginx(folder, repository, out var nginxUrl);
             await UpAsync(new(nginxUrl, timestamp));
 
@@ -32,10 +35,10 @@ static class MirrorBench
             Console.WriteLine("|---|---|---|---|---|---|");
             foreach (var (what, file, polls) in new[] { ("poll that finds nothing new", timestamp, true), ("blob of 64 KiB", small, false), ("blob of 64 MiB", large, false) })
             {
-                var seen = new Dictionary<string, List<(Answered Answered, double Seconds)>> { ["mirror"] = [], ["nginx"] = [] };
+                var seen = new Dictionary<string, List<(Answered Answered, double Seconds)>> { [ours] = [], ["nginx"] = [] };
                 for (var turn = 0; turn < Turns; turn++)
                 {
-                    foreach (var (name, process, url) in new[] { ("mirror", mirror, mirrorUrl), ("nginx", nginx, nginxUrl) })
+                    foreach (var (name, process, url) in new[] { (ours, mirror, mirrorUrl), ("nginx", nginx, nginxUrl) })
                     {
                         var address = new Uri(url, file);
                         var tag = polls ? await HttpLoad.TagAsync(address) : null;
@@ -52,9 +55,9 @@ static class MirrorBench
                         $"| {what} | {name} | {Median(turns, t => t.Answered.Requests / t.Answered.Seconds):0} | {Median(turns, t => t.Answered.Bytes / t.Answered.Seconds / 1e6):0} | {Median(turns, t => t.Seconds / t.Answered.Requests * 1e6):0.0} | {Median(turns, t => t.Answered.Bytes == 0 ? 0 : t.Seconds / t.Answered.Bytes * 1e9):0.000} |"));
                 }
 
-                var ratio = Median(seen["mirror"], t => t.Answered.Requests / t.Answered.Seconds) / Median(seen["nginx"], t => t.Answered.Requests / t.Answered.Seconds);
-                var work = Median(seen["nginx"], t => t.Seconds / t.Answered.Requests) / Median(seen["mirror"], t => t.Seconds / t.Answered.Requests);
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {what} | mirror ÷ nginx | {ratio:0.00} | {ratio:0.00} | per processor second {work:0.00} | |"));
+                var ratio = Median(seen[ours], t => t.Answered.Requests / t.Answered.Seconds) / Median(seen["nginx"], t => t.Answered.Requests / t.Answered.Seconds);
+                var work = Median(seen["nginx"], t => t.Seconds / t.Answered.Requests) / Median(seen[ours], t => t.Seconds / t.Answered.Requests);
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {what} | {ours} ÷ nginx | {ratio:0.00} | {ratio:0.00} | per processor second {work:0.00} | |"));
             }
 
             nginx.Kill(entireProcessTree: true);
@@ -86,11 +89,12 @@ static class MirrorBench
         return Put(repository, RepositoryLayout.BlobFile(Sha256Digest.Of(bytes)), length);
     }
 
-    static Process StartMirror(string coppice, string folder, out Uri url)
+    static Process Start(string coppice, string ours, string folder, out Uri url)
     {
-        // Its upstream is away: what is measured is the site's own copy.
-        var process = Process.Start(new ProcessStartInfo(coppice, ["mirror", "--upstream", "http://127.0.0.1:9", "--data", folder, "--listen", "http://127.0.0.1:0", "--log", "None", "--json"]) { RedirectStandardOutput = true })!;
-        var ready = process.StandardOutput.ReadLine() ?? throw new InvalidOperationException("the mirror did not start.");
+        // A mirror's upstream is away: what is measured is the site's own copy.
+        string[] verb = ours == "mirror" ? ["mirror", "--upstream", "http://127.0.0.1:9"] : ["serve"];
+        var process = Process.Start(new ProcessStartInfo(coppice, [.. verb, "--data", folder, "--listen", "http://127.0.0.1:0", "--log", "None", "--json"]) { RedirectStandardOutput = true })!;
+        var ready = process.StandardOutput.ReadLine() ?? throw new InvalidOperationException($"the {ours} did not start.");
         url = new(JsonElement.Parse(ready).GetProperty("url").GetString()!);
         return process;
     }

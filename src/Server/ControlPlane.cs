@@ -202,7 +202,7 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton<ContentKeyStore>().AddSingleton<SealedModelStore>().AddSingleton<GrantStore>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
-        services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>();
+        services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>().AddSingleton<SmallFiles>();
         services.AddSingleton<PatchWorker>().AddHostedService(all => all.GetRequiredService<PatchWorker>());
         services.AddSingleton<DdiTokenStore>().AddSingleton<DdiActionStore>().AddSingleton<DdiDigests>().AddSingleton<DdiLinks>();
         services.AddGate();
@@ -233,6 +233,7 @@ public sealed class ControlPlane : IAsyncDisposable
         });
         app.UseStatusCodePages();
         app.UseGate();
+        app.UseRepository();
         app.UseAuthentication();
         app.UseAuthorization();
         app.UseAccessGate();

@@ -16,9 +16,16 @@ static class RepositoryApi
     static readonly string[] Folders = ["metadata", "targets", "blobs", "patches", "grants"];
 
     public static void MapRepository(this IEndpointRouteBuilder routes) =>
-        routes.MapMethods("/repository/{**path}", [HttpMethods.Get, HttpMethods.Head], Get).AllowAnonymous().WithMetadata(RequestKind.Reading).ExcludeFromDescription();
+        routes.MapMethods("/repository/{**path}", [HttpMethods.Get, HttpMethods.Head], Get).AllowAnonymous().WithMetadata(RequestKind.Reading, new ServedEarly()).ExcludeFromDescription();
 
-    static Results<PhysicalFileHttpResult, FileContentHttpResult, FileStreamHttpResult, ProblemHttpResult> Get(string? path, Repository repository, HttpResponse response)
+    /// <summary>Marks what is answered before anybody is asked who they are: most of all requests are for the repository.</summary>
+    sealed record ServedEarly;
+
+    /// <summary>Answers for the repository here; after the gate, before everything that others need.</summary>
+    public static void UseRepository(this IApplicationBuilder app) => app.Use((context, next) =>
+        context.GetEndpoint() is { RequestDelegate: { } serve } endpoint && endpoint.Metadata.GetMetadata<ServedEarly>() is not null ? serve(context) : next(context));
+
+    static Results<PhysicalFileHttpResult, FileContentHttpResult, FileStreamHttpResult, ProblemHttpResult> Get(string? path, Repository repository, SmallFiles small, HttpResponse response)
     {
         if (path is null || !IsOfTheTree(path))
             return NoFile(path, response);
@@ -33,6 +40,14 @@ static class RepositoryApi
             var tag = path.StartsWith("blobs/", StringComparison.Ordinal) ? file.Name : string.Create(CultureInfo.InvariantCulture, $"{file.LastWriteTimeUtc.Ticks:x}-{file.Length:x}");
             response.Headers.CacheControl = ForEver;
             return TypedResults.PhysicalFile(file.FullName, type, lastModified: file.LastWriteTimeUtc, enableRangeProcessing: true, entityTag: Tag(tag));
+        }
+
+        if (changes && repository.FolderOf(path) is { } place)
+        {
+            if (small.Find(Path.Combine([place, .. path.Split('/')])) is not { } kept)
+                return NoFile(path, response);
+            response.Headers.CacheControl = AskAgain;
+            return TypedResults.Bytes(kept.Bytes, type, entityTag: kept.Tag, enableRangeProcessing: true);
         }
 
         if (repository.Files.Open(path) is not { } stream)
