@@ -15,8 +15,12 @@ static class RepositoryApi
 
     static readonly string[] Folders = ["metadata", "targets", "blobs", "patches", "grants"];
 
-    public static void MapRepository(this IEndpointRouteBuilder routes) =>
-        routes.MapMethods("/repository/{**path}", [HttpMethods.Get, HttpMethods.Head], Get).AllowAnonymous().WithMetadata(RequestKind.Reading, new ServedEarly()).ExcludeFromDescription();
+    public static void MapRepository(this IEndpointRouteBuilder routes)
+    {
+        var (repository, small) = (routes.ServiceProvider.GetRequiredService<Repository>(), routes.ServiceProvider.GetRequiredService<SmallFiles>());
+        routes.MapMethods("/repository/{**path}", [HttpMethods.Get, HttpMethods.Head], context => ServeAsync(context, repository, small))
+            .AllowAnonymous().WithMetadata(RequestKind.Reading, new ServedEarly()).ExcludeFromDescription();
+    }
 
     /// <summary>Marks what is answered before anybody is asked who they are: most of all requests are for the repository.</summary>
     sealed record ServedEarly;
@@ -25,11 +29,33 @@ static class RepositoryApi
     public static void UseRepository(this IApplicationBuilder app) => app.Use((context, next) =>
         context.GetEndpoint() is { RequestDelegate: { } serve } endpoint && endpoint.Metadata.GetMetadata<ServedEarly>() is not null ? serve(context) : next(context));
 
-    static Results<PhysicalFileHttpResult, FileContentHttpResult, FileStreamHttpResult, ProblemHttpResult> Get(string? path, Repository repository, SmallFiles small, HttpResponse response)
+    static Task ServeAsync(HttpContext context, Repository repository, SmallFiles small)
     {
+        var path = context.GetRouteValue("path") as string;
         if (path is null || !IsOfTheTree(path))
-            return NoFile(path, response);
-        var type = path.EndsWith(".json", StringComparison.Ordinal) ? "application/json" : "application/octet-stream";
+            return NoFile(path, context.Response).ExecuteAsync(context);
+        if (RepositoryTree.NeverChanges(path) || repository.FolderOf(path) is not { } place)
+            return Find(path, repository, context.Response).ExecuteAsync(context);
+        if (small.Find(Path.Combine([place, .. path.Split('/')])) is not { } kept)
+            return NoFile(path, context.Response).ExecuteAsync(context);
+
+        context.Response.Headers.CacheControl = AskAgain;
+        // What most devices ask most of the time is answered without reading headers into objects.
+        if (kept.Tag.Tag.Equals(context.Request.Headers.IfNoneMatch, StringComparison.Ordinal))
+        {
+            context.Response.StatusCode = StatusCodes.Status304NotModified;
+            context.Response.Headers.ETag = kept.Tag.Tag.Value;
+            return Task.CompletedTask;
+        }
+
+        return TypedResults.Bytes(kept.Bytes, TypeOf(path), entityTag: kept.Tag, enableRangeProcessing: true).ExecuteAsync(context);
+    }
+
+    static string TypeOf(string path) => path.EndsWith(".json", StringComparison.Ordinal) ? "application/json" : "application/octet-stream";
+
+    static IResult Find(string path, Repository repository, HttpResponse response)
+    {
+        var type = TypeOf(path);
         var changes = !RepositoryTree.NeverChanges(path);
         if (!changes && repository.FolderOf(path) is { } folder)
         {
@@ -40,14 +66,6 @@ static class RepositoryApi
             var tag = path.StartsWith("blobs/", StringComparison.Ordinal) ? file.Name : string.Create(CultureInfo.InvariantCulture, $"{file.LastWriteTimeUtc.Ticks:x}-{file.Length:x}");
             response.Headers.CacheControl = ForEver;
             return TypedResults.PhysicalFile(file.FullName, type, lastModified: file.LastWriteTimeUtc, enableRangeProcessing: true, entityTag: Tag(tag));
-        }
-
-        if (changes && repository.FolderOf(path) is { } place)
-        {
-            if (small.Find(Path.Combine([place, .. path.Split('/')])) is not { } kept)
-                return NoFile(path, response);
-            response.Headers.CacheControl = AskAgain;
-            return TypedResults.Bytes(kept.Bytes, type, entityTag: kept.Tag, enableRangeProcessing: true);
         }
 
         if (repository.Files.Open(path) is not { } stream)
