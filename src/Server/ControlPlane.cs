@@ -197,7 +197,7 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton<WebhookWorker>().AddHostedService(all => all.GetRequiredService<WebhookWorker>());
         services.AddSingleton<AuditWorker>().AddHostedService(all => all.GetRequiredService<AuditWorker>());
         services.AddSingleton<DeviceStore>().AddSingleton<GroupStore>().AddSingleton<ExplanationStore>().AddSingleton<JoinTokenStore>();
-        services.AddSingleton<ReportStore>().AddSingleton<Passports>().AddSingleton<EventStore>();
+        services.AddSingleton<ReportStore>().AddSingleton<ReportIntake>().AddSingleton<Passports>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
         services.AddSingleton<ContentKeyStore>().AddSingleton<SealedModelStore>().AddSingleton<GrantStore>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());

@@ -25,9 +25,29 @@ sealed class ReportStore(Database database)
     /// a batch is gone and is not waited for. The answer goes through the last report kept without a gap from the
     /// batch's first on, and never back.
     /// </remarks>
-    public Task<KeptBatch> KeepAsync(string id, ReportBatch batch, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync(async db =>
+    public Task<KeptBatch> KeepAsync(string id, ReportBatch batch, DateTimeOffset now, CancellationToken cancel) =>
+        database.WriteAsync(async db => await KeepAsync(db, id, batch, now, await db.GroupsAsync(cancel), cancel), cancel);
+
+    /// <summary>Keeps batches of different devices within a write, having read together what each of them needs.</summary>
+    /// <exception cref="InvalidOperationException">One of them is an event for the audit log, which tells of one act: keep each by itself.</exception>
+    public static async Task<KeptBatch[]> KeepAllAsync(CoppiceDb db, IReadOnlyList<(string Device, ReportBatch Batch, DateTimeOffset Now)> batches, CancellationToken cancel)
     {
-        var device = await db.Devices.SingleAsync(row => row.Id == id, cancel);
+        var ids = batches.Select(one => one.Device).ToArray();
+        var numbers = batches.SelectMany(one => one.Batch.Reports).Select(report => RolloutRow.TryNumber(report.Rollout)).OfType<long>().Distinct().ToArray();
+        await db.Devices.Where(row => ids.Contains(row.Id)).LoadAsync(cancel);
+        await db.DeviceModels.Where(row => ids.Contains(row.Device)).LoadAsync(cancel);
+        await db.Rollouts.Where(row => numbers.Contains(row.Number)).LoadAsync(cancel);
+        await db.RolloutDevices.Where(row => numbers.Contains(row.Rollout) && ids.Contains(row.Device)).LoadAsync(cancel);
+        var groups = await db.GroupsAsync(cancel);
+        var kept = new KeptBatch[batches.Count];
+        for (var i = 0; i < kept.Length; i++)
+            kept[i] = await KeepAsync(db, batches[i].Device, batches[i].Batch, batches[i].Now, groups, cancel);
+        return db.ChangeTracker.Entries<EventRow>().Any() ? throw new InvalidOperationException("An event is told of by itself.") : kept;
+    }
+
+    static async Task<KeptBatch> KeepAsync(CoppiceDb db, string id, ReportBatch batch, DateTimeOffset now, GroupSet groups, CancellationToken cancel)
+    {
+        var device = await db.Devices.FindAsync([id], cancel) ?? throw new InvalidOperationException($"'{id}' has proved who it is and is not in the database.");
         if (device.RetiredAt is not null || device.RevokedAt is not null)
             return new KeptBatch(null, [], false);
         if (TakeSending(db, device, batch.Sending, now) is SendingVerdict.New or SendingVerdict.Forked) // what was repeated or overtaken says nothing of now
@@ -53,8 +73,8 @@ sealed class ReportStore(Database database)
                 device.Through++;
         }
 
-        return new KeptBatch(device.Through, device.AllLabels(await db.GroupsAsync(cancel)), decides);
-    }, cancel);
+        return new KeptBatch(device.Through, device.AllLabels(groups), decides);
+    }
 
     /// <summary>Keeps, within a write, what the server itself learnt of a device that sends no reports; it gives the report the device's next number.</summary>
     /// <returns>Whether a rollout may have to be judged anew.</returns>
@@ -104,5 +124,6 @@ sealed class ReportStore(Database database)
         }
     }
 
-    static string? Cut(string? why) => why?.Length > MaxWhy ? why[..(MaxWhy - 1)] + "…" : why;
+    // PostgreSQL keeps no NUL in a text.
+    static string? Cut(string? why) => (why?.Length > MaxWhy ? why[..(MaxWhy - 1)] + "…" : why)?.Replace('\0', '\uFFFD');
 }
