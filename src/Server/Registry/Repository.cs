@@ -18,7 +18,18 @@ sealed class Repository : IDisposable
         FirstRoot = Sha256Digest.Of(File.ReadAllBytes(Path.Combine(folder, RepositoryLayout.MetadataFileName(TopLevelRole.Root, 1))));
     }
 
-    /// <summary>Absolute.</summary>
+    Repository(RepositoryTree tree, OnlineKeys online, Sha256Digest firstRoot) => (Folder, Tree, this.online, FirstRoot) = ("", tree, online, firstRoot);
+
+    /// <summary>A repository that is in no folder of this machine.</summary>
+    internal static Repository Over(ITreeFiles files, OnlineKeys online)
+    {
+        using var root = files.Open(RepositoryLayout.MetadataFileName(TopLevelRole.Root, 1)) ?? throw new FileNotFoundException("There is no first root; initialise the tree.");
+        using var bytes = new MemoryStream();
+        root.CopyTo(bytes);
+        return new(new(files, online), online, Sha256Digest.Of(bytes.ToArray()));
+    }
+
+    /// <summary>Absolute; empty when it is in no folder.</summary>
     public string Folder { get; }
 
     public RepositoryTree Tree { get; }
