@@ -16,6 +16,18 @@ public sealed class RehearsalTests
     static Gate Failures => new(GateKind.Failures) { Max = 0.03 };
 
     [Fact]
+    public void Phases_may_have_gates_of_their_own_on_other_metrics()
+    {
+        Gate Metric(string name) => new(GateKind.Metric) { Metric = name, Against = Reference.Before, MaxRise = 0.2 };
+        var plan = Plan(Metric("latencyP95Ms"), Metric("memoryBytes"));
+        plan = plan with { Phases = [plan.Phases[0] with { Gates = [Failures] }, plan.Phases[1] with { Gates = [Metric("temperature")] }, plan.Phases[2]] };
+
+        var result = Rehearsal.Run(plan, World);
+
+        Assert.Equal((RolloutState.Complete, 3), (result.State, result.Phases.Length));
+    }
+
+    [Fact]
     public void A_good_release_reaches_every_device_that_lives_and_every_number_adds_up()
     {
         var result = Rehearsal.Run(Plan(Failures), World);

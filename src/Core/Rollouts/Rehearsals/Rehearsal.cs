@@ -41,8 +41,8 @@ public sealed class Rehearsal
     readonly int[] bucket;
     readonly bool[] fetched;
     readonly Queue<int> began = new();
-    readonly MetricModel[] models;
-    readonly Moments[] figures;
+    MetricModel[] models = [];
+    Moments[] figures = [];
     readonly List<RehearsedPhase> phases = [];
     readonly long[] counts = new long[8];
     readonly long[] inPhase = new long[8];
@@ -71,8 +71,6 @@ public sealed class Rehearsal
         plan = Plan();
         for (var i = 0; i < world.Devices; i++)
             devices.Place[i] = (ushort)Cohort.Of(rollout.Salt, devices.IdOf(i));
-        models = [.. Metrics(0).Select(ModelOf)];
-        figures = new Moments[models.Length];
         counts[(int)DeviceState.Before] = world.Devices;
     }
 
@@ -352,7 +350,8 @@ public sealed class Rehearsal
 
     void Open(int second)
     {
-        Array.Clear(figures);
+        models = [.. Metrics(rollout.Phase).Select(ModelOf)];
+        figures = new Moments[models.Length];
         phases.Add(new(rollout.Phase, rollout.Phases[rollout.Phase].Share, second, null, reached, 0, 0));
     }
 

@@ -1,8 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Protocol;
 using Coppice.Registry;
-using Coppice.Rollouts;
-using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using Coppice.Protocol;
-using Coppice.Rollouts;
 using Coppice.Server.Rollouts;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
