@@ -53,8 +53,9 @@ static class TrustBench
 
     static async Task MeasureAsync(string what, int runs, CountingSource source, Func<Task> work)
     {
-        for (var i = 0; i < runs; i++)
-            await work(); // compiled by now
+        var warm = Stopwatch.StartNew();
+        while (warm.ElapsedMilliseconds < 2_000)
+            await work(); // compiled by now, at the last tier
         var times = new List<double>();
         var before = source.Requests;
         for (var turn = 0; turn < Turns; turn++)

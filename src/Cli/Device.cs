@@ -89,7 +89,7 @@ public static class DeviceCommand
         }
 
         Output.Fields(("device", device.Id), ("enrolled", Output.Time(device.EnrolledAt)), ("last seen", Output.Time(device.LastSeen)),
-            ("state", Output.Words(device.State)), ("key", device.Key.ToString()), ("certificate", device.CertificateExpires is { } until ? $"good until {Output.Time(until)}" : null),
+            ("state", Output.Words(device.State)), ("key", device.Key?.ToString() ?? "none; it shows a token (hawkBit's device API)"), ("certificate", device.CertificateExpires is { } until ? $"good until {Output.Time(until)}" : null),
             ("suspect", device.Suspect is { } suspect ? $"{suspect}, since {Output.Time(device.SuspectSince)}: two installations have this identity; see 'coppice device accept'" : null),
             ("revoked", device.RevokedAt is { } revoked ? $"{Output.Time(revoked)}: {device.RevokedWhy}" : null),
             ("retired", device.RetiredAt is { } at ? Output.Time(at) : null));

@@ -24,6 +24,7 @@ var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootC
     ExperimentCommand.Build(),
     RehearseCommand.Build(),
     JoinTokenCommand.Build(),
+    DdiTokenCommand.Build(),
     AuthorityCommand.Build(),
     SealCommand.Build(),
     OperatorCommand.Build(),

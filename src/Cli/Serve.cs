@@ -15,9 +15,16 @@ public static class ServeCommand
     public static Command Build()
     {
         var data = new Option<string>("--data") { Description = "Folder that holds everything; made at the first start.", DefaultValueFactory = _ => "coppice-data" };
+        var database = new Option<string?>("--database")
+        {
+            Description = $"PostgreSQL database for the tables: postgres://user@host/database, or @FILE that holds it with its password; else {DatabaseVariable}, else a file in the data folder.",
+        };
+        var clusterKey = new Option<FileInfo?>("--cluster-key") { Description = "File with 32 random bytes in base64, the same for all servers on a database: they share their other keys under it." };
+        var blobs = new Option<string?>("--blobs") { Description = "Folder of files and patches, which all servers on a database share; else one in the data folder." };
         var listen = new Option<string[]>("--listen") { Description = "Address to listen on, http or https; port 0 takes a free one; may be repeated.", DefaultValueFactory = _ => ["http://127.0.0.1:8420"] };
         var access = new ServeAccess();
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
+        var ddiPoll = new Option<string>("--ddi-poll") { Description = "How often devices that speak hawkBit's device API ask.", DefaultValueFactory = _ => "5m" };
         var maxBlob = new Option<string>("--max-blob") { Description = "Largest file taken.", DefaultValueFactory = _ => "64GiB" };
         var noPatches = new Option<bool>("--no-patches") { Description = "Make no patches; devices then fetch whole files." };
         var patchThreads = new Option<int>("--patch-threads") { Description = "Patches made at once, each with one thread.", DefaultValueFactory = _ => 1 };
@@ -31,7 +38,7 @@ public static class ServeCommand
         var mailFrom = new Option<string?>("--mail-from") { Description = "Sender of the server's mail; wanted with --smtp." };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, listen, enrolments, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, database, clusterKey, blobs, listen, enrolments, ddiPoll, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
         access.AddTo(command);
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
@@ -49,14 +56,22 @@ public static class ServeCommand
                 throw new UsageException($"--largest-patched: '{parsed.GetValue(largestPatched)}' is not a size; write it as 512MB.");
             if (parsed.GetValue(patchThreads) is < 1 or > 64)
                 throw new UsageException("--patch-threads: give 1 to 64.");
+            if (!Duration.TryParse(parsed.GetValue(ddiPoll), out var poll) || poll < TimeSpan.FromSeconds(1) || poll >= TimeSpan.FromDays(1))
+                throw new UsageException($"--ddi-poll: '{parsed.GetValue(ddiPoll)}' is no such time; give 1s to 23h, as 5m.");
             if (parsed.GetValue(enrolments) < 1)
                 throw new UsageException("--enrolments-per-minute: give 1 or more.");
 
             await using var server = await StartAsync(access.Read(parsed, new()
             {
                 Data = parsed.GetRequiredValue(data),
+                Database = ReadDatabase(parsed.GetValue(database)),
+                ClusterKeyFile = parsed.GetValue(clusterKey) is not { } shared ? null
+                    : shared.Exists ? shared.FullName
+                    : throw new UsageException($"--cluster-key: {shared.FullName} is not there; make it once for all servers: openssl rand -base64 32 > FILE"),
+                BlobFolder = parsed.GetValue(blobs),
                 Listen = string.Join(';', addresses),
                 EnrolmentLimit = new(parsed.GetValue(enrolments), 20 * Math.Min(parsed.GetValue(enrolments), 100_000)),
+                DdiPoll = poll,
                 MaxBlobBytes = (long)most,
                 Patches = !parsed.GetValue(noPatches),
                 Oidc = parsed.GetValue(oidc) is { } file ? ReadOidc(file) : null,
@@ -74,6 +89,33 @@ public static class ServeCommand
             await server.WaitForShutdownAsync(cancel);
         }));
         return command;
+    }
+
+    /// <summary>Environment variable in place of <c>--database</c>; may hold the password.</summary>
+    public const string DatabaseVariable = "COPPICE_DATABASE";
+
+    /// <summary>The database that is given, or named by <see cref="DatabaseVariable"/>; null for none.</summary>
+    /// <exception cref="UsageException">It is no address, or shows a password to everybody on this machine.</exception>
+    public static PostgresAddress? ReadDatabase(string? given)
+    {
+        var (text, where) = (given, "--database");
+        if (given is null && Environment.GetEnvironmentVariable(DatabaseVariable) is { Length: > 0 } variable)
+            (text, where) = (variable, DatabaseVariable);
+        if (text is null)
+            return null;
+        var isFile = text.StartsWith('@');
+        try
+        {
+            if (!PostgresAddress.TryParse(isFile ? File.ReadAllText(text[1..]) : text, out var address, out var problem))
+                throw new UsageException($"{where}: the address {problem}");
+            return address.HasPassword && !isFile && given is not null
+                ? throw new UsageException($"--database: a password on the command line is seen by everybody on this machine; put the address into a file and give @FILE, or set {DatabaseVariable} or PGPASSWORD.")
+                : address;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"{where}: {text[1..]} cannot be read ({e.Message}).");
+        }
     }
 
     static MailSettings ReadMail(string server, string? from)
@@ -109,7 +151,7 @@ public static class ServeCommand
         {
             return await ControlPlane.StartAsync(options, cancel);
         }
-        catch (Exception e) when (e is DataFolderBusyException or InvalidDataException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is DataFolderBusyException or DatabaseUnavailableException or InvalidDataException or IOException or UnauthorizedAccessException)
         {
             throw new Client.ControlException(new(Title: "The server did not start.", Detail: e.Message), e);
         }

@@ -4,6 +4,7 @@ using Coppice.Protocol;
 using Coppice.Server.Access;
 using Coppice.Server.Approvals;
 using Coppice.Server.Audit;
+using Coppice.Server.Ddi;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Health;
@@ -11,6 +12,7 @@ using Coppice.Server.Idempotency;
 using Coppice.Server.Identity;
 using Coppice.Server.Patches;
 using Coppice.Server.Registry;
+using Coppice.Server.Replicas;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Sealing;
 using Coppice.Server.Storage;
@@ -72,16 +74,39 @@ public sealed class ControlPlane : IAsyncDisposable
     /// <summary>Starts a server; makes its data folder at the first start.</summary>
     /// <exception cref="DataFolderBusyException">Another server runs on the data folder.</exception>
     /// <exception cref="InvalidDataException">The data folder is not whole, or of a newer version.</exception>
+    /// <exception cref="DatabaseUnavailableException">The database does not answer.</exception>
     /// <exception cref="IOException">The address is taken, or the disk fails.</exception>
     public static async Task<ControlPlane> StartAsync(ControlPlaneOptions options, CancellationToken cancel = default)
     {
         var data = DataFolder.Open(options.Data);
         WebApplication? app = null;
+        var opened = new List<IDisposable>(); // what the program has not taken over yet
         try
         {
+            var sealing = Opened(ServerKeys.Open(options.SealingKeys, options.SealingKeyPassword, data.Path)); // first: a wrong option leaves nothing behind
+            var cluster = options.ClusterKeyFile is { } file ? Opened(ClusterKeys.Open(file)) : null;
+            var database = Opened(options.Database is { } address ? await Database.OpenAsync(address, cancel) : await Database.OpenAsync(data.DatabaseFile, cancel));
+            if (database.IsShared && options.FollowDatabaseClock)
+            {
+                var clock = new DatabaseClock(options.Time);
+                await clock.AskAsync(() => database.ClockAsync(cancel), now => now);
+                options = options with { Time = clock };
+            }
+
+            await using var starting = await database.BeginStartAsync(cancel);
             var now = options.Time.GetUtcNow();
-            var sealing = ServerKeys.Open(options.SealingKeys, options.SealingKeyPassword, data.Path); // first: a wrong option leaves nothing behind
-            app = Build(options, data, await Database.OpenAsync(data.DatabaseFile, cancel), Repository.Open(data, options.Lifetimes, now), Authorities.Open(data.Authorities, now), sealing);
+            var files = Place.Open(options, data, database);
+            if (cluster is null && database.IsShared && await ClusterKeys.AreSharedAsync(database, cancel))
+                throw new InvalidDataException($"Servers on {database.Place} share their keys; give this one their --cluster-key.");
+            if (cluster is not null && Repository.HasTree(files))
+                await cluster.ShareAsync(database, data, cancel);
+            var repository = Opened(Repository.Open(data, files, options.Lifetimes, now, keys => cluster?.KeepOnlineAsync(database, keys, cancel).GetAwaiter().GetResult()));
+            var authorities = Opened(Authorities.Open(data.Authorities, now));
+            var (audit, secrets) = (Opened(AuditKey.Open(data)), Opened(SecretBox.Open(data)));
+            if (cluster is not null && database.IsShared)
+                await cluster.ShareAsync(database, data, cancel);
+            app = Build(options, new(data, database, repository, authorities, sealing, audit, secrets, cluster));
+            opened.Clear();
             var first = await PrepareAsync(app.Services, data, options.Time.GetUtcNow(), cancel);
             await app.StartAsync(cancel);
             return new(app, data, first);
@@ -90,10 +115,22 @@ public sealed class ControlPlane : IAsyncDisposable
         {
             if (app is not null)
                 await app.DisposeAsync();
+            foreach (var one in Enumerable.Reverse(opened))
+                one.Dispose();
             data.Dispose();
             throw;
         }
+
+        T Opened<T>(T one) where T : IDisposable
+        {
+            opened.Add(one);
+            return one;
+        }
     }
+
+    /// <summary>What a start opens before there is a program.</summary>
+    sealed record Parts(
+        DataFolder Data, Database Database, Repository Repository, Authorities Authorities, ServerKeys Sealing, AuditKey Audit, SecretBox Secrets, ClusterKeys? Cluster);
 
     /// <summary>Returns when the process is told to stop (SIGTERM, SIGINT) or <paramref name="cancel"/> is cancelled, and requests under way are done.</summary>
     public Task WaitForShutdownAsync(CancellationToken cancel) => app.WaitForShutdownAsync(cancel);
@@ -122,8 +159,9 @@ public sealed class ControlPlane : IAsyncDisposable
         return new(data.AdminTokenFile, data.OfflineKeys, token);
     }
 
-    static WebApplication Build(ControlPlaneOptions options, DataFolder data, Database database, Repository repository, Authorities authorities, ServerKeys sealing)
+    static WebApplication Build(ControlPlaneOptions options, Parts parts)
     {
+        var (data, database, repository, authorities, sealing, audit, secrets, cluster) = parts;
         var tls = new ServerCertificate(authorities, options);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = data.Path, EnvironmentName = Environments.Production });
         builder.Configuration.Sources.Clear(); // a server is what its options say, not what lies around it
@@ -150,8 +188,12 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton<OperatorStore>().AddSingleton<TokenStore>().AddSingleton<RefusedActs>();
         if (options.Oidc is { } oidc)
             services.AddSingleton(oidc).AddSingleton<OidcTokens>();
-        services.AddSingleton(_ => AuditKey.Open(data)).AddSingleton<AuditStore>().AddSingleton<ApprovalStore>();
-        services.AddSingleton(database.Bell).AddSingleton(_ => SecretBox.Open(data)).AddSingleton<EventSender>().AddSingleton<WebhookStore>().AddSingleton<IdempotencyStore>();
+        services.AddSingleton(_ => audit).AddSingleton<AuditStore>().AddSingleton<ApprovalStore>();
+        services.AddSingleton(database.Bell).AddSingleton(_ => secrets).AddSingleton<EventSender>().AddSingleton<WebhookStore>().AddSingleton<IdempotencyStore>();
+        services.AddSingleton(data).AddSingleton<AuthorityChanges>();
+        if (cluster is not null)
+            services.AddSingleton(_ => cluster).AddHostedService<ClusterKeysWorker>();
+        services.AddSingleton<Conductor>().AddHostedService(all => all.GetRequiredService<Conductor>()).AddHostedService<EventEar>(); // before the workers that ask it
         services.AddSingleton<WebhookWorker>().AddHostedService(all => all.GetRequiredService<WebhookWorker>());
         services.AddSingleton<AuditWorker>().AddHostedService(all => all.GetRequiredService<AuditWorker>());
         services.AddSingleton<DeviceStore>().AddSingleton<GroupStore>().AddSingleton<ExplanationStore>().AddSingleton<JoinTokenStore>();
@@ -162,6 +204,7 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
         services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>();
         services.AddSingleton<PatchWorker>().AddHostedService(all => all.GetRequiredService<PatchWorker>());
+        services.AddSingleton<DdiTokenStore>().AddSingleton<DdiActionStore>().AddSingleton<DdiDigests>().AddSingleton<DdiLinks>();
         services.AddGate();
         services.AddBearerTokens();
         services.AddProblems();
@@ -176,10 +219,17 @@ public sealed class ControlPlane : IAsyncDisposable
         app.Services.GetRequiredService<Authorities>();
         app.Services.GetRequiredService<ServerCertificate>();
         app.Services.GetRequiredService<ServerKeys>();
+        app.Services.GetRequiredService<AuditKey>();
+        app.Services.GetRequiredService<SecretBox>();
         app.UseExceptionHandler(new ExceptionHandlerOptions
         {
             SuppressDiagnosticsCallback = context => context.Exception is BadHttpRequestException,
-            StatusCodeSelector = e => e is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status500InternalServerError,
+            StatusCodeSelector = e => e switch
+            {
+                BadHttpRequestException bad => bad.StatusCode,
+                DatabaseUnavailableException => StatusCodes.Status503ServiceUnavailable,
+                _ => StatusCodes.Status500InternalServerError,
+            },
         });
         app.UseStatusCodePages();
         app.UseGate();
@@ -195,6 +245,7 @@ public sealed class ControlPlane : IAsyncDisposable
         app.MapEnrol();
         app.MapReports();
         app.MapKeys();
+        app.MapDdi();
         var operators = app.MapGroup("").RequireAuthorization(BearerTokens.Operator).AddAccessGate().ProducesProblem(StatusCodes.Status401Unauthorized);
         operators.MapBlobs();
         operators.MapModels();
@@ -207,6 +258,7 @@ public sealed class ControlPlane : IAsyncDisposable
         operators.MapWaiting();
         operators.MapAuthorities();
         operators.MapJoinTokens();
+        operators.MapDdiTokens();
         operators.MapEvents();
         operators.MapWebhooks();
         operators.MapOperators();

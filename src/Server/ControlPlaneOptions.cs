@@ -3,6 +3,7 @@ using System.Net;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
 using Coppice.Server.Patches;
+using Coppice.Server.Storage;
 using Coppice.Server.Trust;
 
 namespace Coppice.Server;
@@ -12,6 +13,18 @@ public sealed record ControlPlaneOptions
 {
     /// <summary>The folder that holds everything; made at the first start.</summary>
     public required string Data { get; init; }
+
+    /// <summary>A PostgreSQL database that keeps the tables; null for a file in the data folder.</summary>
+    public PostgresAddress? Database { get; init; }
+
+    /// <summary>File of the key under which servers on one database share their other keys; null for a server on its own.</summary>
+    public string? ClusterKeyFile { get; init; }
+
+    /// <summary>Whether the database's clock counts, of a database that servers share, and not the machine's.</summary>
+    public bool FollowDatabaseClock { get; init; } = true;
+
+    /// <summary>Folder of blobs and patches, which servers on one database share; null for one in the data folder.</summary>
+    public string? BlobFolder { get; init; }
 
     /// <summary>Addresses to listen on, <c>http:</c> or <c>https:</c>, parted by ';'; port 0 takes a free one.</summary>
     public string Listen { get; init; } = "http://127.0.0.1:8420";
@@ -36,6 +49,9 @@ public sealed record ControlPlaneOptions
 
     /// <summary>How long a device's certificate lives. Devices renew it when two thirds are over.</summary>
     public TimeSpan CertificateLife { get; init; } = TimeSpan.FromDays(90);
+
+    /// <summary>How often devices that speak hawkBit's device API ask; below a day.</summary>
+    public TimeSpan DdiPoll { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Whether a device without a token may ask an operator to be let in.</summary>
     public bool AcceptRequests { get; init; } = true;

@@ -44,6 +44,7 @@ static class Problems
             415 => ("/problems/media-type", "The body is of another media type."),
             429 => ("/problems/too-many-requests", "Too many requests."),
             500 => ("/problems/internal", "The server failed; its log says why."),
+            503 => ("/problems/database-unavailable", "The database does not answer."),
             _ => ("about:blank", problem.Title),
         };
         problem.Detail = context.Exception is BadHttpRequestException bad ? Detail(bad) : problem.Detail ?? status switch
@@ -51,6 +52,7 @@ static class Problems
             404 => $"Nothing is at {context.HttpContext.Request.Path}; /openapi/v1.json lists what is.",
             405 => $"{context.HttpContext.Request.Method} is not for {context.HttpContext.Request.Path}; /openapi/v1.json lists what is.",
             415 => "Send application/json.",
+            503 => "Whether a change was made is not known; send the same again in a moment. /readyz says when the server is whole again.",
             _ => null,
         };
     });

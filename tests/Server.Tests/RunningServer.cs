@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text;
@@ -9,6 +10,8 @@ using Coppice.Protocol.Signatures;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Rollouts;
+using Coppice.Server.Storage;
+using Coppice.Tests;
 using Coppice.Trust;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -18,6 +21,9 @@ namespace Coppice.Server.Tests;
 sealed class RunningServer : IAsyncDisposable
 {
     public static readonly ModelName Bearing = ModelName.Parse("plant/bearing");
+
+    static readonly AsyncLocal<bool> OnPostgres = new();
+    static readonly ConcurrentDictionary<string, PostgresAddress> DatabaseOf = new(StringComparer.Ordinal);
 
     readonly bool keepData;
 
@@ -45,14 +51,26 @@ sealed class RunningServer : IAsyncDisposable
 
     public CoppiceClient Client { get; }
 
+    /// <summary>Called by a test class as it is made: its servers keep their tables in PostgreSQL.</summary>
+    public static void UsePostgres() => OnPostgres.Value = true;
+
     public static string NewFolder() => Path.Combine(Path.GetTempPath(), "coppice-server-tests", Path.GetRandomFileName());
 
     public static async Task<RunningServer> StartAsync(Func<ControlPlaneOptions, ControlPlaneOptions>? with = null, string? data = null, FakeTime? time = null, string? offlineKeys = null)
     {
         time ??= new();
-        var options = new ControlPlaneOptions { Data = data ?? NewFolder(), Listen = "http://127.0.0.1:0", Time = time, StopPatience = TimeSpan.FromSeconds(20) };
+        var options = new ControlPlaneOptions { Data = data ?? NewFolder(), Listen = "http://127.0.0.1:0", Time = time, FollowDatabaseClock = false, StopPatience = TimeSpan.FromSeconds(20) };
+        if (OnPostgres.Value)
+            options = options with { Database = data is not null && DatabaseOf.TryGetValue(data, out var known) ? known : DatabaseOf[options.Data] = await NewDatabaseAsync() };
         var plane = await ControlPlane.StartAsync(with?.Invoke(options) ?? options);
         return new(plane, time, data is not null) { OfflineKeys = plane.First?.OfflineKeys ?? offlineKeys ?? "" };
+    }
+
+    /// <summary>An empty database of this test's own.</summary>
+    public static async Task<PostgresAddress> NewDatabaseAsync()
+    {
+        var cluster = await PostgresCluster.SharedAsync();
+        return PostgresAddress.TryParse(await cluster.NewDatabaseAsync(), out var address, out var problem) ? address : throw new InvalidOperationException(problem);
     }
 
     /// <summary>Sends a token of another operator.</summary>
@@ -128,7 +146,7 @@ sealed class RunningServer : IAsyncDisposable
 }
 
 /// <summary>Speaks the device API as an agent would.</summary>
-sealed class TestDevice(RunningServer server, string id)
+sealed class TestDevice(RunningServer? server, string id)
 {
     public string Id => id;
 
@@ -138,6 +156,10 @@ sealed class TestDevice(RunningServer server, string id)
 
     /// <summary>Over what it speaks; null for the server's first address.</summary>
     public HttpClient? Http { get; init; }
+
+    DateTimeOffset Now => (server?.Time ?? TimeProvider.System).GetUtcNow();
+
+    HttpClient Line => Http ?? server!.Anyone;
 
     static DevicePublicKey NewSealing()
     {
@@ -165,9 +187,9 @@ sealed class TestDevice(RunningServer server, string id)
     /// <summary>A request signed by the device's key, or another.</summary>
     public HttpRequestMessage Signed(string path, byte[] body, DeviceKey? key = null, string? name = null, DateTimeOffset? at = null)
     {
-        var http = Http ?? server.Anyone;
+        var http = Line;
         var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new ByteArrayContent(body) { Headers = { ContentType = new("application/json") } } };
-        foreach (var (header, value) in DeviceSignature.Sign(key ?? Key, name ?? id, "POST", new Uri(http.BaseAddress!, path).PathAndQuery, "application/json", body, at ?? server.Time.GetUtcNow()))
+        foreach (var (header, value) in DeviceSignature.Sign(key ?? Key, name ?? id, "POST", new Uri(http.BaseAddress!, path).PathAndQuery, "application/json", body, at ?? Now))
             (header == ContentDigest.Header ? (HttpHeaders)request.Content.Headers : request.Headers).TryAddWithoutValidation(header, value);
         return request;
     }
@@ -175,7 +197,7 @@ sealed class TestDevice(RunningServer server, string id)
     public async Task<HttpResponseMessage> SendAsync(string path, byte[] body, DeviceKey? key = null)
     {
         using var request = Signed(path, body, key);
-        return await (Http ?? server.Anyone).SendAsync(request);
+        return await Line.SendAsync(request);
     }
 
     public static Report Report(long sequence, ReportKind kind, string release = "1.0.0", string? rollout = "r-1", int attempt = 1, string? why = null) =>

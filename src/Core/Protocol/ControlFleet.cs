@@ -22,8 +22,8 @@ public sealed record KnownDevice(
     /// <summary>Where it is in its life.</summary>
     public DeviceState State { get; init; }
 
-    /// <summary>SHA-256 of its signing key.</summary>
-    public Sha256Digest Key { get; init; }
+    /// <summary>SHA-256 of its signing key; null for a device that has none, because it speaks hawkBit's device API and shows a token.</summary>
+    public Sha256Digest? Key { get; init; }
 
     /// <summary>When its latest certificate expires; null while it has none.</summary>
     public DateTimeOffset? CertificateExpires { get; init; }
@@ -310,6 +310,12 @@ public enum EventKind
 
     /// <summary>Another authority certifies devices from now on.</summary>
     AuthorityChanged,
+
+    /// <summary>A token was made by which devices come in that speak hawkBit's device API.</summary>
+    DdiTokenCreated,
+
+    /// <summary>Such a token opens nothing any more.</summary>
+    DdiTokenRevoked,
 
     /// <summary>A model's releases must be sealed, and some devices are given its keys.</summary>
     ModelSealed,

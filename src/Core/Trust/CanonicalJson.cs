@@ -1,6 +1,8 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
+using System.Text.Unicode;
 
 namespace Coppice.Trust;
 
@@ -32,7 +34,7 @@ public static class CanonicalJson
                 WriteArray(value, output);
                 break;
             case JsonValueKind.String:
-                WriteString(Text(value), output);
+                WriteText(value, output);
                 break;
             case JsonValueKind.Number:
                 WriteInteger(value.GetRawText(), output);
@@ -51,13 +53,52 @@ public static class CanonicalJson
 
     static void WriteObject(JsonElement value, ArrayBufferWriter<byte> output)
     {
+        output.Write("{"u8);
+        if (IsInOrder(value))
+            WriteMembers(value, output);
+        else
+            WriteSorted(value, output);
+        output.Write("}"u8);
+    }
+
+    // Files signed here come in canonical order: then nothing is sorted or copied.
+    static bool IsInOrder(JsonElement value)
+    {
+        ReadOnlySpan<byte> last = default;
+        var first = true;
+        foreach (var member in value.EnumerateObject())
+        {
+            var name = JsonMarshal.GetRawUtf8PropertyName(member);
+            if (!IsPlain(name) || (!first && last.SequenceCompareTo(name) >= 0))
+                return false;
+            last = name;
+            first = false;
+        }
+        return true;
+    }
+
+    static void WriteMembers(JsonElement value, ArrayBufferWriter<byte> output)
+    {
+        var first = true;
+        foreach (var member in value.EnumerateObject())
+        {
+            if (!first)
+                output.Write(","u8);
+            first = false;
+            output.Write("\""u8);
+            output.Write(JsonMarshal.GetRawUtf8PropertyName(member));
+            output.Write("\":"u8);
+            Write(member.Value, output);
+        }
+    }
+
+    static void WriteSorted(JsonElement value, ArrayBufferWriter<byte> output)
+    {
         var members = new List<(byte[] Name, JsonElement Value)>();
         foreach (var member in value.EnumerateObject())
             members.Add((Name(member), member.Value));
         // UTF-8 sorts as code points do; UTF-16 does not.
         members.Sort(static (a, b) => a.Name.AsSpan().SequenceCompareTo(b.Name));
-
-        output.Write("{"u8);
         for (var i = 0; i < members.Count; i++)
         {
             if (i > 0)
@@ -66,7 +107,18 @@ public static class CanonicalJson
             output.Write(":"u8);
             Write(members[i].Value, output);
         }
-        output.Write("}"u8);
+    }
+
+    // Text without escapes is its own canonical form, if it is Unicode: the parser does not look.
+    static bool IsPlain(ReadOnlySpan<byte> raw) => !raw.Contains((byte)'\\') && Utf8.IsValid(raw);
+
+    static void WriteText(JsonElement value, ArrayBufferWriter<byte> output)
+    {
+        var raw = JsonMarshal.GetRawUtf8Value(value); // with its quotation marks
+        if (IsPlain(raw))
+            output.Write(raw);
+        else
+            WriteString(Text(value), output);
     }
 
     static void WriteArray(JsonElement value, ArrayBufferWriter<byte> output)

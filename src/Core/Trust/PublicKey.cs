@@ -13,9 +13,8 @@ public sealed class PublicKey
     const int LeastRsaBits = 2048;
     const int MostRsaBits = 8192; // bounds the work of one signature
 
-    // DER SubjectPublicKeyInfo, or the 32 bytes of ed25519. Read when first needed: metadata that nobody has verified
-    // yet may list thousands of keys, of which a role names a few.
-    readonly Lazy<byte[]?> _material;
+    // Read when first needed: metadata that nobody has verified yet may list thousands of keys, of which a role names a few.
+    readonly Lazy<Material?> _material;
 
     /// <summary>A key as metadata writes it.</summary>
     /// <param name="keyType">The <c>keytype</c>.</param>
@@ -26,7 +25,7 @@ public sealed class PublicKey
         KeyType = keyType;
         Scheme = scheme;
         Value = value;
-        _material = new Lazy<byte[]?>(() => ReadMaterial(keyType, scheme, value));
+        _material = new Lazy<Material?>(() => ReadMaterial(keyType, scheme, value));
     }
 
     /// <summary><c>ed25519</c>, <c>ecdsa</c>, <c>rsa</c>, or a word not known here.</summary>
@@ -46,7 +45,7 @@ public sealed class PublicKey
 
     /// <summary>The digest of the key itself: the same key listed under two key ids, in two forms, has one identity.</summary>
     /// <remarks>Default when the key is not usable.</remarks>
-    public Sha256Digest Identity => _material.Value is { } material ? Sha256Digest.Of(material) : default;
+    public Sha256Digest Identity => _material.Value is { } material ? Sha256Digest.Of(material.Bytes) : default;
 
     /// <summary>The key id that securesystemslib computes: SHA-256 of the canonical JSON of key type, scheme and value.</summary>
     public string ComputeKeyId() => Sha256Digest.Of(CanonicalJson.Encode(ToJson())).ToString();
@@ -58,25 +57,19 @@ public sealed class PublicKey
             return false;
         try
         {
-            switch (Scheme)
+            switch (material.Key)
             {
-                case "ed25519":
-                    return Ed25519.Verify(material, data, signature);
-                case "ecdsa-sha2-nistp256":
+                case ECDsa key:
                     Span<byte> fixedForm = stackalloc byte[64];
                     if (!EcdsaSignature.TryReadDer(signature, fixedForm))
                         return false;
-                    using (var key = ECDsa.Create())
-                    {
-                        key.ImportSubjectPublicKeyInfo(material, out _);
+                    lock (key)
                         return key.VerifyData(data, fixedForm, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
-                    }
-                default:
-                    using (var key = RSA.Create())
-                    {
-                        key.ImportSubjectPublicKeyInfo(material, out _);
+                case RSA key:
+                    lock (key)
                         return key.VerifyData(data, signature, HashAlgorithmName.SHA256, RSASignaturePadding.Pss);
-                    }
+                default:
+                    return Ed25519.Verify(material.Bytes, data, signature);
             }
         }
         catch (CryptographicException)
@@ -102,7 +95,7 @@ public sealed class PublicKey
         return JsonElement.Parse(buffer.WrittenSpan);
     }
 
-    static byte[]? ReadMaterial(string keyType, string scheme, string value)
+    static Material? ReadMaterial(string keyType, string scheme, string value)
     {
         try
         {
@@ -121,12 +114,12 @@ public sealed class PublicKey
         }
     }
 
-    static byte[]? ReadEd25519(string value) =>
-        value.Length == 2 * Ed25519.KeyLength ? Convert.FromHexString(value) : null;
+    static Material? ReadEd25519(string value) =>
+        value.Length == 2 * Ed25519.KeyLength ? new(Convert.FromHexString(value), null) : null;
 
-    static byte[]? ReadP256(string value)
+    static Material? ReadP256(string value)
     {
-        using var key = ECDsa.Create();
+        var key = ECDsa.Create();
         if (value.StartsWith("04", StringComparison.Ordinal) && value.Length == 130)
         {
             var point = Convert.FromHexString(value);
@@ -140,20 +133,26 @@ public sealed class PublicKey
         {
             key.ImportFromPem(PublicPem(value));
         }
-        if (key.ExportParameters(includePrivateParameters: false).Curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value)
-            return null;
-        return key.ExportSubjectPublicKeyInfo();
+        return key.ExportParameters(includePrivateParameters: false).Curve.Oid.Value == ECCurve.NamedCurves.nistP256.Oid.Value
+            ? new(key.ExportSubjectPublicKeyInfo(), key)
+            : null;
     }
 
-    static byte[]? ReadRsa(string value)
+    static Material? ReadRsa(string value)
     {
-        using var key = RSA.Create();
+        var key = RSA.Create();
         key.ImportFromPem(PublicPem(value));
-        return key.KeySize is >= LeastRsaBits and <= MostRsaBits ? key.ExportSubjectPublicKeyInfo() : null;
+        return key.KeySize is >= LeastRsaBits and <= MostRsaBits ? new(key.ExportSubjectPublicKeyInfo(), key) : null;
     }
 
     // ImportFromPem would also take a private key, which has no place in metadata.
     static string PublicPem(string value) => value.Contains("PRIVATE", StringComparison.Ordinal)
         ? throw new FormatException("a private key where a public one belongs")
         : value;
+
+    /// <summary>What verifies.</summary>
+    /// <param name="Bytes">DER SubjectPublicKeyInfo, or the 32 bytes of ed25519.</param>
+    /// <param name="Key">The platform's key, kept because reading one costs as much as two signatures; it lives as long as the metadata,
+    /// and its finalizer frees it. Null for ed25519.</param>
+    sealed record Material(byte[] Bytes, AsymmetricAlgorithm? Key);
 }

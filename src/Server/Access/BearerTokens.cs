@@ -1,8 +1,9 @@
 using System.Security.Claims;
+using Coppice.Server.Ddi;
 
 namespace Coppice.Server.Access;
 
-/// <summary>The two kinds of callers: operators, who prove themselves with <c>Authorization: Bearer</c>, and devices, as <see cref="DeviceProof"/> says.</summary>
+/// <summary>The kinds of callers: operators, who prove themselves with <c>Authorization: Bearer</c>, and devices, as <see cref="DeviceProof"/> or <see cref="DdiProof"/> says.</summary>
 static class BearerTokens
 {
     public const string Operator = "operator";
@@ -15,11 +16,13 @@ static class BearerTokens
         {
             schemes.AddScheme<OperatorSignIn>(Operator, null);
             schemes.AddScheme<DeviceProof>(Device, null);
+            schemes.AddScheme<DdiProof>(DdiProof.Name, null);
         });
-        services.AddWebEncoders().AddTransient<OperatorSignIn>().AddTransient<DeviceProof>();
+        services.AddWebEncoders().AddTransient<OperatorSignIn>().AddTransient<DeviceProof>().AddTransient<DdiProof>();
         services.AddAuthorizationBuilder()
             .AddPolicy(Operator, policy => policy.AddAuthenticationSchemes(Operator).RequireAuthenticatedUser())
-            .AddPolicy(Device, policy => policy.AddAuthenticationSchemes(Device).RequireAuthenticatedUser());
+            .AddPolicy(Device, policy => policy.AddAuthenticationSchemes(Device).RequireAuthenticatedUser())
+            .AddPolicy(DdiProof.Name, policy => policy.AddAuthenticationSchemes(DdiProof.Name).RequireAuthenticatedUser());
     }
 
     /// <summary>The operator's or device's name; the endpoint demands that there is one.</summary>

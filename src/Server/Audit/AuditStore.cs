@@ -33,9 +33,10 @@ sealed class AuditStore(Database database, AuditKey key)
     /// <returns>The checkpoint about the present end; null for an empty log.</returns>
     public async Task<AuditCheckpointRow?> CheckpointAsync(DateTimeOffset now, CancellationToken cancel)
     {
-        var (end, newest) = await database.ReadAsync(async db => (
-            await db.Events.OrderByDescending(row => row.Id).Select(row => new { row.Id, row.Hash }).FirstOrDefaultAsync(cancel),
-            await db.AuditCheckpoints.OrderByDescending(row => row.Entry).FirstOrDefaultAsync(cancel)), cancel);
+        // The checkpoint first: another server may sign about an entry that is written in between.
+        var (newest, end) = await database.ReadAsync(async db => (
+            await db.AuditCheckpoints.OrderByDescending(row => row.Entry).FirstOrDefaultAsync(cancel),
+            await db.Events.OrderByDescending(row => row.Id).Select(row => new { row.Id, row.Hash }).FirstOrDefaultAsync(cancel)), cancel);
         if (end is null || newest?.Entry == end.Id)
             return newest;
         if (newest?.Entry > end.Id)

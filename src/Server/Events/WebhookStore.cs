@@ -131,7 +131,7 @@ sealed class WebhookStore(Database database, SecretBox secrets)
             var inOrder = row.State == DeliveryState.Pending;
             (row.State, row.DoneAt) = (sent.Taken ? DeliveryState.Delivered : DeliveryState.Dead, now);
             if (inOrder)
-                kept.Position = webhook.Position = row.Event;
+                kept.Position = webhook.Position = Math.Max(kept.Position, row.Event); // a server that had lost its lease may come late
         }
         else
             row.NextAt = now + pause.Value;

@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
+using Coppice.Server.Replicas;
 
 namespace Coppice.Server.Events;
 
 /// <summary>Sends events to webhooks: each webhook's in their order, and none waits for another's. Where it was cut short it goes on: an event may be sent twice, never not at all.</summary>
-sealed partial class WebhookWorker(WebhookStore webhooks, EventSender sender, EventBell bell, TimeProvider time, ILogger<WebhookWorker> log) : BackgroundService
+sealed partial class WebhookWorker(WebhookStore webhooks, EventSender sender, Conductor conductor, EventBell bell, TimeProvider time, ILogger<WebhookWorker> log) : BackgroundService
 {
     static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
     static readonly TimeSpan Remembered = TimeSpan.FromDays(14);
@@ -25,7 +26,7 @@ sealed partial class WebhookWorker(WebhookStore webhooks, EventSender sender, Ev
             var ring = bell.Next;
             try
             {
-                foreach (var webhook in await webhooks.WorkingAsync(stoppingToken))
+                foreach (var webhook in conductor.IsHeld ? await webhooks.WorkingAsync(stoppingToken) : [])
                 {
                     if (!underWay.TryGetValue(webhook.Number, out var before) || before.IsCompleted)
                         underWay[webhook.Number] = TryAsync(webhook.Number, stoppingToken);
@@ -70,7 +71,7 @@ sealed partial class WebhookWorker(WebhookStore webhooks, EventSender sender, Ev
         {
             if (await webhooks.FindAsync(number, cancel) is not { DisabledAt: null } webhook)
                 return;
-            while (await webhooks.NextAsync(webhook, time.GetUtcNow(), cancel) is { } next)
+            while (conductor.IsHeld && await webhooks.NextAsync(webhook, time.GetUtcNow(), cancel) is { } next)
             {
                 if (await webhooks.FindAsync(number, cancel) is not { DisabledAt: null } current)
                     return;

@@ -66,7 +66,7 @@ sealed class DeviceRow
         {
             Groups = [.. labels.Keys.Where(DeviceGroup.IsLabel).Select(label => label[DeviceGroup.Prefix.Length..]).Order(StringComparer.Ordinal)],
             State = State(silentBefore),
-            Key = DevicePublicKey.TryParse(SigningKey, out var key) ? key.Digest : default,
+            Key = DevicePublicKey.TryParse(SigningKey, out var key) ? key.Digest : null,
             CertificateExpires = CertificateExpires,
             RevokedAt = RevokedAt,
             RevokedWhy = RevokedWhy,

@@ -56,6 +56,16 @@ sealed class ReportStore(Database database)
         return new KeptBatch(device.Through, device.AllLabels(await db.GroupsAsync(cancel)), decides);
     }, cancel);
 
+    /// <summary>Keeps, within a write, what the server itself learnt of a device that sends no reports; it gives the report the device's next number.</summary>
+    /// <returns>Whether a rollout may have to be judged anew.</returns>
+    public static async Task<bool> NoteAsync(CoppiceDb db, DeviceRow device, Report report, DateTimeOffset now, CancellationToken cancel)
+    {
+        report = report with { Sequence = ++device.Through };
+        db.Reports.Add(ReportRow.Of(device.Id, report, now));
+        await TakeAsync(db, device.Id, [report], cancel);
+        return await RolloutStore.CountAsync(db, device.Id, [report], now, cancel);
+    }
+
     static SendingVerdict TakeSending(CoppiceDb db, DeviceRow device, Sending? sending, DateTimeOffset now)
     {
         if (sending is null)

@@ -33,9 +33,13 @@ static class HealthApi
 
         try
         {
-            var probe = Path.Combine(repository.Folder, ".partial", Path.GetRandomFileName());
-            await File.WriteAllBytesAsync(probe, [0], cancel);
-            File.Delete(probe);
+            if (repository.FolderOf("metadata/timestamp.json") is { } folder)
+            {
+                var probe = Path.Combine(folder, ".partial", Path.GetRandomFileName());
+                await File.WriteAllBytesAsync(probe, [0], cancel);
+                File.Delete(probe);
+            }
+
             var now = time.GetUtcNow();
             var status = repository.Tree.Status(now);
             warnings = status.Warnings;

@@ -51,13 +51,18 @@ sealed class Authorities : IDisposable
     public static Authorities Open(string folder, DateTimeOffset now)
     {
         DataFolder.MakePrivate(folder);
-        var numbers = Directory.GetFiles(folder, "*.pem").Select(file => Path.GetFileName(file)[..^4])
-            .Where(name => int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out _)).Select(name => int.Parse(name, CultureInfo.InvariantCulture)).Order();
-        var found = numbers.Select(number => Read(folder, number)).ToImmutableArray();
+        var found = Numbers(folder).Select(number => Read(folder, number)).ToImmutableArray();
         var opened = new Authorities(folder, found);
         if (found.IsEmpty)
             opened.Rotate(now);
         return opened;
+    }
+
+    /// <summary>Takes over authorities that other servers made: their files have come.</summary>
+    public void LookAgain()
+    {
+        lock (gate)
+            all = all.AddRange(Numbers(folder).Where(number => number > all[^1].Number).Select(number => Read(folder, number)));
     }
 
     /// <summary>Makes the authority that issues from now on. What the ones before have issued stays good.</summary>
@@ -176,6 +181,9 @@ sealed class Authorities : IDisposable
         foreach (var authority in All)
             authority.Dispose();
     }
+
+    static IEnumerable<int> Numbers(string folder) => Directory.GetFiles(folder, "*.pem").Select(file => Path.GetFileName(file)[..^4])
+        .Where(name => int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out _)).Select(name => int.Parse(name, CultureInfo.InvariantCulture)).Order();
 
     static string Good(CertifiedDevice _) => "";
 

@@ -2,6 +2,7 @@ using System.Security.Claims;
 using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Server.Access;
+using Coppice.Server.Replicas;
 using Coppice.Server.Storage;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -28,7 +29,7 @@ static class AuthoritiesApi
         var authorities = routes.MapGroup("/v1/authorities").WithTags("Authorities");
         authorities.MapGet("/", (Authorities all) => TypedResults.Ok(View(all))).Needs(Permission.ServerManage).WithSummary("The authorities of this server, oldest first; the last one issues.");
         authorities.MapPost("/rotate", Rotate).Needs(Permission.ServerManage);
-        authorities.MapPost("/request", (Authorities all) => TypedResults.Ok(new PemText(all.Ask()))).Needs(Permission.ServerManage).WithSummary("A request, PKCS#10, for a certificate by which this server issues below an authority elsewhere.");
+        authorities.MapPost("/request", async (AuthorityChanges changes, CancellationToken cancel) => TypedResults.Ok(new PemText(await changes.MakeAsync(all => all.Ask(), cancel)))).Needs(Permission.ServerManage).WithSummary("A request, PKCS#10, for a certificate by which this server issues below an authority elsewhere.");
         authorities.MapPost("/import", Import).Needs(Permission.ServerManage).WithMetadata(new RequestSizeLimitAttribute(256 << 10)).ProducesProblem(400);
     }
 
@@ -37,19 +38,19 @@ static class AuthoritiesApi
         TypedResults.Text(await certificates.ListsAsync(time.GetUtcNow(), cancel), Pem);
 
     /// <summary>Makes a new authority that issues from now on. What the ones before issued stays good, and devices that know only those come to know the new one.</summary>
-    internal static async Task<Ok<AuthorityList>> Rotate(Authorities authorities, Database database, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    internal static async Task<Ok<AuthorityList>> Rotate(Authorities authorities, AuthorityChanges changes, Database database, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
-        var made = authorities.Rotate(time.GetUtcNow());
+        var made = await changes.MakeAsync(all => all.Rotate(time.GetUtcNow()), cancel);
         await SayAsync(database, made, caller, time, cancel);
         return TypedResults.Ok(View(authorities));
     }
 
     /// <summary>Takes the certificate that an authority elsewhere made of the request, with those above it up to the root: from now on this server issues below it.</summary>
-    internal static async Task<Results<Ok<AuthorityList>, ProblemHttpResult>> Import(PemText request, Authorities authorities, Database database, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    internal static async Task<Results<Ok<AuthorityList>, ProblemHttpResult>> Import(PemText request, Authorities authorities, AuthorityChanges changes, Database database, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
     {
         try
         {
-            await SayAsync(database, authorities.Import(request.Pem, time.GetUtcNow()), caller, time, cancel);
+            await SayAsync(database, await changes.MakeAsync(all => all.Import(request.Pem, time.GetUtcNow()), cancel), caller, time, cancel);
             return TypedResults.Ok(View(authorities));
         }
         catch (InvalidDataException e)

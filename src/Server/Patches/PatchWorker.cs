@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Coppice.Delivery;
 using Coppice.Server.Registry;
+using Coppice.Server.Replicas;
 using Coppice.Server.Sealing;
 using Coppice.Trust;
 using Coppice.Trust.Sealing;
@@ -9,7 +10,7 @@ namespace Coppice.Server.Patches;
 
 /// <summary>Makes the patches that save devices most bytes, behind everything else that the server does, and removes those that nobody needs any more.</summary>
 sealed partial class PatchWorker(
-    PatchNeeds needs, Repository repository, ContentKeyStore keys, ControlPlaneOptions options, PatchSignal signal, TimeProvider time, ILogger<PatchWorker> log) : BackgroundService
+    PatchNeeds needs, Repository repository, ContentKeyStore keys, Conductor conductor, ControlPlaneOptions options, PatchSignal signal, TimeProvider time, ILogger<PatchWorker> log) : BackgroundService
 {
     static readonly TimeSpan Pause = TimeSpan.FromMinutes(1);
 
@@ -116,7 +117,8 @@ sealed partial class PatchWorker(
         {
             try
             {
-                await MakeAsync(stoppingToken);
+                if (conductor.IsHeld)
+                    await MakeAsync(stoppingToken);
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {

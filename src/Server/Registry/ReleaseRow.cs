@@ -12,6 +12,9 @@ sealed class ModelRow
 
     /// <summary>Of the rollout plan; 0 while nobody has rolled the model out.</summary>
     public long Serial { get; set; }
+
+    /// <summary>The serial of the plan that the tree is known to hold.</summary>
+    public long Published { get; set; }
 }
 
 /// <summary>A release; only its revocation ever changes.</summary>

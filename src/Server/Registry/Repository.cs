@@ -11,41 +11,40 @@ sealed class Repository : IDisposable
 {
     readonly OnlineKeys online;
 
-    Repository(string folder, OnlineKeys online, RepositoryLifetimes? lifetimes)
+    Repository(ITreeFiles files, OnlineKeys online, RepositoryLifetimes? lifetimes)
     {
-        (Folder, this.online) = (folder, online);
-        Tree = RepositoryTree.OpenFolder(folder, online, lifetimes);
-        FirstRoot = Sha256Digest.Of(File.ReadAllBytes(Path.Combine(folder, RepositoryLayout.MetadataFileName(TopLevelRole.Root, 1))));
+        (Files, this.online) = (files, online);
+        Tree = new RepositoryTree(files, online, lifetimes);
+        FirstRoot = Sha256Digest.Of(RepositoryState.ReadFile(files, RepositoryLayout.MetadataFileName(TopLevelRole.Root, 1))
+            ?? throw new InvalidDataException("The repository has no 1.root.json, by which devices trust it; restore it from the backup."));
     }
 
-    Repository(RepositoryTree tree, OnlineKeys online, Sha256Digest firstRoot) => (Folder, Tree, this.online, FirstRoot) = ("", tree, online, firstRoot);
+    /// <summary>A repository that is there, and the keys in hand for it.</summary>
+    internal static Repository Over(ITreeFiles files, OnlineKeys online) => new(files, online, null);
 
-    /// <summary>A repository that is in no folder of this machine.</summary>
-    internal static Repository Over(ITreeFiles files, OnlineKeys online)
-    {
-        using var root = files.Open(RepositoryLayout.MetadataFileName(TopLevelRole.Root, 1)) ?? throw new FileNotFoundException("There is no first root; initialise the tree.");
-        using var bytes = new MemoryStream();
-        root.CopyTo(bytes);
-        return new(new(files, online), online, Sha256Digest.Of(bytes.ToArray()));
-    }
-
-    /// <summary>Absolute; empty when it is in no folder.</summary>
-    public string Folder { get; }
+    /// <summary>Where the tree is.</summary>
+    public ITreeFiles Files { get; }
 
     public RepositoryTree Tree { get; }
 
     /// <summary>SHA-256 of <c>1.root.json</c>: what a device pins.</summary>
     public Sha256Digest FirstRoot { get; }
 
+    /// <summary>The folder of this machine in which a path of the tree is, if it is in one.</summary>
+    public string? FolderOf(string path) => (Files is SplitTree split && SplitTree.IsLarge(path) ? split.Large : Files) is TreeFolder folder ? folder.Root : null;
+
     /// <summary>Opens the repository; makes it, and its keys, when there is none.</summary>
+    /// <param name="data">Holds the keys.</param>
+    /// <param name="files">Where the tree is.</param>
+    /// <param name="lifetimes">How long metadata is trusted; null for the defaults.</param>
+    /// <param name="now">The clock.</param>
+    /// <param name="made">Told of the folder of new online keys before anything is signed with them.</param>
     /// <remarks>The keys get their place only once the tree is whole, so that a start that was cut short is begun again, or finished.</remarks>
     /// <exception cref="InvalidDataException">There is a tree, but not its online key.</exception>
-    public static Repository Open(DataFolder data, RepositoryLifetimes? lifetimes, DateTimeOffset now)
+    public static Repository Open(DataFolder data, ITreeFiles files, RepositoryLifetimes? lifetimes, DateTimeOffset now, Action<string>? made = null)
     {
-        DataFolder.MakePrivate(data.Repository);
-        var tree = new TreeFolder(data.Repository);
         var newKeys = data.Keys + ".part";
-        if (tree.Length(RepositoryLayout.MetadataFileName(TopLevelRole.Timestamp, null)) is null)
+        if (!HasTree(files))
         {
             if (Directory.Exists(newKeys))
                 Directory.Delete(newKeys, recursive: true);
@@ -57,16 +56,20 @@ sealed class Repository : IDisposable
             keys.Save(newOffline);
             foreach (var file in Directory.GetFiles(newOffline, "online*"))
                 File.Move(file, Path.Combine(newOnline, Path.GetFileName(file)));
-            new RepositoryTree(tree, keys.Online, lifetimes).Initialise(keys, now);
+            made?.Invoke(newOnline);
+            new RepositoryTree(files, keys.Online, lifetimes).Initialise(keys, now);
         }
 
         if (Directory.Exists(newKeys))
             Directory.Move(newKeys, data.Keys);
         var online = OnlineKeys.InFolder(data.OnlineKeys);
         return online.Count > 0
-            ? new(data.Repository, online, lifetimes)
-            : throw new InvalidDataException($"{data.Repository} is a repository, but its online key is not in {data.OnlineKeys}; restore it from the backup, or have another signed in: coppice root rotate-online.");
+            ? new(files, online, lifetimes)
+            : throw new InvalidDataException($"There is a repository, but its online key is not in {data.OnlineKeys}; restore it from the backup, or have another signed in: coppice root rotate-online. A further server on the database of others is given their --cluster-key.");
     }
+
+    /// <summary>Whether the repository has been made.</summary>
+    public static bool HasTree(ITreeFiles files) => files.Length(RepositoryLayout.MetadataFileName(TopLevelRole.Timestamp, null)) is not null;
 
     /// <summary>The keys in hand that sign plans.</summary>
     /// <exception cref="UntrustedMetadataException">There are fewer than the targets ask for.</exception>

@@ -66,12 +66,18 @@ sealed class PlanPublisher(Database database, Repository repository, TimeProvide
 
     public void Dispose() => gate.Dispose();
 
+    /// <summary>Whether a plan waits to be published that this server or another did not come to.</summary>
+    public async Task<bool> AwaitsAsync(CancellationToken cancel) => IsBehind || await database.ReadAsync(db => db.Models.AnyAsync(row => row.Serial != row.Published, cancel), cancel);
+
     async Task PublishAsync(ModelName model)
     {
         try
         {
-            if (await DeriveAsync(model) is { } plan)
-                await PublishAsync(model, plan);
+            while (!await TryPublishAsync(model))
+            {
+                // Another server published meanwhile: what it made may be newer.
+            }
+
             IsBehind = false;
         }
         catch
@@ -81,31 +87,39 @@ sealed class PlanPublisher(Database database, Repository repository, TimeProvide
         }
     }
 
-    async Task PublishAsync(ModelName model, RolloutPlan plan)
+    async Task<bool> TryPublishAsync(ModelName model)
     {
         var target = RepositoryLayout.PlanTarget(model.ToString());
-        var published = repository.Tree.ReadTarget(target);
+        var published = repository.Tree.ReadTarget(target); // before the tables, which are never behind the tree then
+        if (await DeriveAsync(model) is not var (plan, known))
+            return true;
 
         var bytes = DocumentJson.Write(plan);
         if (published is { } there && !there.Span.SequenceEqual(bytes))
         {
             // The tables were restored from a backup: devices would refuse a serial below the one they saw.
             if (DocumentJson.TryRead(there.Span, out RolloutPlan? seen, out _) && seen.Serial >= plan.Serial)
-                bytes = DocumentJson.Write(plan with { Serial = await PassAsync(model, seen.Serial) });
+            {
+                plan = plan with { Serial = await PassAsync(model, seen.Serial) };
+                bytes = DocumentJson.Write(plan);
+            }
         }
 
-        repository.Tree.SetPlan(target, bytes, time.GetUtcNow()); // does nothing when it is there already
+        if (!repository.Tree.TrySetPlan(target, bytes, published, time.GetUtcNow())) // does nothing when it is there already
+            return false;
+        if (known != plan.Serial)
+            await database.WriteAsync(db => db.Models.Where(row => row.Name == model && row.Published < plan.Serial).ExecuteUpdateAsync(row => row.SetProperty(m => m.Published, plan.Serial)), CancellationToken.None);
+        return true;
     }
 
-    /// <summary>The plan that the tables say; null when nobody has rolled the model out.</summary>
-    Task<RolloutPlan?> DeriveAsync(ModelName name) => database.ReadAsync<RolloutPlan?>(async db =>
+    /// <summary>The plan that the tables say, and the serial that the tree is known to hold; null when nobody has rolled the model out.</summary>
+    Task<(RolloutPlan Plan, long Published)?> DeriveAsync(ModelName name) => database.SnapshotAsync<(RolloutPlan, long)?>(async db =>
     {
-        var serial = await db.Models.Where(row => row.Name == name).Select(row => row.Serial).FirstOrDefaultAsync();
-        if (serial == 0)
+        if (await db.Models.FirstOrDefaultAsync(row => row.Name == name) is not { Serial: > 0 } model)
             return null;
         var rollouts = await db.Rollouts.Where(row => row.Model == name).OrderByDescending(row => row.Number).Take(RolloutRules.MaxRollouts).ToListAsync();
         var revoked = await db.Releases.Where(row => row.Model == name && row.RevokedAt != null).Select(row => row.Version).ToListAsync();
-        return new(RolloutPlan.CurrentSchema, name, serial, [.. rollouts.Select(row => row.ToRollout())], [.. revoked.Order()]);
+        return (new(RolloutPlan.CurrentSchema, name, model.Serial, [.. rollouts.Select(row => row.ToRollout())], [.. revoked.Order()]), model.Published);
     }, CancellationToken.None);
 
     Task<long> PassAsync(ModelName name, long seen) => database.WriteAsync(async db =>

@@ -1,17 +1,22 @@
 using Coppice.Protocol;
 using Coppice.Server.Patches;
+using Coppice.Server.Registry;
+using Coppice.Server.Replicas;
 
 namespace Coppice.Server.Rollouts;
 
 /// <summary>Judges running rollouts: at once after a report that may decide one, and every few seconds, because soaking ends by itself.</summary>
-sealed partial class RolloutWorker(RolloutStore rollouts, PlanPublisher plans, RolloutSignal signal, PatchSignal patches, TimeProvider time, ILogger<RolloutWorker> log) : BackgroundService
+sealed partial class RolloutWorker(
+    RolloutStore rollouts, PlanPublisher plans, ReleaseStore releases, Conductor conductor, RolloutSignal signal, PatchSignal patches, TimeProvider time, ILogger<RolloutWorker> log) : BackgroundService
 {
     static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
+
+    long? seen;
 
     /// <summary>Judges every running rollout once.</summary>
     public async Task JudgeAsync(CancellationToken cancel)
     {
-        if (plans.IsBehind)
+        if (await plans.AwaitsAsync(cancel))
             await plans.ReconcileAsync(cancel);
         foreach (var number in await rollouts.RunningAsync(cancel))
         {
@@ -29,6 +34,11 @@ sealed partial class RolloutWorker(RolloutStore rollouts, PlanPublisher plans, R
         {
             try
             {
+                if (conductor.Term is not { } term)
+                    continue;
+                if (term != seen)
+                    await releases.ReconcileAsync(time.GetUtcNow(), stoppingToken); // the server before may have died in the middle of a publish
+                seen = term;
                 await JudgeAsync(stoppingToken);
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)

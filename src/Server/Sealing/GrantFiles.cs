@@ -30,6 +30,7 @@ public sealed class GrantFiles(ITreeFiles files)
     {
         using var writing = files.LockForWriting();
         Put(Read(more.Recipient).With(more.Grants));
+        writing.Complete();
     }
 
     /// <summary>Leaves a public key no grants. What it opened before, it has.</summary>
@@ -37,6 +38,7 @@ public sealed class GrantFiles(ITreeFiles files)
     {
         using var writing = files.LockForWriting();
         Put(GrantFile.Of(recipient));
+        writing.Complete();
     }
 
     void Put(GrantFile file)

@@ -2,6 +2,7 @@ using Coppice.Registry;
 using Coppice.Server.Access;
 using Coppice.Server.Approvals;
 using Coppice.Server.Audit;
+using Coppice.Server.Ddi;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Idempotency;
@@ -25,6 +26,10 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ApprovalPolicyRow> ApprovalPolicies => Set<ApprovalPolicyRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
+    public DbSet<DdiTokenRow> DdiTokens => Set<DdiTokenRow>();
+    public DbSet<DdiDeviceRow> DdiDevices => Set<DdiDeviceRow>();
+    public DbSet<DdiActionRow> DdiActions => Set<DdiActionRow>();
+    public DbSet<DdiDigestRow> DdiDigests => Set<DdiDigestRow>();
     public DbSet<GroupRow> Groups => Set<GroupRow>();
     public DbSet<WaitingDeviceRow> WaitingDevices => Set<WaitingDeviceRow>();
     public DbSet<AuthorisedDeviceRow> AuthorisedDevices => Set<AuthorisedDeviceRow>();
@@ -46,6 +51,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<IdempotencyRow> IdempotencyKeys => Set<IdempotencyRow>();
     public DbSet<WebhookRow> Webhooks => Set<WebhookRow>();
     public DbSet<DeliveryRow> Deliveries => Set<DeliveryRow>();
+    public DbSet<TreeFileRow> TreeFiles => Set<TreeFileRow>();
+    public DbSet<LeaseRow> Leases => Set<LeaseRow>();
+    public DbSet<SharedKeyRow> SharedKeys => Set<SharedKeyRow>();
     public DbSet<AuditCheckpointRow> AuditCheckpoints => Set<AuditCheckpointRow>();
 
     /// <summary>Whether events were added since this was last made false.</summary>
@@ -67,6 +75,10 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ApprovalPolicyRow>().HasKey(row => row.Models);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
+        model.Entity<DdiTokenRow>().HasKey(row => row.Id);
+        model.Entity<DdiDeviceRow>().HasKey(row => row.Device);
+        model.Entity<DdiActionRow>().HasKey(row => row.Number);
+        model.Entity<DdiDigestRow>().HasKey(row => row.Blob);
         model.Entity<GroupRow>().HasKey(row => row.Name);
         model.Entity<WaitingDeviceRow>().HasKey(row => new { row.Device, row.SigningKey });
         model.Entity<AuthorisedDeviceRow>().HasKey(row => row.Id);
@@ -88,6 +100,9 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<IdempotencyRow>().HasKey(row => new { row.Subject, row.Key });
         model.Entity<WebhookRow>().HasKey(row => row.Number);
         model.Entity<DeliveryRow>().HasKey(row => new { row.Webhook, row.Event });
+        model.Entity<TreeFileRow>().HasKey(row => row.Path);
+        model.Entity<LeaseRow>().HasKey(row => row.Name);
+        model.Entity<SharedKeyRow>().HasKey(row => row.Name);
         model.Entity<AuditCheckpointRow>().HasKey(row => row.Entry);
         model.Entity<AuditCheckpointRow>().Property(row => row.Entry).ValueGeneratedNever();
     }

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Coppice.Server.Storage;
 
 /// <summary>The folder that holds everything a server keeps, for its owner alone, locked while a server runs on it.</summary>
@@ -61,18 +63,20 @@ sealed class DataFolder : IDisposable
     }
 
     /// <summary>Writes a file that only its owner can read, whole or not at all.</summary>
-    public static void WritePrivate(string file, string text)
+    public static void WritePrivate(string file, string text) => WritePrivate(file, Encoding.UTF8.GetBytes(text));
+
+    /// <summary>Writes a file that only its owner can read, whole or not at all.</summary>
+    public static void WritePrivate(string file, ReadOnlySpan<byte> bytes)
     {
         var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, Share = FileShare.None };
         if (!OperatingSystem.IsWindows())
             options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         var part = file + ".part";
         File.Delete(part); // the mode is set only on a new file
-        using (var writer = new StreamWriter(part, options))
+        using (var stream = new FileStream(part, options))
         {
-            writer.Write(text);
-            writer.Flush();
-            ((FileStream)writer.BaseStream).Flush(flushToDisk: true);
+            stream.Write(bytes);
+            stream.Flush(flushToDisk: true);
         }
 
         File.Move(part, file, overwrite: true);

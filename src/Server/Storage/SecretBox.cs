@@ -12,6 +12,9 @@ sealed class SecretBox : IDisposable
 
     SecretBox(byte[] key) => this.key = new(key, TagBytes);
 
+    /// <param name="key">32 bytes.</param>
+    public static SecretBox Of(byte[] key) => new(key);
+
     public static SecretBox Open(DataFolder data)
     {
         var file = Path.Combine(data.Keys, "outbox.key");

@@ -5,7 +5,7 @@ public interface ITreeFiles
 {
     /// <summary>Keeps all other writers of the tree out, in this process and in others, until disposed of by the same thread.</summary>
     /// <exception cref="IOException">Another writer has held the tree for too long.</exception>
-    IDisposable LockForWriting();
+    ITreeWriting LockForWriting();
 
     /// <summary>Bytes in a file; null when it is not there.</summary>
     long? Length(string path);
@@ -24,6 +24,14 @@ public interface ITreeFiles
 
     /// <summary>Removes what writers that died left behind, if it is older than this.</summary>
     void RemoveLeftovers(DateTimeOffset olderThan);
+}
+
+/// <summary>The lock of a writer of the tree. Disposed of, it lets others write.</summary>
+public interface ITreeWriting : IDisposable
+{
+    /// <summary>Says that all was written that belongs together. Without it, a tree that can take everything back does; on a disk each file is there once it is committed.</summary>
+    /// <exception cref="IOException">It was not kept.</exception>
+    void Complete();
 }
 
 /// <summary>A file being written. Disposed of without <see cref="Commit"/>, it never was.</summary>

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using Coppice.Trust;
 
 namespace Coppice.Server.Trust;
@@ -82,16 +81,12 @@ sealed record RepositoryState(
         return MetadataFile.ReadTargets(Require(files, role, named.Version), role);
     }
 
+    // Roots follow each other without a gap, and there are few; every other role has left a file for each of its versions.
     static long NewestRoot(ITreeFiles files)
     {
-        const string Ending = ".root.json";
-        var newest = 0L;
-        foreach (var name in files.List("metadata"))
-        {
-            if (name.EndsWith(Ending, StringComparison.Ordinal)
-                && long.TryParse(name.AsSpan(0, name.Length - Ending.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var version))
-                newest = Math.Max(newest, version);
-        }
+        var newest = 1L;
+        while (files.Length(RepositoryLayout.MetadataFileName(TopLevelRole.Root, newest + 1)) is not null)
+            newest++;
         return newest;
     }
 }

@@ -72,6 +72,7 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
         if (IsInitialised)
             throw new RepositoryConflictException(TopLevelRole.Root, "the tree holds a repository already; take an empty folder, or change this one.");
         Publish(null, Change.Of(metadata, now));
+        writing.Complete();
     }
 
     /// <summary>The metadata of the role <c>releases</c>, from which a publisher prepares the next (<see cref="ReleaseSigning"/>).</summary>
@@ -139,6 +140,7 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
         if (current.Roles.TryGetValue(role, out var present) && metadata.Span.SequenceEqual(present.Bytes.Span))
             return present.Signed.Version;
         Publish(current, change);
+        writing.Complete();
         return change.Roles[role].Signed.Version;
     }
 
@@ -158,6 +160,7 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
         if (news.Length == 0)
             return false;
         Publish(current, Change.Of(news, now) with { Manifests = manifests });
+        writing.Complete();
         return true;
     }
 
@@ -180,7 +183,30 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
     public void SetPlans(IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> plans, DateTimeOffset now)
     {
         using var writing = files.LockForWriting();
+        PutPlans(Current(), plans, now);
+        writing.Complete();
+    }
+
+    /// <summary>Publishes a plan in place of the one that its maker has seen: who was overtaken by another server learns of it, and publishes nothing.</summary>
+    /// <param name="targetPath">From <see cref="RepositoryLayout.PlanTarget"/>.</param>
+    /// <param name="plan">The plan's bytes.</param>
+    /// <param name="seen">The plan that was there when this one was made; null for none.</param>
+    /// <param name="now">The time of publishing.</param>
+    /// <returns>False when another plan is there than was seen.</returns>
+    public bool TrySetPlan(string targetPath, ReadOnlyMemory<byte> plan, ReadOnlyMemory<byte>? seen, DateTimeOffset now)
+    {
+        using var writing = files.LockForWriting();
         var current = Current();
+        var there = current.Rollouts.Signed.Files.GetValueOrDefault(targetPath);
+        if (there is null != seen is null || (there is not null && !new TargetInfo(targetPath, seen!.Value.Span).SaysTheSameAs(there)))
+            return false;
+        PutPlans(current, [new(targetPath, plan)], now);
+        writing.Complete();
+        return true;
+    }
+
+    void PutPlans(RepositoryState current, IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> plans, DateTimeOffset now)
+    {
         var draft = new TargetsDraft(current.Rollouts.Signed);
         var written = ImmutableArray.CreateBuilder<(string, ReadOnlyMemory<byte>)>();
         var changed = false;
@@ -230,6 +256,7 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
             Rollouts = rollouts ? new TargetsDraft(current.Rollouts.Signed) : null,
             KeepSnapshot = !snapshot,
         });
+        writing.Complete();
         return true;
     }
 
@@ -328,6 +355,7 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
         using var writing = files.LockForWriting();
         var others = (PatchesTo(to.Digest)?.Patches ?? []).Where(other => other.File(to.Digest) != path);
         WriteIndex(new(PatchIndex.CurrentSchema, to, [.. others.Append(entry).OrderBy(patch => patch.Length).Take(PatchIndex.MaxPatches)]));
+        writing.Complete();
         return entry.Length;
     }
 
@@ -341,6 +369,7 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
         WriteIndex(index with { Patches = index.Patches.RemoveRange(gone) });
         foreach (var entry in gone)
             files.Delete(entry.File(to));
+        writing.Complete();
         return gone.Count;
     }
 
@@ -372,6 +401,18 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
 
     RepositoryState Current() => RepositoryState.Read(files)
         ?? throw new InvalidOperationException("The tree holds no repository yet; initialise it with its keys first.");
+
+    /// <summary>Whether the bytes under a name stay: it holds a version or a digest of them. In <c>metadata/</c> only the timestamp does not, in <c>grants/</c> none, and an index of patches
+    /// changes as they come and go.</summary>
+    internal static bool NeverChanges(string path)
+    {
+        if (path.StartsWith("grants/", StringComparison.Ordinal) || path.StartsWith(RepositoryLayout.PatchIndexFolder + "/", StringComparison.Ordinal))
+            return false;
+        var name = path[(path.LastIndexOf('/') + 1)..];
+        return path.StartsWith("metadata/", StringComparison.Ordinal)
+            ? name.IndexOf('.', StringComparison.Ordinal) is > 0 and var dot && name.AsSpan(0, dot).IndexOfAnyExceptInRange('0', '9') < 0
+            : !path.StartsWith("targets/", StringComparison.Ordinal) || (name.Length > Sha256Digest.HexLength && Sha256Digest.TryParse(name.AsSpan(0, Sha256Digest.HexLength), out _));
+    }
 
     internal static string TargetFile(TargetInfo target) => "targets/" + target.StoredPath(consistentSnapshot: true);
 }

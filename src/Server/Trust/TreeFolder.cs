@@ -23,7 +23,10 @@ public sealed class TreeFolder : ITreeFiles
         Directory.CreateDirectory(Path.Combine(_root, PartialFolder));
     }
 
-    public IDisposable LockForWriting()
+    /// <summary>Absolute.</summary>
+    public string Root => _root;
+
+    public ITreeWriting LockForWriting()
     {
         var waited = Stopwatch.StartNew();
         if (!_oneWriter.TryEnter(LockPatience))
@@ -107,8 +110,13 @@ public sealed class TreeFolder : ITreeFiles
     static IOException Busy() =>
         new($"Another writer has held the repository for {LockPatience.TotalSeconds:0} seconds; let it finish, then try again.");
 
-    sealed class Writer(FileStream held, Lock oneWriter) : IDisposable
+    sealed class Writer(FileStream held, Lock oneWriter) : ITreeWriting
     {
+        public void Complete()
+        {
+            // Each file is in its place already, the timestamp last.
+        }
+
         public void Dispose()
         {
             held.Dispose();

@@ -97,7 +97,7 @@ public sealed partial class DependencyRuleTests
     [InlineData("src/Agent", @"\b(Microsoft\.AspNetCore|Microsoft\.EntityFrameworkCore|Coppice\.Server)\b", "")]
     [InlineData("src/Server", @"\b(Coppice\.Agent|Coppice\.Runtimes)\b", "")]
     [InlineData("src/Mirror", @"\b(Coppice\.Server|Coppice\.Client|Microsoft\.EntityFrameworkCore|SigningKey)\b", "")]
-    [InlineData("src/Server", @"\b(UseSqlite|UseNpgsql|SqliteConnection|NpgsqlConnection)\b", "/Storage/")]
+    [InlineData("src/Server", @"\b(UseSqlite|UseNpgsql|SqliteConnection|NpgsqlConnection|NpgsqlDataSource)\b", "/Storage/")]
     [InlineData("src/Agent", @"\bSystem\.Net\.Http\b", "/Link/")]
     [InlineData("src/Agent", @"\bSystem\.Text\.Json\b", "/Link/")]
     [InlineData("src/Core", @"\[(DllImport|LibraryImport)", "none")]

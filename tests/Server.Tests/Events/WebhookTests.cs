@@ -253,7 +253,7 @@ public sealed class RetryScheduleTests
     }
 }
 
-public sealed class EventStreamTests : IAsyncLifetime
+public class EventStreamTests : IAsyncLifetime
 {
     RunningServer server = null!;
 

@@ -3,7 +3,7 @@ using Coppice.Client;
 
 namespace Coppice.Server.Tests.Fleet;
 
-public sealed class DevicesTests : IAsyncLifetime
+public class DevicesTests : IAsyncLifetime
 {
     RunningServer server = null!;
 

@@ -8,7 +8,7 @@ using Coppice.Trust;
 
 namespace Coppice.Server.Tests.Fleet;
 
-public sealed class EnrolTests : IAsyncLifetime
+public class EnrolTests : IAsyncLifetime
 {
     RunningServer server = null!;
 

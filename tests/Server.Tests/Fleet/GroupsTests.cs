@@ -7,7 +7,7 @@ using Coppice.Trust;
 
 namespace Coppice.Server.Tests.Fleet;
 
-public sealed class GroupsTests : IAsyncLifetime
+public class GroupsTests : IAsyncLifetime
 {
     RunningServer server = null!;
     TestDevice first = null!;

@@ -8,7 +8,7 @@ using static Coppice.Server.Tests.TestDevice;
 
 namespace Coppice.Server.Tests.Fleet;
 
-public sealed class ReportTests : IAsyncLifetime
+public class ReportTests : IAsyncLifetime
 {
     RunningServer server = null!;
     TestDevice device = null!;

@@ -7,7 +7,7 @@ using static Coppice.Server.Tests.RunningServer;
 
 namespace Coppice.Server.Tests.Idempotency;
 
-public sealed class IdempotencyTests : IAsyncLifetime
+public class IdempotencyTests : IAsyncLifetime
 {
     const string Token = """{"name":"ci","expiresIn":"1d"}""";
 

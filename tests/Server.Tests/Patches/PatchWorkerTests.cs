@@ -47,7 +47,7 @@ public sealed class PatchWorkerTests
 
     static string[] Patches(RunningServer server)
     {
-        var folder = Path.Combine(server.Get<Repository>().Folder, "patches");
+        var folder = Path.Combine(server.Get<Repository>().FolderOf("metadata/timestamp.json")!, "patches");
         return Directory.Exists(folder) ? Directory.GetFiles(folder, "*.cpp", SearchOption.AllDirectories) : [];
     }
 
@@ -125,7 +125,7 @@ public sealed class PatchWorkerTests
 
         Assert.Equal(3, server.Get<PatchWorker>().NotWorth); // from 1.0.0, and each by itself
         Assert.Empty(Patches(server));
-        Assert.Empty(Directory.GetFiles(Path.Combine(server.Get<Repository>().Folder, ".partial")));
+        Assert.Empty(Directory.GetFiles(Path.Combine(server.Get<Repository>().FolderOf("metadata/timestamp.json")!, ".partial")));
     }
 
     [Theory]
@@ -170,7 +170,7 @@ public sealed class PatchWorkerTests
             await server.StartRolloutAsync("2.0.0");
             third = await PublishAsync(server, "3.0.0", Tuned(3));
             await MakeAsync(server);
-            File.Delete(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.PatchFile([second], third)));
+            File.Delete(Path.Combine(server.Get<Repository>().FolderOf("metadata/timestamp.json")!, RepositoryLayout.PatchFile([second], third)));
         }
 
         await using (var again = await StartAsync(data: data))
@@ -232,7 +232,7 @@ public sealed class PatchWorkerTests
         var tree = server.Get<Repository>().Tree;
         Assert.InRange(tree.PatchLength([a.Digest, b.Digest], c.Digest)!.Value, 1, 1_000);
         Assert.Equal(tree.PatchLength([a.Digest, b.Digest], c.Digest), PatchChoice.CostNow(new(c.Blob, [a.Blob, b.Blob], 1), tree.PatchesTo));
-        using var patch = File.OpenRead(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.PatchFile([a.Digest, b.Digest], c.Digest)));
+        using var patch = File.OpenRead(Path.Combine(server.Get<Repository>().FolderOf("metadata/timestamp.json")!, RepositoryLayout.PatchFile([a.Digest, b.Digest], c.Digest)));
         using var made = new MemoryStream();
         PatchDecoder.Apply(patch, [new MemorySource(main), new MemorySource(adapter)], made);
         Assert.Equal(merged, made.ToArray());
@@ -252,7 +252,7 @@ public sealed class PatchWorkerTests
         var tree = server.Get<Repository>().Tree;
         Assert.InRange(tree.PatchLength([], to)!.Value, 1, 20_000);
         using var made = new MemoryStream();
-        using var patch = File.OpenRead(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.PatchFile([], to)));
+        using var patch = File.OpenRead(Path.Combine(server.Get<Repository>().FolderOf("metadata/timestamp.json")!, RepositoryLayout.PatchFile([], to)));
         PatchDecoder.Apply(patch, [], made);
         Assert.Equal(bytes, made.ToArray());
     }
@@ -273,7 +273,7 @@ public sealed class PatchWorkerTests
         Assert.Equal(new(to, 60_000), index.To);
         var entry = Assert.Single(index.Patches);
         Assert.Equal(new BlobName(from, 60_000), Assert.Single(entry.From));
-        Assert.Equal(new FileInfo(Path.Combine(server.Get<Repository>().Folder, entry.File(to))).Length, entry.Length);
+        Assert.Equal(new FileInfo(Path.Combine(server.Get<Repository>().FolderOf("metadata/timestamp.json")!, entry.File(to))).Length, entry.Length);
         var detail = await server.Client.GetReleaseAsync(Bearing, V("2.0.0"));
         Assert.Equal(("bearing-2.0.0.bin", entry.Length), (Assert.Single(detail.Patches).File, detail.Patches[0].Length));
     }
@@ -310,7 +310,7 @@ public sealed class PatchWorkerTests
         await MakeAsync(server);
 
         Assert.False(Has(server, first, second));
-        Assert.False(File.Exists(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.PatchFile([first], second))));
+        Assert.False(File.Exists(Path.Combine(server.Get<Repository>().FolderOf("metadata/timestamp.json")!, RepositoryLayout.PatchFile([first], second))));
         Assert.Null(server.Get<Repository>().Tree.PatchesTo(second));
     }
 
@@ -329,7 +329,7 @@ public sealed class PatchWorkerTests
         Assert.Equal(3, await MakeAsync(server));
 
         Assert.All(digests[..3], from => Assert.True(Has(server, from, digests[3])));
-        Assert.Empty(Directory.GetFiles(Path.Combine(server.Get<Repository>().Folder, ".partial")));
+        Assert.Empty(Directory.GetFiles(Path.Combine(server.Get<Repository>().FolderOf("metadata/timestamp.json")!, ".partial")));
     }
 
     [Fact]
@@ -338,7 +338,7 @@ public sealed class PatchWorkerTests
         await using var server = await StartAsync();
         var gone = await PublishAsync(server, "1.0.0", Weights(1));
         await server.StartRolloutAsync("1.0.0");
-        File.Delete(Path.Combine(server.Get<Repository>().Folder, RepositoryLayout.BlobFile(gone)));
+        File.Delete(Path.Combine(server.Get<Repository>().FolderOf("metadata/timestamp.json")!, RepositoryLayout.BlobFile(gone)));
         await PublishAsync(server, "2.0.0", Tuned(2));
 
         Assert.Equal(0, await MakeAsync(server));

@@ -8,7 +8,7 @@ using static Coppice.Server.Tests.RunningServer;
 
 namespace Coppice.Server.Tests.Registry;
 
-public sealed class ReleasesTests : IAsyncLifetime
+public class ReleasesTests : IAsyncLifetime
 {
     RunningServer server = null!;
 

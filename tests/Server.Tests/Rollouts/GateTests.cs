@@ -9,7 +9,7 @@ using static Coppice.Server.Tests.TestDevice;
 
 namespace Coppice.Server.Tests.Rollouts;
 
-public sealed class GateTests : IAsyncLifetime
+public class GateTests : IAsyncLifetime
 {
     static readonly Gate Failures = new(GateKind.Failures) { Max = 0.3 };
 

@@ -6,7 +6,7 @@ using static Coppice.Server.Tests.TestDevice;
 
 namespace Coppice.Server.Tests.Rollouts;
 
-public sealed class RolloutWorkerTests : IAsyncLifetime
+public class RolloutWorkerTests : IAsyncLifetime
 {
     RunningServer server = null!;
 

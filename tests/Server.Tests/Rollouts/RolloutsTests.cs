@@ -7,7 +7,7 @@ using static Coppice.Server.Tests.TestDevice;
 
 namespace Coppice.Server.Tests.Rollouts;
 
-public sealed class RolloutsTests : IAsyncLifetime
+public class RolloutsTests : IAsyncLifetime
 {
     RunningServer server = null!;
 

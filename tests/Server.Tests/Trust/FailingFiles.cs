@@ -7,7 +7,7 @@ sealed class FailingFiles(ITreeFiles files, int steps) : ITreeFiles
 {
     int _left = steps;
 
-    public IDisposable LockForWriting() => files.LockForWriting();
+    public ITreeWriting LockForWriting() => files.LockForWriting();
 
     public long? Length(string path) => files.Length(path);
 

@@ -136,7 +136,7 @@ public sealed class TufClient(
         {
             throw new UntrustedMetadataException(TopLevelRole.Root, Distrust.Missing, "no root is stored or pinned", "give the repository's root file first");
         }
-        if (pinnedRoot.IsEmpty)
+        if (pinnedRoot.IsEmpty || (stored is not null && stored.Root.Bytes.Span.SequenceEqual(pinnedRoot.Span)))
             return stored!;
 
         var pinned = new TrustedMetadataSet(pinnedRoot, now, offlineGrace);

@@ -32,7 +32,7 @@ CREATE TABLE DeviceModels (
   Sequence INTEGER NOT NULL,
   Serving TEXT NULL,
   Before TEXT NULL,
-  Settled INTEGER NOT NULL,
+  Settled BOOLEAN NOT NULL,
   Last TEXT NOT NULL,
   Release TEXT NOT NULL,
   At INTEGER NOT NULL,

@@ -4,7 +4,7 @@ ALTER TABLE Rollouts ADD COLUMN Arms TEXT NULL;
 
 -- Since: when, by the server's clock, the device's present attempt began.
 ALTER TABLE RolloutDevices ADD COLUMN Since INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE RolloutDevices ADD COLUMN Crashed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE RolloutDevices ADD COLUMN Crashed BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE RolloutDevices ADD COLUMN Arm TEXT NULL;
 
 -- What a device adds to a metric: each device once for a gate, by its latest report. An experiment's own metric has the name of an arm's.
@@ -26,7 +26,7 @@ CREATE TABLE RolloutChecks (
   Name TEXT NOT NULL,
   Attempt INTEGER NOT NULL,
   Phase INTEGER NOT NULL,
-  Good INTEGER NOT NULL,
+  Good BOOLEAN NOT NULL,
   Why TEXT NOT NULL,
   "By" TEXT NOT NULL,
   At INTEGER NOT NULL,

@@ -5,7 +5,7 @@ CREATE TABLE Webhooks (
   Target TEXT NOT NULL,
   Kinds TEXT NOT NULL,
   Models TEXT NOT NULL,
-  SeesAll INTEGER NOT NULL,
+  SeesAll BOOLEAN NOT NULL,
   Secret BLOB NOT NULL,
   CreatedAt INTEGER NOT NULL,
   CreatedBy TEXT NOT NULL,

@@ -63,7 +63,7 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
     }
 
     /// <summary>Holds everything.</summary>
-    public async Task HoldAsync(Conductor conductor, DateTimeOffset now)
+    public async Task HoldAsync(ConductingServer conductor, DateTimeOffset now)
     {
         HoldReports();
         await HoldEventsAsync(conductor);
@@ -87,7 +87,7 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
     }
 
     /// <summary>The audit log goes on without a gap, and each thing in it is one that may happen; what the server does by itself rests on a decision that gives the same verdict again.</summary>
-    async Task HoldEventsAsync(Conductor conductor)
+    async Task HoldEventsAsync(ConductingServer conductor)
     {
         var (newestEvent, newestDecision) = Read("SELECT (SELECT COALESCE(MAX(Id), 0) FROM Events), (SELECT COALESCE(MAX(Id), 0) FROM RolloutDecisions)", row => (row.GetInt64(0), row.GetInt64(1)))[0];
         if (newestEvent == lastEvent)
@@ -195,7 +195,7 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
     }
 
     /// <summary>A device can read the tree, whose plan never goes back, names only signed releases, and says what the tables say unless the publisher knows that it is behind.</summary>
-    void HoldPlan(Conductor conductor, DateTimeOffset now)
+    void HoldPlan(ConductingServer conductor, DateTimeOffset now)
     {
         if (seen != tree.Version)
             Read(now);

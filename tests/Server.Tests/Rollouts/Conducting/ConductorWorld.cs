@@ -38,9 +38,9 @@ sealed class ConductorWorld : IDisposable
     readonly ConductorChecks checks;
     readonly List<Report>[] said = [.. Enumerable.Range(0, ConductorTemplate.Devices).Select(_ => new List<Report>())];
     readonly long[] answered = new long[ConductorTemplate.Devices];
-    Conductor conductor;
+    ConductingServer conductor;
 
-    ConductorWorld(ConductorTemplate template, string file, SqliteConnection tables, MemoryTree tree, ConductorClock time, Conductor conductor)
+    ConductorWorld(ConductorTemplate template, string file, SqliteConnection tables, MemoryTree tree, ConductorClock time, ConductingServer conductor)
     {
         (this.template, this.file, this.tables, this.tree, this.time, this.conductor) = (template, file, tables, tree, time, conductor);
         checks = new(tables, tree, template.Root);
@@ -60,7 +60,7 @@ sealed class ConductorWorld : IDisposable
         tables.Open();
         template.FillTables(tables);
         var (tree, time) = (template.Tree(), new ConductorClock());
-        var world = new ConductorWorld(template, file, tables, tree, time, await Conductor.StartAsync(file, tree, template.OnlineKey, time));
+        var world = new ConductorWorld(template, file, tables, tree, time, await ConductingServer.StartAsync(file, tree, template.OnlineKey, time));
         await world.checks.HoldAsync(world.conductor, world.time.Now);
         return world;
     }
@@ -181,7 +181,7 @@ sealed class ConductorWorld : IDisposable
     async Task StartAgainAsync()
     {
         conductor.Dispose();
-        conductor = await Conductor.StartAsync(file, tree, template.OnlineKey, time);
+        conductor = await ConductingServer.StartAsync(file, tree, template.OnlineKey, time);
     }
 
     void Run(string sql)

@@ -30,7 +30,7 @@ sealed class MemoryTree : ITreeFiles
         return refused;
     }
 
-    public IDisposable LockForWriting() => new MemoryStream();
+    public ITreeWriting LockForWriting() => new Writing();
 
     public long? Length(string path) => files.TryGetValue(path, out var bytes) ? bytes.Length : null;
 
@@ -64,6 +64,18 @@ sealed class MemoryTree : ITreeFiles
         {
             left = -1;
             throw new IOException("No space left on device");
+        }
+    }
+
+    sealed class Writing : ITreeWriting
+    {
+        public void Complete()
+        {
+            // Each file is in its place already, as on a disk.
+        }
+
+        public void Dispose()
+        {
         }
     }
 

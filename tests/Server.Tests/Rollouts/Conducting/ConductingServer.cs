@@ -1,6 +1,7 @@
 using Coppice.Server.Fleet;
 using Coppice.Server.Patches;
 using Coppice.Server.Registry;
+using Coppice.Server.Replicas;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
 using Coppice.Server.Trust;
@@ -10,17 +11,20 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Coppice.Server.Tests.Rollouts.Conducting;
 
 /// <summary>What of a server moves rollouts: its stores, its publisher and its worker, without HTTP and without threads of their own.</summary>
-sealed class Conductor : IDisposable
+sealed class ConductingServer : IDisposable
 {
-    Conductor(Database database, Repository repository, TimeProvider time)
+    ConductingServer(Database database, Repository repository, TimeProvider time)
     {
         (Database, Repository) = (database, repository);
         Plans = new(database, repository, time);
         Rollouts = new(database, Plans);
         Releases = new(database, repository, Plans);
         Reports = new(database);
-        Worker = new(Rollouts, Plans, new RolloutSignal(), new PatchSignal(), time, NullLogger<RolloutWorker>.Instance);
+        lease = new(database, new() { Data = "" }, NullLogger<Conductor>.Instance);
+        Worker = new(Rollouts, Plans, Releases, lease, new RolloutSignal(), new PatchSignal(), time, NullLogger<RolloutWorker>.Instance);
     }
+
+    readonly Conductor lease;
 
     public Database Database { get; }
     public Repository Repository { get; }
@@ -31,9 +35,9 @@ sealed class Conductor : IDisposable
     public RolloutWorker Worker { get; }
 
     /// <summary>Starts as a server does.</summary>
-    public static async Task<Conductor> StartAsync(string tables, MemoryTree tree, SigningKey online, TimeProvider time)
+    public static async Task<ConductingServer> StartAsync(string tables, MemoryTree tree, SigningKey online, TimeProvider time)
     {
-        var conductor = new Conductor(await Database.OpenAsync(tables, CancellationToken.None), Repository.Over(tree, OnlineKeys.Of(online)), time);
+        var conductor = new ConductingServer(await Database.OpenAsync(tables, CancellationToken.None), Repository.Over(tree, OnlineKeys.Of(online)), time);
         await conductor.Releases.ReconcileAsync(time.GetUtcNow(), CancellationToken.None);
         await conductor.Plans.ReconcileAsync(CancellationToken.None);
         return conductor;
@@ -43,6 +47,7 @@ sealed class Conductor : IDisposable
     public void Dispose()
     {
         Worker.Dispose();
+        lease.Dispose();
         Plans.Dispose();
         Database.Dispose();
     }

@@ -1,0 +1,64 @@
+using System.Data.Common;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Storage;
+
+namespace Coppice.Server.Storage;
+
+/// <summary>What came of asking for a lease.</summary>
+/// <param name="Term">Counts the lease's changes of hands; null when another has it.</param>
+/// <param name="Now">The database's clock, in milliseconds since 1970.</param>
+sealed record LeaseAnswer(long? Term, long Now);
+
+/// <summary>What the two databases do each in its own way; everything else is one model and one set of queries.</summary>
+abstract class DatabaseEngine : IDisposable
+{
+    /// <summary>For messages: a file, or a host and a database; never a secret.</summary>
+    public abstract string Place { get; }
+
+    /// <summary>Whether other processes may write to it while this one runs.</summary>
+    public abstract bool IsShared { get; }
+
+    /// <summary>How its contexts find it.</summary>
+    public abstract void Configure(DbContextOptionsBuilder options);
+
+    /// <summary>Called once, before its tables are brought up to date.</summary>
+    public abstract Task PrepareAsync(CoppiceDb db, CancellationToken cancel);
+
+    /// <summary>Within a transaction: keeps every other writer out until it ends, whichever process it is in.</summary>
+    public abstract Task KeepWritersOutAsync(CoppiceDb db, CancellationToken cancel);
+
+    /// <summary>Within a transaction: keeps out every other writer of the tree until it ends.</summary>
+    public abstract void KeepTreeWritersOut(CoppiceDb db);
+
+    /// <summary>Begins what sees the database as it is at one moment; null where a writer of the same process is kept out already by who reads.</summary>
+    public abstract Task<IDbContextTransaction?> BeginSnapshotAsync(CoppiceDb db, CancellationToken cancel);
+
+    /// <summary>Within a transaction: keeps out every other server that starts.</summary>
+    public abstract Task KeepStartersOutAsync(CoppiceDb db, CancellationToken cancel);
+
+    /// <summary>Takes or keeps the lease for a while, if no other server has it.</summary>
+    /// <param name="db">Outside of a transaction.</param>
+    /// <param name="name">Of the lease.</param>
+    /// <param name="holder">Who wants it.</param>
+    /// <param name="life">For how long, by the database's clock.</param>
+    /// <param name="cancel">Ends the call.</param>
+    public abstract Task<LeaseAnswer> LeaseAsync(CoppiceDb db, string name, string holder, TimeSpan life, CancellationToken cancel);
+
+    /// <summary>The database's clock, in milliseconds since 1970.</summary>
+    public abstract Task<long> ClockAsync(CoppiceDb db, CancellationToken cancel);
+
+    /// <summary>Calls whenever another server has committed events, until cancelled.</summary>
+    /// <exception cref="DbException">The connection was lost, and with it perhaps a call.</exception>
+    public abstract Task ListenAsync(Action heard, CancellationToken cancel);
+
+    /// <summary>Within a transaction: has other processes told, once it is committed, that there are new events.</summary>
+    public abstract Task TellOfEventsAsync(CoppiceDb db, CancellationToken cancel);
+
+    /// <summary>A migration, which is written as SQLite reads it, in this database's words.</summary>
+    public abstract string Translate(string migration);
+
+    /// <summary>Whether the database itself is away or went away; the same call may do later.</summary>
+    public abstract bool IsUnavailable(DbException failure);
+
+    public abstract void Dispose();
+}

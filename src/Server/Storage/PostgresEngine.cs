@@ -1,0 +1,103 @@
+using System.Data;
+using System.Data.Common;
+using System.Globalization;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Storage;
+using Npgsql;
+
+namespace Coppice.Server.Storage;
+
+/// <summary>A database that several servers may use at once.</summary>
+/// <remarks>
+/// Each write takes one lock of the whole database until it ends, so that writers see each other's work whole and in an order, as with SQLite: the rules that
+/// read, decide and write are right without a word about who else writes. The server that dies lets go of it with its connection.
+/// </remarks>
+sealed class PostgresEngine : DatabaseEngine
+{
+    /// <summary>The locks' numbers begin so; what else uses the database is unlikely to.</summary>
+    const long Locks = 0x636f_7070_6963_6500; // "coppice"
+
+    public const long WriterLock = Locks + 1;
+    public const long MigrationLock = Locks + 2;
+    const long TreeLock = Locks + 3;
+    const long StartLock = Locks + 4;
+
+    const string Channel = "coppice_events";
+
+    readonly NpgsqlDataSource source;
+
+    public PostgresEngine(PostgresAddress address)
+    {
+        Place = address.Place;
+        source = new NpgsqlDataSourceBuilder(address.ConnectionString).Build();
+    }
+
+    public override string Place { get; }
+
+    public override bool IsShared => true;
+
+    public override void Configure(DbContextOptionsBuilder options) => options.UseNpgsql(source);
+
+    public override Task PrepareAsync(CoppiceDb db, CancellationToken cancel) => Task.CompletedTask;
+
+    public override Task KeepWritersOutAsync(CoppiceDb db, CancellationToken cancel) => LockAsync(db, WriterLock, cancel);
+
+    public override void KeepTreeWritersOut(CoppiceDb db) => db.Database.ExecuteSqlRaw(Lock(TreeLock, "60s"));
+
+    public override async Task<IDbContextTransaction?> BeginSnapshotAsync(CoppiceDb db, CancellationToken cancel) => await db.Database.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancel);
+
+    // A start may take long: keys are made, plans are signed.
+    public override Task KeepStartersOutAsync(CoppiceDb db, CancellationToken cancel) => db.Database.ExecuteSqlRawAsync(Lock(StartLock, "15min"), cancel);
+
+    public override async Task<LeaseAnswer> LeaseAsync(CoppiceDb db, string name, string holder, TimeSpan life, CancellationToken cancel)
+    {
+        var span = (long)life.TotalMilliseconds;
+        var answers = await db.Database.SqlQuery<LeaseAnswer>($"""
+            WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now),
+            taken AS (
+              INSERT INTO "Leases" AS held ("Name", "Holder", "Term", "Until") SELECT {name}, {holder}, 1, now + {span} FROM clock
+              ON CONFLICT ("Name") DO UPDATE SET
+                "Holder" = excluded."Holder", "Until" = excluded."Until",
+                "Term" = held."Term" + CASE WHEN held."Holder" = excluded."Holder" THEN 0 ELSE 1 END
+              WHERE held."Holder" = excluded."Holder" OR held."Until" <= (SELECT now FROM clock)
+              RETURNING "Term"
+            )
+            SELECT (SELECT "Term" FROM taken) AS "Term", now AS "Now" FROM clock
+            """).ToListAsync(cancel);
+        return answers[0];
+    }
+
+    public override Task<long> ClockAsync(CoppiceDb db, CancellationToken cancel) =>
+        db.Database.SqlQuery<long>($"""SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS "Value" """).SingleAsync(cancel);
+
+    public override async Task ListenAsync(Action heard, CancellationToken cancel)
+    {
+        await using var connection = await source.OpenConnectionAsync(cancel);
+        connection.Notification += (_, _) => heard();
+        await using (var listen = connection.CreateCommand())
+        {
+            listen.CommandText = $"LISTEN {Channel}";
+            await listen.ExecuteNonQueryAsync(cancel);
+        }
+
+        heard(); // what happened while nobody listened
+        while (true)
+            await connection.WaitAsync(cancel);
+    }
+
+    public override Task TellOfEventsAsync(CoppiceDb db, CancellationToken cancel) => db.Database.ExecuteSqlRawAsync($"NOTIFY {Channel}", cancel);
+
+    public override string Translate(string migration) => PostgresDialect.Translate(migration);
+
+    public override bool IsUnavailable(DbException failure) => failure is NpgsqlException { IsTransient: true };
+
+    public override void Dispose() => source.Dispose();
+
+    /// <summary>Within a transaction: one of the locks, until it ends.</summary>
+    public static Task LockAsync(CoppiceDb db, long which, CancellationToken cancel) =>
+        db.Database.ExecuteSqlRawAsync(Lock(which, "60s"), cancel);
+
+    // The database ends a transaction whose client has been quiet for so long: a machine that vanished must not keep others out.
+    static string Lock(long which, string quiet) =>
+        string.Create(CultureInfo.InvariantCulture, $"SET LOCAL idle_in_transaction_session_timeout = '{quiet}'; SELECT pg_advisory_xact_lock({which})");
+}
