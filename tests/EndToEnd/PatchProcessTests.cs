@@ -83,7 +83,7 @@ public sealed class PatchProcessTests : IDisposable
     {
         var golden = Path.Combine(Tests.RepositoryRoot.Path, "tests", "Golden", "delta");
         await RunAsync(
-            off, 0, "apply", Path.Combine(golden, "old.bin"), Path.Combine(golden, "patch.cpp2"), "-o", PathOf("new"));
+            off, 0, "apply", Path.Combine(golden, "old.bin"), Path.Combine(golden, "patch.cpp3"), "-o", PathOf("new"));
         Assert.Equal(await File.ReadAllBytesAsync(Path.Combine(golden, "new.bin")), await File.ReadAllBytesAsync(PathOf("new")));
     }
 

@@ -9,7 +9,7 @@ namespace Coppice.Delta;
 /// <param name="OldFiles">The files that it is applied to, in their order.</param>
 public sealed record PatchHeader(long NewLength, ImmutableArray<byte> NewDigest, ImmutableArray<OldFile> OldFiles)
 {
-    const uint Magic = 0x32505043; // "CPP2"
+    const uint Magic = 0x33505043; // "CPP3"
     const int MostHeader = 4096;
 
     /// <summary>Bytes of all old files.</summary>

@@ -78,5 +78,9 @@ sealed class Repository : IDisposable
     /// <summary>Blobs of a manifest that are not here, each digest once.</summary>
     public ImmutableArray<BlobName> Missing(ReleaseManifest manifest) => [.. manifest.Blobs.Where(blob => Tree.BlobLength(blob.Digest) is null)];
 
-    public void Dispose() => online.Dispose();
+    public void Dispose()
+    {
+        ((Files as SplitTree)?.Large as IDisposable)?.Dispose();
+        online.Dispose();
+    }
 }

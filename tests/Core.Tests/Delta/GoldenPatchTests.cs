@@ -15,7 +15,7 @@ public sealed class GoldenPatchTests
     [InlineData(false)]
     public void The_published_patch_makes_the_published_file(bool vectors)
     {
-        var (old, made, patch) = (File.ReadAllBytes(Path.Combine(Folder, "old.bin")), File.ReadAllBytes(Path.Combine(Folder, "new.bin")), File.ReadAllBytes(Path.Combine(Folder, "patch.cpp2")));
+        var (old, made, patch) = (File.ReadAllBytes(Path.Combine(Folder, "old.bin")), File.ReadAllBytes(Path.Combine(Folder, "new.bin")), File.ReadAllBytes(Path.Combine(Folder, "patch.cpp3")));
         Assert.Equal(made, PatchTrial.Apply(patch, new PatchApplication { Vectors = vectors }, old));
         Assert.Equal(SHA256.HashData(made), PatchInspector.Read(new MemoryStream(patch)).Header.NewDigest);
     }
@@ -23,7 +23,7 @@ public sealed class GoldenPatchTests
     [Fact]
     public void The_published_patch_uses_every_technique()
     {
-        var (_, patch) = PatchInspector.Read(new MemoryStream(File.ReadAllBytes(Path.Combine(Folder, "patch.cpp2"))));
+        var (_, patch) = PatchInspector.Read(new MemoryStream(File.ReadAllBytes(Path.Combine(Folder, "patch.cpp3"))));
         foreach (var technique in (string[])["rank", "pruned", "transposed", "cast from Float32", "alone", "records of 8", "copy", "bytes"])
             Assert.Contains(patch.Parts, part => part.Technique.Contains(technique, StringComparison.Ordinal));
         foreach (var kind in (string[])["Float32", "Float16", "BFloat16", "Float8E5M2", "Int8", "Q8_0", "Q4_0"])
@@ -42,7 +42,7 @@ public sealed class GoldenPatchTests
             return;
         File.WriteAllBytes(Path.Combine(Folder, "old.bin"), old.Bytes);
         File.WriteAllBytes(Path.Combine(Folder, "new.bin"), made.Bytes);
-        File.WriteAllBytes(Path.Combine(Folder, "patch.cpp2"), patch.ToArray());
+        File.WriteAllBytes(Path.Combine(Folder, "patch.cpp3"), patch.ToArray());
     }
 
     static (SyntheticFile Old, SyntheticFile New) Pair()

@@ -37,6 +37,21 @@ public class ReportTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Old_reports_are_forgotten_and_what_they_came_to_stays()
+    {
+        await device.SayAsync(Report(1, Started), Report(2, Switched));
+        server.Time.Advance(TimeSpan.FromDays(399));
+        await device.SayAsync(Report(3, Settled));
+        server.Time.Advance(TimeSpan.FromDays(2));
+
+        Assert.Equal(2, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
+
+        Assert.Equal([3], await KeptAsync());
+        Assert.True((await server.Client.GetDeviceAsync("till-1")).Models[0].Settled);
+        Assert.Equal(4, (await device.SayAsync(Report(4, Started))).Through);
+    }
+
+    [Fact]
     public async Task A_release_taken_back_leaves_the_one_before_serving_and_a_stop_leaves_none()
     {
         await device.SayAsync(Report(1, Settled), Report(2, Switched, "1.1.0"), Report(3, TakenBack, "1.1.0", why: "crashed"));

@@ -19,9 +19,9 @@ ref struct RansDecoder
     readonly bool gathers;
     int at = 4 * Lanes;
 
-    /// <param name="bytes">8 states and the words.</param>
+    /// <param name="bytes">16 states and the words.</param>
     /// <param name="model">The model of the symbols.</param>
-    /// <param name="states">Memory for the 8 states.</param>
+    /// <param name="states">Memory for the 16 states.</param>
     /// <param name="vectors">Whether the processor's gather instructions may be used; the result is the same.</param>
     public RansDecoder(ReadOnlySpan<byte> bytes, SymbolModel model, Span<uint> states, bool vectors)
     {
@@ -51,7 +51,7 @@ ref struct RansDecoder
 
     /// <summary>Reads the next symbols, and notes which of them are followed by raw bits.</summary>
     /// <param name="contexts">One context per symbol.</param>
-    /// <param name="symbols">Overwritten. A multiple of 8 for all windows but the last.</param>
+    /// <param name="symbols">Overwritten. A multiple of 16 for all windows but the last.</param>
     /// <param name="large">Indices of the symbols from <see cref="Token.Literals"/> on, in order; at least 32 longer than <paramref name="symbols"/>, of at most 65,536.</param>
     /// <param name="tables">Memory of as many numbers as there are symbols.</param>
     /// <returns>The number of large symbols, or -1 when the bytes are not what an encoder writes.</returns>
@@ -66,7 +66,7 @@ ref struct RansDecoder
         return IsBroken ? -1 : FindLarge(symbols, large);
     }
 
-    /// <summary>Groups of eight symbols while at least eight words are left, so that no read needs its own check.</summary>
+    /// <summary>Groups of sixteen symbols while at least sixteen words are left, so that no read needs its own check.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int DecodeGroups(
         ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols)
@@ -78,6 +78,7 @@ ref struct RansDecoder
         ref var words = ref MemoryMarshal.GetReference(bytes);
         var last = bytes.Length - 2 * Lanes;
         var (s0, s1, s2, s3, s4, s5, s6, s7) = (states[0], states[1], states[2], states[3], states[4], states[5], states[6], states[7]);
+        var (t0, t1, t2, t3, t4, t5, t6, t7) = (states[8], states[9], states[10], states[11], states[12], states[13], states[14], states[15]);
         var i = 0;
         var position = at;
         for (; i + Lanes <= symbols.Length && position <= last; i += Lanes)
@@ -90,8 +91,17 @@ ref struct RansDecoder
             Step(ref s5, i + 5, ref position, ref slots, ref map, ref context, ref symbol, ref words);
             Step(ref s6, i + 6, ref position, ref slots, ref map, ref context, ref symbol, ref words);
             Step(ref s7, i + 7, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref t0, i + 8, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref t1, i + 9, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref t2, i + 10, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref t3, i + 11, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref t4, i + 12, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref t5, i + 13, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref t6, i + 14, ref position, ref slots, ref map, ref context, ref symbol, ref words);
+            Step(ref t7, i + 15, ref position, ref slots, ref map, ref context, ref symbol, ref words);
         }
         (states[0], states[1], states[2], states[3], states[4], states[5], states[6], states[7]) = (s0, s1, s2, s3, s4, s5, s6, s7);
+        (states[8], states[9], states[10], states[11], states[12], states[13], states[14], states[15]) = (t0, t1, t2, t3, t4, t5, t6, t7);
         at = position;
         return i;
     }
@@ -100,7 +110,7 @@ ref struct RansDecoder
     static void Step(
         ref uint state, int i, ref int position, ref uint slots, ref byte map, ref byte context, ref byte symbol, ref byte words)
     {
-        // Bounds hold: a map entry is below the number of tables, and the caller has left room for eight words.
+        // Bounds hold: a map entry is below the number of tables, and the caller has left room for sixteen words.
         var table = (uint)Unsafe.Add(ref map, (nint)Unsafe.Add(ref context, i)) << SymbolModel.ScaleBits;
         var entry = Unsafe.Add(ref slots, (nint)(table | (state & SlotMask)));
         Unsafe.Add(ref symbol, i) = (byte)entry;
@@ -111,7 +121,7 @@ ref struct RansDecoder
         position += low ? 2 : 0;
     }
 
-    /// <summary>All eight states at once: table entries are gathered, and the lanes that run low take the next words in lane order.</summary>
+    /// <summary>Eight states at once, twice: table entries are gathered, and the lanes that run low take the next words in lane order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static unsafe int DecodeGathered(
         ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols, Span<int> tables)
@@ -128,37 +138,60 @@ ref struct RansDecoder
         ref var words = ref MemoryMarshal.GetReference(bytes);
         ref var spread = ref MemoryMarshal.GetArrayDataReference(LaneSpread);
         var last = bytes.Length - 2 * Lanes;
-        var state = Vector256.Create<uint>(states);
-        var one = Vector256.Create(1u);
-        var slotMask = Vector256.Create(SlotMask);
-        var frequencyMask = Vector256.Create(0xFFFu);
-        var lowBytes = LowBytes;
+        var (first, second) = (Vector256.Create<uint>(states), Vector256.Create<uint>(states[Half..]));
         var i = 0;
         var position = at;
         fixed (uint* slots = model.Slots)
         {
             for (; i + Lanes <= symbols.Length && position <= last; i += Lanes)
             {
-                var index = Vector256.LoadUnsafe(ref table, (nuint)i).AsUInt32() | (state & slotMask);
-                var entry = Avx2.GatherVector256(slots, index.AsInt32(), 4);
-
-                // The lowest byte of every entry, packed to eight bytes.
-                var picked = Avx2.Shuffle(entry.AsByte(), lowBytes).AsUInt32();
-                Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i), Sse2.UnpackLow(picked.GetLower(), picked.GetUpper()).AsUInt64().ToScalar());
-
-                var next = (((entry >> 8) & frequencyMask) + one) * (state >> SymbolModel.ScaleBits) + (entry >> 20);
-                var low = Vector256.Equals(next >> 16, Vector256<uint>.Zero);
-                var lanes = low.ExtractMostSignificantBits();
-                var fresh = Avx2.ConvertToVector256Int32(Unsafe.ReadUnaligned<Vector128<ushort>>(ref Unsafe.Add(ref words, position)));
-                var order = Unsafe.Add(ref spread, (nint)lanes);
-                var word = Avx2.PermuteVar8x32(fresh, Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(order).AsByte())).AsUInt32();
-                state = Vector256.ConditionalSelect(low, next << 16 | word, next);
-                position += 2 * BitOperations.PopCount(lanes);
+                // Both gathers are under way before either is used.
+                var one = Avx2.GatherVector256(slots, (Vector256.LoadUnsafe(ref table, (nuint)i).AsUInt32() | (first & SlotMasks)).AsInt32(), 4);
+                var two = Avx2.GatherVector256(slots, (Vector256.LoadUnsafe(ref table, (nuint)(i + Half)).AsUInt32() | (second & SlotMasks)).AsInt32(), 4);
+                Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i), Symbols(one));
+                Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i + Half), Symbols(two));
+                (one, two) = (Next(first, one), Next(second, two));
+                first = Refill(one, ref position, ref words, ref spread);
+                second = Refill(two, ref position, ref words, ref spread);
             }
         }
-        state.CopyTo(states);
+        first.CopyTo(states);
+        second.CopyTo(states[Half..]);
         at = position;
         return i;
+    }
+
+    const int Half = Lanes / 2;
+
+    static Vector256<uint> SlotMasks
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Vector256.Create(SlotMask);
+    }
+
+    /// <summary>The lowest byte of every entry, packed to eight bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static ulong Symbols(Vector256<uint> entry)
+    {
+        var picked = Avx2.Shuffle(entry.AsByte(), LowBytes).AsUInt32();
+        return Sse2.UnpackLow(picked.GetLower(), picked.GetUpper()).AsUInt64().ToScalar();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<uint> Next(Vector256<uint> state, Vector256<uint> entry) =>
+        (((entry >> 8) & Vector256.Create(0xFFFu)) + Vector256<uint>.One) * (state >> SymbolModel.ScaleBits) + (entry >> 20);
+
+    /// <summary>Gives the lanes that run low their words.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<uint> Refill(Vector256<uint> state, ref int position, ref byte words, ref ulong spread)
+    {
+        var low = Vector256.Equals(state >> 16, Vector256<uint>.Zero);
+        var lanes = low.ExtractMostSignificantBits();
+        var fresh = Avx2.ConvertToVector256Int32(Unsafe.ReadUnaligned<Vector128<ushort>>(ref Unsafe.Add(ref words, position)));
+        var order = Unsafe.Add(ref spread, (nint)lanes);
+        var word = Avx2.PermuteVar8x32(fresh, Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(order).AsByte())).AsUInt32();
+        position += 2 * BitOperations.PopCount(lanes);
+        return Vector256.ConditionalSelect(low, state << 16 | word, state);
     }
 
     static readonly Vector256<byte> LowBytes = Vector256.Create(
@@ -170,9 +203,9 @@ ref struct RansDecoder
 
     static ulong[] MakeLaneSpread()
     {
-        var table = new ulong[1 << Lanes];
+        var table = new ulong[1 << Half];
         for (var lanes = 0; lanes < table.Length; lanes++)
-            for (int lane = 0, word = 0; lane < Lanes; lane++)
+            for (int lane = 0, word = 0; lane < Half; lane++)
                 if ((lanes >> lane & 1) != 0)
                     table[lanes] |= (ulong)word++ << (8 * lane);
         return table;

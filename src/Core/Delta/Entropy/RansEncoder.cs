@@ -9,10 +9,11 @@ namespace Coppice.Delta.Entropy;
 /// </remarks>
 static class RansEncoder
 {
-    public const int Lanes = 8;
+    /// <summary>States that take turns: two vectors of eight, because one alone would wait for its own table entries.</summary>
+    public const int Lanes = 16;
     public const uint LowestState = 1 << 16;
 
-    /// <summary>Symbol i belongs to state i mod 8. The result starts with the 8 states, 4 bytes each.</summary>
+    /// <summary>Symbol i belongs to state i mod 16. The result starts with the 16 states, 4 bytes each.</summary>
     public static byte[] Encode(ReadOnlySpan<byte> contexts, ReadOnlySpan<byte> symbols, SymbolModel model)
     {
         var words = new ushort[symbols.Length + 2 * Lanes];

@@ -14,12 +14,16 @@ static class Token
 
     static readonly uint[] bases = Bases();
     static readonly byte[] bits = Bits();
+    static readonly ulong[] parts = [.. bases.Select((start, token) => start | (ulong)bits[token] << 32), .. new ulong[256 - Count]];
 
     /// <summary>The smallest number of each token.</summary>
     public static ReadOnlySpan<uint> Base => bases;
 
     /// <summary>How many low bits follow each token, 0 to 29.</summary>
     public static ReadOnlySpan<byte> RawBits => bits;
+
+    /// <summary>Both in one: <see cref="Base"/> below, <see cref="RawBits"/> above bit 32. As many as a byte can mean; none of those past <see cref="Count"/> is a token.</summary>
+    public static ReadOnlySpan<ulong> Parts => parts;
 
     public static byte Of(uint number)
     {

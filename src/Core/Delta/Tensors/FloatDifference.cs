@@ -49,6 +49,16 @@ static class FloatDifference
         Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ref RawNumbers rawNumbers,
         Span<uint> bits, bool vectors)
     {
+        // Where most are large, all are looked up and added by vectors.
+        if (vectors && Vector256.IsHardwareAccelerated && large.Length > symbols.Length / 4)
+        {
+            if (symbols.IndexOfAnyInRange((byte)Token.Count, byte.MaxValue) >= 0)
+                return false;
+            rawNumbers.NextAll(symbols, bits, lattice.Bits <= 16);
+            AddVectors(lattice, predicted, bits);
+            return true;
+        }
+
         var done = vectors && Vector256.IsHardwareAccelerated ? RebuildVectors(lattice, predicted, symbols, bits) : 0;
         for (var i = done; i < bits.Length; i++)
             bits[i] = Add(lattice, predicted[i], Token.UnZigZag(symbols[i]));
@@ -74,27 +84,48 @@ static class FloatDifference
         return true;
     }
 
+    /// <summary>Adds differences, in their unsigned form, to what was predicted.</summary>
+    /// <param name="lattice">The kind of both.</param>
+    /// <param name="predicted">As many as there are differences.</param>
+    /// <param name="bits">Differences; elements afterwards.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void AddVectors(Lattice lattice, ReadOnlySpan<uint> predicted, Span<uint> bits)
+    {
+        var adder = new VectorAdder(lattice);
+        var i = 0;
+        for (; i + 8 <= bits.Length; i += 8)
+            adder.Add(predicted[i..], Vector256.Create(bits[i..])).CopyTo(bits[i..]);
+        for (; i < bits.Length; i++)
+            bits[i] = Add(lattice, predicted[i], Token.UnZigZag(bits[i]));
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int RebuildVectors(Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, Span<uint> bits)
     {
-        var mask = Vector256.Create(lattice.Mask);
-        var sign = Vector256.Create(1u << (lattice.Bits - 1));
-        var shift = 32 - lattice.Bits;
-        var mirrored = shift != 0 ? Vector256<int>.AllBitsSet : Vector256<int>.Zero;
+        var adder = new VectorAdder(lattice);
         var i = 0;
         for (; i + 16 <= bits.Length; i += 16)
         {
             var (low, high) = Vector128.Widen(Vector128.Create(symbols[i..]));
-            Eight(predicted[i..], Vector256.Create(Vector128.WidenLower(low), Vector128.WidenUpper(low))).CopyTo(bits[i..]);
-            Eight(predicted[(i + 8)..], Vector256.Create(Vector128.WidenLower(high), Vector128.WidenUpper(high))).CopyTo(bits[(i + 8)..]);
+            adder.Add(predicted[i..], Vector256.Create(Vector128.WidenLower(low), Vector128.WidenUpper(low))).CopyTo(bits[i..]);
+            adder.Add(predicted[(i + 8)..], Vector256.Create(Vector128.WidenLower(high), Vector128.WidenUpper(high))).CopyTo(bits[(i + 8)..]);
         }
         return i;
+    }
+
+    /// <summary><see cref="Add"/> for eight at once.</summary>
+    readonly struct VectorAdder(Lattice lattice)
+    {
+        readonly Vector256<uint> mask = Vector256.Create(lattice.Mask);
+        readonly Vector256<uint> sign = Vector256.Create(1u << (lattice.Bits - 1));
+        readonly int shift = 32 - lattice.Bits;
+        readonly Vector256<int> mirrored = lattice.Bits != 32 ? Vector256<int>.AllBitsSet : Vector256<int>.Zero;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        Vector256<uint> Eight(ReadOnlySpan<uint> from, Vector256<uint> symbol)
+        public Vector256<uint> Add(ReadOnlySpan<uint> from, Vector256<uint> unsigned)
         {
             var word = Vector256.Create(from);
-            var difference = (symbol >> 1).AsInt32() ^ -(symbol & Vector256<uint>.One).AsInt32();
+            var difference = (unsigned >> 1).AsInt32() ^ -(unsigned & Vector256<uint>.One).AsInt32();
             var flip = (word.AsInt32() >> 31) & mirrored;
             difference = (difference ^ flip) - flip;
             word &= mask;
