@@ -53,7 +53,7 @@ public sealed class Rehearsal
     long reachedAtStart;
     bool dirty = true;
     RehearsedStop? stop;
-    int? undecidedSince;
+    RehearsedDoubt? doubt;
 
     Rehearsal(RehearsedRollout rehearsed, RehearsalWorld world)
     {
@@ -107,7 +107,10 @@ public sealed class Rehearsal
         Close(null);
         return new(
             [.. phases], rollout.State, stop, counts[(int)DeviceState.Settled], Failures(counts), counts[(int)DeviceState.Silent], counts[(int)DeviceState.Underway], counts[(int)DeviceState.Back],
-            traffic.Bytes, traffic.PeakRequests(devices), traffic.PeakBytes(), [.. settled], [.. failed], [.. traffic.RequestsPerHour(devices)], [.. traffic.BytesPerHour()]);
+            traffic.Bytes, traffic.PeakRequests(devices), traffic.PeakBytes(), [.. settled], [.. failed], [.. traffic.RequestsPerHour(devices)], [.. traffic.BytesPerHour()])
+        {
+            Undecided = rollout.State == RolloutState.Running ? doubt : null,
+        };
     }
 
     /// <summary>What a device does when its time comes.</summary>
@@ -246,10 +249,10 @@ public sealed class Rehearsal
         {
             case PhaseAction.Wait:
                 if (verdict.IsUndecided)
-                    undecidedSince ??= second;
+                    doubt ??= new(rollout.Phase, second, PhaseVerdict.Judge(evidence).Why);
                 return;
             case PhaseAction.Advance:
-                undecidedSince = null;
+                doubt = null;
                 Close(second);
                 Array.Clear(inPhase);
                 rollout = rollout with { Phase = rollout.Phase + 1, Since = world.Start.AddSeconds(second) };
@@ -293,7 +296,7 @@ public sealed class Rehearsal
             Figures = [.. gates.Where(gate => gate.Kind == GateKind.Metric).Select(gate => new GateFigures(gate.Name(), figures[at++], Control(gate)))],
             Checks = second - since >= world.Checks.TotalSeconds ? [.. gates.Where(gate => gate.Kind == GateKind.Check).Select(gate => new CheckResult(gate.Check!, true, "rehearsed"))] : [],
             Absent = (int)Math.Max(0, absent),
-            Undecided = undecidedSince is { } known ? TimeSpan.FromSeconds(second - known) : null,
+            Undecided = doubt is { } known ? TimeSpan.FromSeconds(second - known.At) : null,
         };
     }
 
