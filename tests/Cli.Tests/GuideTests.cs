@@ -32,8 +32,8 @@ public sealed partial class GuideTests
     public void Every_command_is_one_that_coppice_takes(string guide, string line)
     {
         Assert.NotEmpty(guide);
-        var root = new RootCommand { RolloutCommand.Build(), ExperimentCommand.Build(), RehearseCommand.Build(), AgentCommand.Build(), ReleaseCommand.Build() };
-        var parsed = root.Parse([.. Words().Matches(line).Select(word => word.Value.Trim('"')).Skip(1)]);
+        var root = new RootCommand { RolloutCommand.Build(), ExperimentCommand.Build(), RehearseCommand.Build(), AgentCommand.Build(), ReleaseCommand.Build(), Publish.Build() };
+        var parsed = root.Parse([.. Words().Matches(line).Select(word => word.Value.Trim('"', '\'')).Skip(1)]);
         Assert.Empty(parsed.Errors.Select(error => $"{line}: {error.Message}"));
         Assert.NotNull(parsed.CommandResult.Command.Action);
     }
@@ -147,10 +147,10 @@ public sealed partial class GuideTests
     [InlineData("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]")]
     public void What_is_no_plan_is_refused_in_words(string text) => Assert.Contains("x.yaml", Assert.Throws<UsageException>(() => PlanFile.Read(text, "x.yaml")).Message, StringComparison.Ordinal);
 
-    [GeneratedRegex(@"(?:^|`)(coppice (?:rollout|experiment|rehearse|agent|release)[^`\n]*)", RegexOptions.Multiline)]
+    [GeneratedRegex(@"(?:^|`)(coppice (?:rollout|experiment|rehearse|agent|release|publish)[^`\n]*)", RegexOptions.Multiline)]
     private static partial Regex CommandLine();
 
-    [GeneratedRegex("""\"[^"]*\"|\S+""")]
+    [GeneratedRegex("""\"[^"]*\"|'[^']*'|\S+""")]
     private static partial Regex Words();
 
     [GeneratedRegex(@"```yaml\n(.*?)```", RegexOptions.Singleline)]
