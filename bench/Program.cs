@@ -6,6 +6,7 @@ using Coppice.Bench.Inference;
 using Coppice.Bench.Mirror;
 using Coppice.Bench.Rollouts;
 using Coppice.Bench.Sealing;
+using Coppice.Bench.Server;
 using Coppice.Bench.Trust;
 
 if (args is ["inference", .. var rest])
@@ -26,8 +27,12 @@ if (args is ["trust"])
     return await TrustBench.RunAsync();
 if (args is ["identity"])
     return await IdentityBench.RunAsync();
+if (args is ["reports", .. var where])
+    return await ReportBench.RunAsync(where is [var database] ? database : null);
+if (args is ["devices", .. var place])
+    return await DeviceBench.RunAsync(place is [var there] ? there : null);
 if (args is ["sealing", .. var sealing])
     return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | server COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES]");
+Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | server COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES] | reports [DATABASE] | devices [DATABASE]");
 return 2;

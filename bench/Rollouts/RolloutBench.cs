@@ -17,11 +17,17 @@ static class RolloutBench
             case ["power"]:
                 Power();
                 return 0;
+            case ["power", "metric"]:
+                MetricPower();
+                return 0;
+            case ["alarms"]:
+                Alarms();
+                return 0;
             case ["rehearse", .. var rest]:
                 Rehearse(rest is [var count] ? int.Parse(count, CultureInfo.InvariantCulture) : 1_000_000);
                 return 0;
             default:
-                Console.Error.WriteLine("Say what to measure: power | rehearse [DEVICES]");
+                Console.Error.WriteLine("Say what to measure: power [metric] | alarms | rehearse [DEVICES]");
                 return 2;
         }
     }
@@ -69,6 +75,52 @@ static class RolloutBench
             stopped.Sort();
             static string Share(double share) => share is 0 ? "0" : share < 0.001 ? "< 0.1 %" : share.ToString("0.# %", CultureInfo.InvariantCulture);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {rate:0.# %} | {string.Join(" | ", looks.Select(look => Share(stopped.Count(at => at <= look) / (double)Runs)))} | {(stopped.Count * 2 > Runs ? stopped[Runs / 2 < stopped.Count ? Runs / 2 : stopped.Count - 1] : "–")} | {string.Join(" | ", passes.Skip(1).Select(count => Share(count / (double)Runs)))} |"));
+        }
+    }
+
+    /// <summary>How often a gate of each kind says bad of a release that is exactly at its limit, which is allowed.</summary>
+    static void Alarms()
+    {
+        const int Runs = 10_000;
+        Console.WriteLine("| gate | after 100 devices | after 1000 devices |");
+        Console.WriteLine("|---|---|---|");
+        foreach (var (name, gate) in GateRuns.Kinds)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {GateRuns.Bad(gate, 0, Runs, 100, 5) / (double)Runs:0.0 %} | {GateRuns.Bad(gate, 0, Runs, 1_000, 5) / (double)Runs:0.0 %} |"));
+    }
+
+    /// <summary>A gate on a metric against before that may rise by a fifth, devices' changes apart by a factor of e^0.3, looked at after every device.</summary>
+    static void MetricPower()
+    {
+        const int Runs = 10_000, Most = 1_000;
+        const double Alpha = 0.05;
+        int[] looks = [30, 100, 300, 1_000];
+        var margin = Math.Log(1.2);
+        Console.WriteLine($"| mean change | {string.Join(" | ", looks.Select(look => $"bad by {look}"))} | {string.Join(" | ", looks.Select(look => $"good at {look}"))} |");
+        Console.WriteLine($"|{string.Concat(Enumerable.Repeat("---|", 2 * looks.Length + 1))}");
+        var rho = MeanSequence.Rho(2 * Alpha, Gate.SharpAt);
+        foreach (var rise in (double[])[0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5])
+        {
+            var random = new SeededRandom(3);
+            var (stopped, passes) = (new int[looks.Length], new int[looks.Length]);
+            for (var run = 0; run < Runs; run++)
+            {
+                var (figures, bad) = (default(Moments), false);
+                for (var n = 1; n <= Most; n++)
+                {
+                    figures = figures.Add(Math.Log(1 + rise) + GateRuns.Spread * random.NextGaussian());
+                    if (n < Gate.LeastDevices)
+                        continue;
+                    var error = Math.Sqrt(figures.VarianceOfMean);
+                    bad = bad || MeanSequence.PAbove(figures.Mean - margin, error, n, rho) <= Alpha;
+                    if (Array.IndexOf(looks, n) is not (>= 0 and var look))
+                        continue;
+                    stopped[look] += bad ? 1 : 0;
+                    passes[look] += !bad && figures.Mean + MeanSequence.OneSidedWidth(error, n, Alpha, Gate.SharpAt) <= margin ? 1 : 0;
+                }
+            }
+
+            static string Share(int count) => count is 0 ? "0" : count < Runs / 1_000 ? "< 0.1 %" : (count / (double)Runs).ToString("0.# %", CultureInfo.InvariantCulture);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {rise:+0 %;-0 %;0} | {string.Join(" | ", stopped.Select(Share))} | {string.Join(" | ", passes.Select(Share))} |"));
         }
     }
 

@@ -12,6 +12,7 @@ using Coppice.Agent.Updates;
 using Coppice.Inference;
 using Coppice.Protocol;
 using Coppice.Registry;
+using Coppice.Rollouts;
 using Coppice.Runtimes.OnnxRuntime;
 using Coppice.Trust;
 
@@ -294,10 +295,12 @@ public sealed class CoppiceAgent : IAsyncDisposable
         var needs = new BlobNeeds(names);
         var boot = MachineBoot.Current();
         var runners = new List<UpdateRunner>();
+        var hosts = new List<ModelHost>();
         foreach (var name in names)
         {
             var slots = new SlotStore(disk, blobs, name);
             var host = new ModelHost(name);
+            hosts.Add(host);
             UpdateContext context = null!;
             UpdateRunner runner = null!;
             context = new()
@@ -328,6 +331,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 Tell = Tell,
                 Needs = needs,
                 Others = () => runners.Where(other => other.State.Model != name && other.State.Serving is not null).ToImmutableDictionary(other => other.State.Model, other => other.State.Serving!.Release),
+                NeededBy = () => [.. hosts.Select(other => other.Serving).OfType<LoadedRelease>().SelectMany(other => ModelNeed.Of(other.Manifest, name))],
                 Policy = options.Policy,
                 Checks = options.Checks,
                 DeviceData = () => options.TrialData.TryGetValue(name.ToString(), out var path) && File.Exists(path) ? File.ReadAllBytes(path) : null,

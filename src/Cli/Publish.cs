@@ -32,6 +32,11 @@ static class Publish
         Description = "KEY=VALUE a device must meet: os, arch, runtime, app, ram, disk, accelerator, where='site = oslo'. VARIANT:KEY=VALUE for one variant.",
     };
 
+    static readonly Option<string[]> NeedsOption = new("--needs-model")
+    {
+        Description = "'plant/embedder >=1.2.0 <2.0.0': another model that must serve on the device, before and as long as this release does; repeat for more.",
+    };
+
     static readonly Option<string?> EvalOption = new("--eval") { Description = "Labelled samples, JSON lines or .npz: run here, and on each device before it serves." };
     static readonly Option<string?> AccuracyOption = new("--min-accuracy") { Description = "Share of samples that must be right, 0.85 or 85%: of this set, and of a device's own data." };
     static readonly Option<string?> DropOption = new("--max-accuracy-drop") { Description = "How much worse than the serving release on the same samples, 0.02 or 2%." };
@@ -67,7 +72,7 @@ static class Publish
     {
         var command = new Command("publish", "Check, sign and publish a release of a model.")
         {
-            ModelArgument, VersionArgument, FilesArgument, VariantOption, RequiresOption, EvalOption, AccuracyOption, DropOption, GoldenOption, LatencyOption,
+            ModelArgument, VersionArgument, FilesArgument, VariantOption, RequiresOption, NeedsOption, EvalOption, AccuracyOption, DropOption, GoldenOption, LatencyOption,
             MemoryOption, AdapterOption, RuntimeOption, LicenceOption, NotesOption, ByOption, SourceOption,
             TaskOption, DatasetOption, RewritesOption, AttestationOption, AttestorOption, BreakingOption, RepoOption, KeysOption, TokenOption,
             PublishSigned.RequestOption, PublishSigned.SignedOption, SealedOption, UnsealedOption, SealToOption, DryRunOption, JsonOption,
@@ -248,6 +253,7 @@ static class Publish
         var source = Read<Sha256Digest>(parsed, SourceOption, (string text, out Sha256Digest digest) => Sha256Digest.TryParse(text, out digest), "a SHA-256 of 64 hexadecimal digits", problems);
         var datasets = Datasets(parsed, problems);
         var rewrites = Rewrites(parsed, problems);
+        var needs = Needs(parsed, problems);
         if (problems.Count > 0)
             return null;
         return new(model!, version!, variants)
@@ -261,6 +267,7 @@ static class Publish
             Licence = parsed.GetValue(LicenceOption),
             Notes = parsed.GetValue(NotesOption),
             Breaking = parsed.GetValue(BreakingOption),
+            Needs = needs,
             Provenance = new(parsed.GetValue(ByOption) ?? Environment.UserName, TimeProvider.System.GetUtcNow(), $"coppice {ToolVersion}", source),
         };
     }
@@ -279,6 +286,20 @@ static class Publish
         }
 
         return datasets.ToImmutable();
+    }
+
+    static ImmutableArray<ModelRequirement> Needs(ParseResult parsed, ImmutableArray<Problem>.Builder problems)
+    {
+        var needs = ImmutableArray.CreateBuilder<ModelRequirement>();
+        foreach (var text in parsed.GetValue(NeedsOption) ?? [])
+        {
+            if (ModelRequirement.TryParse(text, out var requirement))
+                needs.Add(requirement!);
+            else
+                problems.Add(new("--needs-model", $"'{text}' is not a model and its versions; write 'plant/embedder >=1.2.0 <2.0.0'."));
+        }
+
+        return needs.ToImmutable();
     }
 
     static ImmutableArray<Rewrite> Rewrites(ParseResult parsed, ImmutableArray<Problem>.Builder problems)

@@ -135,6 +135,7 @@ public static class RehearseCommand
         Console.Out.WriteLine();
         Output.Fields(
             ("ends", Output.Words(result.State)), ("stopped", result.Stop is { } stop ? $"{After(stop.At)} at {Output.Share(stop.Share)}, after {stop.Devices} devices had begun: {stop.Why}" : null),
+            ("undecided", result.Undecided is { } doubt ? $"{After(doubt.At)} in phase {doubt.Phase + 1}: {doubt.Why}" : null),
             ("devices", $"{result.Settled} settled, {result.Failed} failed, {result.Silent} silent, {result.Underway} under way{(result.Back > 0 ? $", {result.Back} went back" : "")}"),
             ("fetched", $"{ByteSize.Format(result.Bytes)}, at most {ByteSize.Format((long)result.PeakBytes)} a second"),
             ("requests", string.Create(CultureInfo.InvariantCulture, $"at most {result.PeakRequests:0} a second at the origin")));

@@ -20,7 +20,7 @@ public static class ServeCommand
             Description = $"PostgreSQL database for the tables: postgres://user@host/database, or @FILE that holds it with its password; else {DatabaseVariable}, else a file in the data folder.",
         };
         var clusterKey = new Option<FileInfo?>("--cluster-key") { Description = "File with 32 random bytes in base64, the same for all servers on a database: they share their other keys under it." };
-        var blobs = new Option<string?>("--blobs") { Description = "Folder of files and patches, which all servers on a database share; else one in the data folder." };
+        var blobs = new Option<string?>("--blobs") { Description = "Where files and patches are: a folder, or s3://BUCKET/PREFIX?region=NAME; the same for all servers on a database. Else in the data folder." };
         var listen = new Option<string[]>("--listen") { Description = "Address to listen on, http or https; port 0 takes a free one; may be repeated.", DefaultValueFactory = _ => ["http://127.0.0.1:8420"] };
         var access = new ServeAccess();
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
@@ -61,6 +61,10 @@ public static class ServeCommand
             if (parsed.GetValue(enrolments) < 1)
                 throw new UsageException("--enrolments-per-minute: give 1 or more.");
 
+            BucketAddress? bucket = null;
+            if (parsed.GetValue(blobs) is { } place && place.StartsWith("s3:", StringComparison.Ordinal) && !BucketAddress.TryParse(place, out bucket, out var unclear))
+                throw new UsageException($"--blobs: '{place}' {unclear}");
+
             await using var server = await StartAsync(access.Read(parsed, new()
             {
                 Data = parsed.GetRequiredValue(data),
@@ -68,7 +72,8 @@ public static class ServeCommand
                 ClusterKeyFile = parsed.GetValue(clusterKey) is not { } shared ? null
                     : shared.Exists ? shared.FullName
                     : throw new UsageException($"--cluster-key: {shared.FullName} is not there; make it once for all servers: openssl rand -base64 32 > FILE"),
-                BlobFolder = parsed.GetValue(blobs),
+                BlobFolder = bucket is null ? parsed.GetValue(blobs) : null,
+                Bucket = bucket,
                 Listen = string.Join(';', addresses),
                 EnrolmentLimit = new(parsed.GetValue(enrolments), 20 * Math.Min(parsed.GetValue(enrolments), 100_000)),
                 DdiPoll = poll,

@@ -16,11 +16,12 @@ sealed class ServeAccess
     readonly Option<string> life = new("--certificate-life") { Description = "How long a device's certificate lives; devices renew it after two thirds.", DefaultValueFactory = _ => "90d" };
     readonly Option<bool> tokensOnly = new("--no-requests") { Description = "Take no device that asks to be accepted; a join token or the list of devices is needed." };
     readonly Option<bool> quarantine = new("--quarantine-clones") { Description = "Refuse a device whose identity two installations have, until an operator has put it right." };
+    readonly Option<string> keepReports = new("--keep-reports") { Description = "How long devices' reports are kept; what they came to stays.", DefaultValueFactory = _ => "400d" };
     readonly Option<string> silent = new("--silent-after") { Description = "A device that was not heard of for longer is called silent.", DefaultValueFactory = _ => "2d" };
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[certificate, key, names, proxies, plain, demand, life, tokensOnly, quarantine, silent])
+        foreach (var option in (Option[])[certificate, key, names, proxies, plain, demand, life, tokensOnly, quarantine, silent, keepReports])
             command.Options.Add(option);
     }
 
@@ -41,6 +42,8 @@ sealed class ServeAccess
             AcceptRequests = !parsed.GetValue(tokensOnly),
             QuarantineSuspects = parsed.GetValue(quarantine),
             SilentAfter = Span(parsed, silent),
+            KeepReports = Span(parsed, keepReports) is var kept && kept > options.LatestReport ? kept
+                : throw new UsageException($"--keep-reports: {parsed.GetValue(keepReports)} is too short; a mirror may bring a report for {options.LatestReport.TotalDays:0} days, and one that was forgotten would count anew. Give more."),
         };
     }
 

@@ -197,11 +197,12 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton<WebhookWorker>().AddHostedService(all => all.GetRequiredService<WebhookWorker>());
         services.AddSingleton<AuditWorker>().AddHostedService(all => all.GetRequiredService<AuditWorker>());
         services.AddSingleton<DeviceStore>().AddSingleton<GroupStore>().AddSingleton<ExplanationStore>().AddSingleton<JoinTokenStore>();
-        services.AddSingleton<ReportStore>().AddSingleton<Passports>().AddSingleton<EventStore>();
+        services.AddSingleton<ReportStore>().AddSingleton<ReportIntake>().AddSingleton<Passports>().AddSingleton<EventStore>();
         services.AddSingleton<ReleaseStore>().AddSingleton<PlanPublisher>().AddSingleton<RolloutStore>().AddSingleton<RolloutSignal>();
         services.AddSingleton<ContentKeyStore>().AddSingleton<SealedModelStore>().AddSingleton<GrantStore>();
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
+        services.AddSingleton<ReportRetention>().AddHostedService(all => all.GetRequiredService<ReportRetention>());
         services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>().AddSingleton<SmallFiles>();
         services.AddSingleton<PatchWorker>().AddHostedService(all => all.GetRequiredService<PatchWorker>());
         services.AddSingleton<DdiTokenStore>().AddSingleton<DdiActionStore>().AddSingleton<DdiDigests>().AddSingleton<DdiLinks>();
@@ -227,7 +228,7 @@ public sealed class ControlPlane : IAsyncDisposable
             StatusCodeSelector = e => e switch
             {
                 BadHttpRequestException bad => bad.StatusCode,
-                DatabaseUnavailableException => StatusCodes.Status503ServiceUnavailable,
+                DatabaseUnavailableException or BucketException => StatusCodes.Status503ServiceUnavailable,
                 _ => StatusCodes.Status500InternalServerError,
             },
         });

@@ -26,6 +26,9 @@ public sealed record ControlPlaneOptions
     /// <summary>Folder of blobs and patches, which servers on one database share; null for one in the data folder.</summary>
     public string? BlobFolder { get; init; }
 
+    /// <summary>S3-compatible storage of files and patches, in place of a folder; null for none.</summary>
+    public BucketAddress? Bucket { get; init; }
+
     /// <summary>Addresses to listen on, <c>http:</c> or <c>https:</c>, parted by ';'; port 0 takes a free one.</summary>
     public string Listen { get; init; } = "http://127.0.0.1:8420";
 
@@ -64,6 +67,9 @@ public sealed record ControlPlaneOptions
 
     /// <summary>How old a signed report may be, as one that a mirror kept.</summary>
     public TimeSpan LatestReport { get; init; } = TimeSpan.FromDays(35);
+
+    /// <summary>How long reports are kept; longer than <see cref="LatestReport"/>, so that none comes twice.</summary>
+    public TimeSpan KeepReports { get; init; } = TimeSpan.FromDays(400);
 
     /// <summary>Enrolments, good or bad.</summary>
     public RequestLimit EnrolmentLimit { get; init; } = new(300, 6_000);

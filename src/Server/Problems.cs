@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Coppice.Server.Storage;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace Coppice.Server;
@@ -47,6 +48,8 @@ static class Problems
             503 => ("/problems/database-unavailable", "The database does not answer."),
             _ => ("about:blank", problem.Title),
         };
+        if (context.Exception is BucketException store)
+            (problem.Type, problem.Title, problem.Detail) = ("/problems/blobs-unavailable", "The store of files does not do its work.", store.Message);
         problem.Detail = context.Exception is BadHttpRequestException bad ? Detail(bad) : problem.Detail ?? status switch
         {
             404 => $"Nothing is at {context.HttpContext.Request.Path}; /openapi/v1.json lists what is.",

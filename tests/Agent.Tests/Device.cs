@@ -61,6 +61,7 @@ public sealed class Device
             },
             Needs = new([Shop.Model]),
             Others = () => Others,
+            NeededBy = () => NeededBy,
             Policy = policy ?? Policy,
         });
     }
@@ -71,6 +72,9 @@ public sealed class Device
         Retry = TimeSpan.FromSeconds(5),
         Probation = new() { Time = TimeSpan.FromMinutes(1) },
     };
+
+    /// <summary>What those need of this one.</summary>
+    public ImmutableArray<Coppice.Rollouts.ModelNeed> NeededBy { get; set; } = [];
 
     /// <summary>What serves of the device's other models.</summary>
     public ImmutableDictionary<ModelName, SemanticVersion> Others { get; set; } = ImmutableDictionary<ModelName, SemanticVersion>.Empty;

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.RegularExpressions;
 using Coppice.Rollouts;
 using Coppice.Tests;
+using YamlDotNet.RepresentationModel;
 
 namespace Coppice.Cli.Tests;
 
@@ -31,10 +32,50 @@ public sealed partial class GuideTests
     public void Every_command_is_one_that_coppice_takes(string guide, string line)
     {
         Assert.NotEmpty(guide);
-        var root = new RootCommand { RolloutCommand.Build(), ExperimentCommand.Build(), RehearseCommand.Build(), AgentCommand.Build(), ReleaseCommand.Build() };
-        var parsed = root.Parse([.. Words().Matches(line).Select(word => word.Value.Trim('"')).Skip(1)]);
+        var root = new RootCommand { RolloutCommand.Build(), ExperimentCommand.Build(), RehearseCommand.Build(), AgentCommand.Build(), ReleaseCommand.Build(), Publish.Build() };
+        var parsed = root.Parse([.. Words().Matches(line).Select(word => word.Value.Trim('"', '\'')).Skip(1)]);
         Assert.Empty(parsed.Errors.Select(error => $"{line}: {error.Message}"));
         Assert.NotNull(parsed.CommandResult.Command.Action);
+    }
+
+    /// <summary>The command lines of servers in the files of the guide to scaling out, by file and service.</summary>
+    public static TheoryData<string, string[]> Servers
+    {
+        get
+        {
+            var servers = new TheoryData<string, string[]>();
+            string Text(string name) => File.ReadAllText(Path.Combine(RepositoryRoot.Path, "docs", "guides", "scaling-out", name));
+            foreach (var document in Documents(Text("kubernetes.yaml")).Where(document => document["kind"].ToString() == "Deployment"))
+                servers.Add("kubernetes.yaml", [.. ((YamlSequenceNode)document["spec"]["template"]["spec"]["containers"][0]["args"]).Select(word => word.ToString())]);
+            foreach (var (name, service) in (YamlMappingNode)Documents(Text("compose.yaml"))[0]["services"])
+            {
+                if (((YamlMappingNode)service).Children.TryGetValue("command", out var command))
+                    servers.Add($"compose.yaml {name}", [.. ((YamlSequenceNode)command).Select(word => word.ToString())]);
+            }
+
+            servers.Add("coppice.service", [.. Text("coppice.service").Split('\n').Single(line => line.StartsWith("ExecStart=", StringComparison.Ordinal)).Split(' ').Skip(1)]);
+            servers.Add("scaling-out.md", [.. Guide("scaling-out.md").Split('\n').Single(line => line.StartsWith("coppice serve", StringComparison.Ordinal)).Replace("'", "", StringComparison.Ordinal).Split(' ').Skip(1)]);
+            return servers;
+        }
+    }
+
+    [Theory, MemberData(nameof(Servers))]
+    public void Every_server_of_the_guide_to_scaling_out_is_one_that_coppice_takes_and_shares_all_that_is_shared(string where, string[] words)
+    {
+        var parsed = new RootCommand { ServeCommand.Build() }.Parse(words, new ParserConfiguration { ResponseFileTokenReplacer = null }); // as the program reads them
+
+        Assert.Empty(parsed.Errors.Select(error => $"{where}: {error.Message}"));
+        Assert.Equal("serve", parsed.CommandResult.Command.Name);
+        Assert.All(new[] { "--data", "--database", "--cluster-key", "--blobs", "--trust-proxy" }, option => Assert.Contains(option, words));
+        var blobs = parsed.GetRequiredValue<string>("--blobs");
+        Assert.True(!blobs.StartsWith("s3:", StringComparison.Ordinal) || Server.Storage.BucketAddress.TryParse(blobs, out _, out _), blobs);
+    }
+
+    static List<YamlNode> Documents(string yaml)
+    {
+        var stream = new YamlStream();
+        stream.Load(new StringReader(yaml));
+        return [.. stream.Documents.Select(document => document.RootNode)];
     }
 
     public static TheoryData<string, string> Plans
@@ -106,10 +147,10 @@ public sealed partial class GuideTests
     [InlineData("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]")]
     public void What_is_no_plan_is_refused_in_words(string text) => Assert.Contains("x.yaml", Assert.Throws<UsageException>(() => PlanFile.Read(text, "x.yaml")).Message, StringComparison.Ordinal);
 
-    [GeneratedRegex(@"(?:^|`)(coppice (?:rollout|experiment|rehearse|agent|release)[^`\n]*)", RegexOptions.Multiline)]
+    [GeneratedRegex(@"(?:^|`)(coppice (?:rollout|experiment|rehearse|agent|release|publish)[^`\n]*)", RegexOptions.Multiline)]
     private static partial Regex CommandLine();
 
-    [GeneratedRegex("""\"[^"]*\"|\S+""")]
+    [GeneratedRegex("""\"[^"]*\"|'[^']*'|\S+""")]
     private static partial Regex Words();
 
     [GeneratedRegex(@"```yaml\n(.*?)```", RegexOptions.Singleline)]

@@ -153,7 +153,7 @@ sealed class Site : IAsyncDisposable
 
     string Token() => File.ReadAllText(PathOf("server", "admin.token")).Trim();
 
-    Dictionary<string, string> Environment()
+    public Dictionary<string, string> Environment()
     {
         var variables = new Dictionary<string, string> { ["XDG_CONFIG_HOME"] = PathOf("config"), ["COPPICE_KEYS"] = PathOf("server", "keys", "offline") };
         if (Url is not null)

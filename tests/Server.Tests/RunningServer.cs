@@ -86,11 +86,11 @@ sealed class RunningServer : IAsyncDisposable
     public static SemanticVersion V(string version) => SemanticVersion.Parse(version);
 
     /// <summary>What a publisher signs: one variant of one small file.</summary>
-    public static (byte[] Manifest, byte[] Blob) MakeRelease(string version, ModelName? model = null)
+    public static (byte[] Manifest, byte[] Blob) MakeRelease(string version, ModelName? model = null, params ModelRequirement[] requires)
     {
         var blob = Encoding.UTF8.GetBytes($"weights of {model ?? Bearing} {version}");
         var file = new ReleaseFile("model.bin", Sha256Digest.Of(blob), blob.Length);
-        return (DocumentJson.Write(new ReleaseManifest(1, model ?? Bearing, V(version), [new("fp32", [file], ModelFormat.Opaque)]) { Notes = "for a test" }), blob);
+        return (DocumentJson.Write(new ReleaseManifest(1, model ?? Bearing, V(version), [new("fp32", [file], ModelFormat.Opaque)]) { Notes = "for a test", Requires = requires.Length == 0 ? null : [.. requires] }), blob);
     }
 
     /// <summary>The next releases metadata with a manifest added, signed with the offline key.</summary>
@@ -101,9 +101,9 @@ sealed class RunningServer : IAsyncDisposable
             Get<Coppice.Server.Registry.Repository>().Tree.CurrentReleases(), RepositoryLayout.ReleaseTarget((model ?? Bearing).ToString(), version), manifest, key, Time.GetUtcNow());
     }
 
-    public async Task<ReleaseView> PublishAsync(string version, ModelName? model = null)
+    public async Task<ReleaseView> PublishAsync(string version, ModelName? model = null, params ModelRequirement[] requires)
     {
-        var (manifest, blob) = MakeRelease(version, model);
+        var (manifest, blob) = MakeRelease(version, model, requires);
         await Client.PutBlobAsync(Sha256Digest.Of(blob), new MemoryStream(blob), blob.Length);
         return await Client.PublishAsync(model ?? Bearing, new(manifest, Sign(manifest, version, model)));
     }

@@ -76,8 +76,8 @@ sealed class Peer : IAsyncDisposable
     // Once for all test programs, which run at the same time.
     static async Task InstallAsync()
     {
-        var installed = Path.Combine(Folder, "node_modules", ".package-lock.json");
-        if (File.Exists(installed))
+        var (wanted, installed) = (Path.Combine(Folder, "package-lock.json"), Path.Combine(Folder, "node_modules", ".coppice-lock.json")); // a copy of the one that was installed
+        if (IsInstalled())
             return;
         Directory.CreateDirectory(Path.Combine(Folder, "node_modules"));
         var stopwatch = Stopwatch.StartNew();
@@ -86,12 +86,13 @@ sealed class Peer : IAsyncDisposable
             try
             {
                 await using var held = new FileStream(Path.Combine(Path.GetTempPath(), "coppice-test-peers.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-                if (File.Exists(installed))
+                if (IsInstalled())
                     return;
                 using var npm = Process.Start(new ProcessStartInfo("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]) { WorkingDirectory = Folder, RedirectStandardOutput = true })!;
                 await npm.StandardOutput.ReadToEndAsync();
                 await npm.WaitForExitAsync();
-                Assert.True(npm.ExitCode == 0 && File.Exists(installed), $"'npm ci' in {Folder} ended with {npm.ExitCode}; check that npm reaches its registry.");
+                Assert.True(npm.ExitCode == 0, $"'npm ci' in {Folder} ended with {npm.ExitCode}; check that npm reaches its registry.");
+                File.Copy(wanted, installed, overwrite: true);
                 return;
             }
             catch (IOException) when (stopwatch.Elapsed < Patience)
@@ -99,5 +100,7 @@ sealed class Peer : IAsyncDisposable
                 await Task.Delay(200); // another test program installs
             }
         }
+
+        bool IsInstalled() => File.Exists(installed) && File.ReadAllText(installed) == File.ReadAllText(wanted);
     }
 }

@@ -23,9 +23,9 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
 
         state = state with { PlanSerial = plan.Serial, Revoked = plan.Revoked };
         var facts = context.Facts();
-        var view = new DeviceView(context.Device, facts, state.Serving?.Release, state.Refusals) { Others = context.Others(), Answers = context.Answers() };
+        var view = new DeviceView(context.Device, facts, state.Serving?.Release, state.Refusals) { Others = context.Others(), NeededBy = context.NeededBy(), Answers = context.Answers() };
         var now = context.Time.GetLocalNow();
-        var choice = ReleaseChoice.Choose(plan, view, now);
+        var choice = await ReleaseChoice.ChooseAsync(plan, view, now, async rollout => DocumentJson.TryRead((await ReadManifestAsync(rollout, cancel)).Span, out ReleaseManifest? manifest, out _) ? manifest : null);
         var question = choice.Asks is { } asks ? new Question(asks.Id, asks.Attempt, asks.Release, asks.Consent!) : null;
         var asked = question is not null && question != state.Question;
         state = state with { Question = question };
@@ -35,10 +35,10 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
             ChoiceKind.Stop => new(Outcome.Revoked, state with { Target = null, Complaint = new(choice.Reasons[0], Refuse: false) }, choice.Reasons),
             _ => await TakeAsync(state, choice.Rollout!, facts, choice.Reasons, fetchOnly: choice.Kind == ChoiceKind.Prepare, cancel),
         };
+        if (asked && result.Event is null) // also when it goes on to fetch
+            result = result with { Event = (AgentEventKind.Asked, $"{question!.Release} by {question.Rollout}: {question.Text}") };
         if (result.Outcome != Outcome.Nothing)
             return result;
-        if (asked)
-            result = result with { Event = (AgentEventKind.Asked, $"{question!.Release} by {question.Rollout}: {question.Text}") };
         return choice.Again is { } again && again - now is var wait && wait < context.Policy.Poll ? result with { Wait = wait > Soonest ? wait : Soonest } : result;
     }
 

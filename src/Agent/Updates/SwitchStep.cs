@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Coppice.Inference;
 using Coppice.Protocol;
+using Coppice.Registry;
 
 namespace Coppice.Agent.Updates;
 
@@ -11,6 +12,8 @@ sealed class SwitchStep(UpdateContext context) : IUpdateStep
     {
         var target = state.Target ?? throw new UnreachableException("switches without a target");
         var slot = target.Slot with { Settled = false };
+        if (ModelRequirement.Missing(context.Slots.Read(slot).Manifest.Requires ?? [], context.Others()) is { } missing)
+            return new(Outcome.Later, state, $"{slot} {missing} any more");
         if (!context.Host.CanServe(slot))
         {
             if (state.ExposureOf(slot).Crashes >= CrashRule.Limit)

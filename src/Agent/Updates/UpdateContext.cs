@@ -99,6 +99,9 @@ public sealed class UpdateContext
     /// <summary>What serves of the device's other models.</summary>
     public Func<ImmutableDictionary<ModelName, SemanticVersion>> Others { get; init; } = () => ImmutableDictionary<ModelName, SemanticVersion>.Empty;
 
+    /// <summary>What the releases that serve of the device's other models need of this one.</summary>
+    public Func<ImmutableArray<ModelNeed>> NeededBy { get; init; } = () => [];
+
     /// <summary>What the device's user answered, as it lies on the disk.</summary>
     public ImmutableArray<ConsentAnswer> Answers() =>
         Disk.ReadSmall(DataFolder.Answers(Model), StateJson.MaxBytes) is { } bytes && StateJson.TryRead(bytes, out AnswerBox? box) ? box.Answers : [];

@@ -82,6 +82,7 @@ sealed class ReleaseCheck(IModelRuntime? runtime, TimeProvider time)
             Licence = draft.Licence,
             Notes = draft.Notes,
             Breaking = draft.Breaking,
+            Requires = draft.Needs.IsEmpty ? null : draft.Needs,
             Provenance = draft.Provenance,
         };
         if (draft.Attestations.Length > 0)

@@ -24,6 +24,9 @@ sealed record ReleaseDraft(ModelName Model, SemanticVersion Version, ImmutableAr
 
     public bool Breaking { get; init; }
 
+    /// <summary>Other models that must serve beside it.</summary>
+    public ImmutableArray<ModelRequirement> Needs { get; init; } = [];
+
     /// <summary>What the model is for, as the bill of materials says it.</summary>
     public string? Task { get; init; }
 

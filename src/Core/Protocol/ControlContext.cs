@@ -38,7 +38,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
     MaxDepth = 32,
     Converters =
     [
-        typeof(SemanticVersionConverter), typeof(VersionRangeConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(DurationConverter),
+        typeof(SemanticVersionConverter), typeof(VersionRangeConverter), typeof(ModelNameConverter), typeof(Sha256DigestConverter), typeof(SignedDurationConverter),
         typeof(NamedEnum<RolloutState>), typeof(NamedEnum<PhaseAction>), typeof(NamedEnum<DayOfWeek>), typeof(NamedEnum<ModelFormat>), typeof(NamedEnum<ElementType>),
         typeof(NamedEnum<ReportKind>), typeof(NamedEnum<EventKind>), typeof(NamedEnum<DeviceState>), typeof(NamedEnum<Role>), typeof(NamedEnum<Reach>), typeof(NamedEnum<ApprovalAct>), typeof(NamedEnum<ApprovalState>), typeof(NamedEnum<DeliveryState>),
         typeof(NamedEnum<GateKind>), typeof(NamedEnum<Reference>), typeof(NamedEnum<GateStanding>), typeof(NamedEnum<Goal>),

@@ -69,7 +69,7 @@ public sealed class Sha256DigestConverter : TextConverter<Sha256Digest>
 }
 
 /// <summary>A span of time as <see cref="Duration"/> writes it.</summary>
-public sealed class DurationConverter : TextConverter<TimeSpan>
+public class DurationConverter : TextConverter<TimeSpan>
 {
     /// <inheritdoc/>
     protected override string Wanted => "a duration such as 250ms, 90s or 24h";
@@ -79,6 +79,19 @@ public sealed class DurationConverter : TextConverter<TimeSpan>
 
     /// <inheritdoc/>
     protected override string Format(TimeSpan value) => Duration.Format(value);
+}
+
+/// <summary>A span of time that may be negative, as what is left until something begins; <c>-2m</c>. Nothing that is signed has such.</summary>
+public sealed class SignedDurationConverter : DurationConverter
+{
+    /// <inheritdoc/>
+    protected override bool TryParse(string text, out TimeSpan value)
+    {
+        var read = Duration.TryParse(text.StartsWith('-') ? text[1..] : text, out value);
+        if (text.StartsWith('-'))
+            value = -value;
+        return read;
+    }
 }
 
 /// <summary>Members in camel case, never as numbers: <c>running</c>, <c>takenBack</c>.</summary>

@@ -94,11 +94,12 @@ public static class EvidenceRules
     /// <summary>Whether publishing this again is a repeat: the same release but for the time, the publisher's name and program, and the statements made anew.</summary>
     public static bool IsRepeat(ReleaseManifest published, ReleaseManifest again)
     {
-        return Bare(published).Equals(Bare(again)) && Files(published).SequenceEqual(Files(again)) && Others(published).SetEquals(Others(again));
+        return Bare(published).Equals(Bare(again)) && Needs(published).SequenceEqual(Needs(again)) && Files(published).SequenceEqual(Files(again)) && Others(published).SetEquals(Others(again));
 
         // Arrays inside records compare by reference, so variants are compared apart. Golden outputs are recorded anew, and may differ by a rounding.
         static (ModelName, SemanticVersion, string?, string?, bool, Sha256Digest?, TrialLimits?, Sha256Digest?, bool) Bare(ReleaseManifest manifest) =>
             (manifest.Model, manifest.Version, manifest.Licence, manifest.Notes, manifest.Breaking, manifest.Provenance?.Source, manifest.Trial?.Limits, manifest.Trial?.Evaluation?.Digest, manifest.Trial?.Golden is null);
+        static IEnumerable<string> Needs(ReleaseManifest manifest) => (manifest.Requires ?? []).Select(needs => needs.ToString());
         static IEnumerable<string> Files(ReleaseManifest manifest) => manifest.Variants.Select(Shape);
         static HashSet<Sha256Digest> Others(ReleaseManifest manifest) => [.. manifest.Evidence?.Attestations.Select(file => file.Digest) ?? []];
     }

@@ -35,6 +35,7 @@ public static class ManifestRules
                 CheckVariant(manifest.Variants[i], $"variants[{i}]", found);
         }
 
+        CheckRequires(manifest, found);
         if (manifest.Trial is { } trial)
             CheckTrial(trial, found);
         if (manifest.Evidence is { } evidence)
@@ -42,6 +43,21 @@ public static class ManifestRules
         if (!manifest.Variants.IsDefaultOrEmpty && manifest.Variants.All(variant => !variant.Files.IsDefault))
             CheckSealing(manifest, found);
         return found.ToImmutable();
+    }
+
+    static void CheckRequires(ReleaseManifest manifest, ImmutableArray<Problem>.Builder found)
+    {
+        if (manifest.Requires is not { } requires)
+            return;
+        if (requires.IsDefaultOrEmpty || requires.Length > ModelRequirement.Most)
+            found.Add(new("requires", $"{(requires.IsDefault ? 0 : requires.Length)} models; give 1 to {ModelRequirement.Most}, or leave it out."));
+        for (var i = 0; !requires.IsDefault && i < requires.Length; i++)
+        {
+            if (requires[i].Model == manifest.Model)
+                found.Add(new($"requires[{i}].model", "is the release's own model; name another one of the device."));
+            if (requires.Take(i).Any(other => other.Model == requires[i].Model))
+                found.Add(new($"requires[{i}].model", $"{requires[i].Model} is there already; give one range for each model."));
+        }
     }
 
     static void CheckEvidence(Evidence evidence, ImmutableArray<Problem>.Builder found)

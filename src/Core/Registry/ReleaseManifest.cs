@@ -33,6 +33,9 @@ public sealed record ReleaseManifest(int Schema, ModelName Model, SemanticVersio
     /// <summary>Said at publication: callers of the release before must change.</summary>
     public bool Breaking { get; init; }
 
+    /// <summary>Other models that must serve on the device before a device switches to the release, and as long as it serves; null for none.</summary>
+    public ImmutableArray<ModelRequirement>? Requires { get; init; }
+
     /// <summary>Statements about the release; null when there are none.</summary>
     public Evidence? Evidence { get; init; }
 

@@ -32,6 +32,23 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
     /// <summary>The rollout whose question waits for the device's user; null when none does.</summary>
     public Rollout? Asks { get; init; }
 
+    /// <summary>Chooses among releases whose manifests are looked at only where they would be taken: what they say that they need decides too.</summary>
+    /// <param name="plan">The model's plan, trusted already.</param>
+    /// <param name="device">Who asks.</param>
+    /// <param name="now">The device's time, with its local offset for maintenance windows.</param>
+    /// <param name="manifest">The signed manifest of a rollout's release; null when it cannot be read.</param>
+    public static async Task<ReleaseChoice> ChooseAsync(RolloutPlan plan, DeviceView device, DateTimeOffset now, Func<Rollout, Task<ReleaseManifest?>> manifest)
+    {
+        while (true)
+        {
+            var choice = Choose(plan, device, now);
+            if (choice is not { Kind: ChoiceKind.Take or ChoiceKind.Prepare, Rollout: { } rollout } || await manifest(rollout) is not { Requires: { } requires }
+                || ModelRequirement.Missing(requires, device.Others) is not { } why)
+                return choice;
+            device = device with { Lacks = device.Lacks.SetItem(rollout.Id, why) }; // another one the next time
+        }
+    }
+
     /// <summary>Chooses.</summary>
     /// <param name="plan">The model's plan, trusted already.</param>
     /// <param name="device">Who asks.</param>
@@ -85,8 +102,10 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
                 Later(turn);
                 reasons.Add($"{name}: its turn comes at {turn.UtcDateTime:u}, for the devices begin spread over {Duration.Format(rollout.Spread.Value)}");
             }
-            else if (Missing(rollout, device) is { } missing)
+            else if ((ModelRequirement.Missing(rollout.Requires ?? [], device.Others) ?? device.Lacks.GetValueOrDefault(rollout.Id)) is { } missing)
                 reasons.Add($"{name}: {missing}");
+            else if (device.Serving is not null && !servingRevoked && !servingReverted && device.NeededBy.FirstOrDefault(need => !need.Versions.Contains(rollout.Release)) is { } need)
+                reasons.Add($"{name}: {need.Model} {need.Release}, which serves here, needs {plan.Model} {need.Versions}");
             else if (device.Serving is not null && !servingRevoked && !servingReverted && !(rollout.ForcedFrom <= now) && Waits(rollout, device, now) is (var why, var until, var asks))
             {
                 if (rollout.ForcedFrom is { } forced)
@@ -111,19 +130,6 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
         return rollout.Phases.Take(rollout.Phase + 1).Any(step => step.Selector is not null)
             ? $"{phase} {string.Join(" and ", rollout.Phases.Take(rollout.Phase + 1).Select(step => $"{step.Share:P0} of {(step.Selector is null ? "the devices" : $"those where {step.Selector}")}"))}; this one is at {(place + 1) / (double)Cohort.Places:P1}"
             : $"{phase} {rollout.Share:P0} of the devices; this one is at {(place + 1) / (double)Cohort.Places:P1}";
-    }
-
-    static string? Missing(Rollout rollout, DeviceView device)
-    {
-        foreach (var needs in rollout.Requires ?? [])
-        {
-            if (!device.Others.TryGetValue(needs.Model, out var other))
-                return $"needs {needs.Model} {needs.Versions}, which does not serve here";
-            if (!needs.Versions.Contains(other))
-                return $"needs {needs.Model} {needs.Versions}, and {other} serves here";
-        }
-
-        return null;
     }
 
     /// <summary>What a device that serves something good is asked to wait for.</summary>
@@ -157,8 +163,25 @@ public sealed record DeviceView(string Id, FactSet Facts, SemanticVersion? Servi
     /// <summary>What serves of the device's other models.</summary>
     public ImmutableDictionary<ModelName, SemanticVersion> Others { get; init; } = ImmutableDictionary<ModelName, SemanticVersion>.Empty;
 
+    /// <summary>Why rollouts wait for other models, by id: what the manifest of the release says that it needs, and does not serve here.</summary>
+    public ImmutableDictionary<string, string> Lacks { get; init; } = ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>What the releases of other models that serve here need of this one.</summary>
+    public ImmutableArray<ModelNeed> NeededBy { get; init => field = value.IsDefault ? [] : value; } = [];
+
     /// <summary>What its user answered.</summary>
     public ImmutableArray<ConsentAnswer> Answers { get; init => field = value.IsDefault ? [] : value; } = [];
+}
+
+/// <summary>What a release that serves needs of another model.</summary>
+/// <param name="Model">Whose release serves.</param>
+/// <param name="Release">Which.</param>
+/// <param name="Versions">Of the other model, that will do.</param>
+public sealed record ModelNeed(ModelName Model, SemanticVersion Release, VersionRange Versions)
+{
+    /// <summary>What a release needs of a model; nothing when it needs nothing.</summary>
+    public static IEnumerable<ModelNeed> Of(ReleaseManifest manifest, ModelName model) =>
+        (manifest.Requires ?? []).Where(needs => needs.Model == model).Select(needs => new ModelNeed(manifest.Model, manifest.Version, needs.Versions));
 }
 
 /// <summary>What a device's user answered to a rollout's question.</summary>

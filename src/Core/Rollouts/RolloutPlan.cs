@@ -118,11 +118,6 @@ public sealed record Phase(double Share, TimeSpan? Soak = null)
     public ImmutableArray<Gate>? Gates { get; init; }
 }
 
-/// <summary>Another model that must serve on the device.</summary>
-/// <param name="Model">Its name.</param>
-/// <param name="Versions">Which versions of it will do.</param>
-public sealed record ModelRequirement(ModelName Model, VersionRange Versions);
-
 /// <summary>One of several releases side by side.</summary>
 /// <param name="Name">As reports and people name it: <c>control</c>, <c>b</c>.</param>
 /// <param name="Weight">Its part of the devices, above 0, in any unit.</param>

@@ -10,7 +10,7 @@ namespace Coppice.Server.Fleet;
 sealed class DeviceStore(Database database, ControlPlaneOptions options)
 {
     /// <summary>Devices that one page looks at: a selector that fits nobody must not hold a request for millions of rows.</summary>
-    const int MaxScanned = 20_000;
+    const int MaxScanned = 5_000;
 
     DateTimeOffset SilentBefore => options.Time.GetUtcNow() - options.SilentAfter;
 
@@ -22,22 +22,27 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
     public Task<DevicePage> ListAsync(Selector selector, DeviceState? state, string after, int limit, CancellationToken cancel) => database.ReadAsync(async db =>
     {
         var found = new List<DeviceRow>();
-        var (scanned, last) = (0, after);
-        var rows = db.Devices.Where(row => string.Compare(row.Id, after) > 0).OrderBy(row => row.Id).AsAsyncEnumerable();
-        var (more, silent) = (false, SilentBefore);
+        var (scanned, last, more, silent) = (0, after, true, SilentBefore);
         var groups = await db.GroupsAsync(cancel);
-        await foreach (var row in rows.WithCancellation(cancel))
+        // In pieces: a database goes on sending what a query asked for, also when nobody reads it any more.
+        while (more && found.Count < limit && scanned < MaxScanned)
         {
-            if (found.Count == limit || scanned == MaxScanned)
+            var wanted = scanned == 0 ? limit + 1 : Math.Min(1_000, MaxScanned - scanned + 1);
+            var rows = await db.Devices.Where(row => string.Compare(row.Id, last) > 0).OrderBy(row => row.Id).Take(wanted).ToListAsync(cancel);
+            more = rows.Count == wanted;
+            foreach (var row in rows)
             {
-                more = true;
-                break;
-            }
+                if (found.Count == limit || scanned == MaxScanned)
+                {
+                    more = true;
+                    break;
+                }
 
-            scanned++;
-            last = row.Id;
-            if ((state is null || row.State(silent) == state) && selector.Matches(row.FactSet(groups)))
-                found.Add(row);
+                scanned++;
+                last = row.Id;
+                if ((state is null || row.State(silent) == state) && selector.Matches(row.FactSet(groups)))
+                    found.Add(row);
+            }
         }
 
         var ids = found.Select(row => row.Id).ToArray();

@@ -25,9 +25,32 @@ sealed class ReportStore(Database database)
     /// a batch is gone and is not waited for. The answer goes through the last report kept without a gap from the
     /// batch's first on, and never back.
     /// </remarks>
-    public Task<KeptBatch> KeepAsync(string id, ReportBatch batch, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync(async db =>
+    public Task<KeptBatch> KeepAsync(string id, ReportBatch batch, DateTimeOffset now, CancellationToken cancel) =>
+        database.WriteAsync(async db => await KeepAsync(db, id, batch, now, await db.GroupsAsync(cancel), null, cancel), cancel);
+
+    /// <summary>Keeps batches of different devices within a write, having read together what each of them needs.</summary>
+    /// <exception cref="InvalidOperationException">One of them is an event for the audit log, which tells of one act: keep each by itself.</exception>
+    public static async Task<KeptBatch[]> KeepAllAsync(CoppiceDb db, IReadOnlyList<(string Device, ReportBatch Batch, DateTimeOffset Now)> batches, CancellationToken cancel)
     {
-        var device = await db.Devices.SingleAsync(row => row.Id == id, cancel);
+        var ids = batches.Select(one => one.Device).ToArray();
+        var numbers = batches.SelectMany(one => one.Batch.Reports).Select(report => RolloutRow.TryNumber(report.Rollout)).OfType<long>().Distinct().ToArray();
+        await db.Devices.Where(row => ids.Contains(row.Id)).LoadAsync(cancel);
+        await db.DeviceModels.Where(row => ids.Contains(row.Device)).LoadAsync(cancel);
+        await db.Rollouts.Where(row => numbers.Contains(row.Number)).LoadAsync(cancel);
+        await db.RolloutDevices.Where(row => numbers.Contains(row.Rollout) && ids.Contains(row.Device)).LoadAsync(cancel);
+        // What is kept already: of a device whose reports come in their order, nothing.
+        var beyond = (await db.Reports.Where(row => ids.Contains(row.Device) && row.Sequence > db.Devices.First(device => device.Id == row.Device).Through)
+            .Select(row => new { row.Device, row.Sequence }).ToListAsync(cancel)).ToLookup(row => row.Device, row => row.Sequence, StringComparer.Ordinal);
+        var groups = await db.GroupsAsync(cancel);
+        var kept = new KeptBatch[batches.Count];
+        for (var i = 0; i < kept.Length; i++)
+            kept[i] = await KeepAsync(db, batches[i].Device, batches[i].Batch, batches[i].Now, groups, beyond, cancel);
+        return db.ChangeTracker.Entries<EventRow>().Any() ? throw new InvalidOperationException("An event is told of by itself.") : kept;
+    }
+
+    static async Task<KeptBatch> KeepAsync(CoppiceDb db, string id, ReportBatch batch, DateTimeOffset now, GroupSet groups, ILookup<string, long>? beyond, CancellationToken cancel)
+    {
+        var device = await db.Devices.FindAsync([id], cancel) ?? throw new InvalidOperationException($"'{id}' has proved who it is and is not in the database.");
         if (device.RetiredAt is not null || device.RevokedAt is not null)
             return new KeptBatch(null, [], false);
         if (TakeSending(db, device, batch.Sending, now) is SendingVerdict.New or SendingVerdict.Forked) // what was repeated or overtaken says nothing of now
@@ -41,7 +64,7 @@ sealed class ReportStore(Database database)
         if (!batch.Reports.IsEmpty)
         {
             var first = batch.Reports[0].Sequence;
-            var kept = await db.Reports.AsNoTracking().Where(row => row.Device == id && row.Sequence >= first).OrderBy(row => row.Sequence).Select(row => row.Sequence).Take(10_000).ToListAsync(cancel);
+            var kept = beyond is not null && first > device.Through ? beyond[id] : await db.Reports.AsNoTracking().Where(row => row.Device == id && row.Sequence >= first).OrderBy(row => row.Sequence).Select(row => row.Sequence).Take(10_000).ToListAsync(cancel);
             var known = kept.ToHashSet();
             var fresh = batch.Reports.Where(report => known.Add(report.Sequence)).Select(report => report with { Why = Cut(report.Why) }).ToImmutableArray();
             db.Reports.AddRange(fresh.Select(report => ReportRow.Of(id, report, now)));
@@ -53,8 +76,8 @@ sealed class ReportStore(Database database)
                 device.Through++;
         }
 
-        return new KeptBatch(device.Through, device.AllLabels(await db.GroupsAsync(cancel)), decides);
-    }, cancel);
+        return new KeptBatch(device.Through, device.AllLabels(groups), decides);
+    }
 
     /// <summary>Keeps, within a write, what the server itself learnt of a device that sends no reports; it gives the report the device's next number.</summary>
     /// <returns>Whether a rollout may have to be judged anew.</returns>
@@ -104,5 +127,6 @@ sealed class ReportStore(Database database)
         }
     }
 
-    static string? Cut(string? why) => why?.Length > MaxWhy ? why[..(MaxWhy - 1)] + "…" : why;
+    // PostgreSQL keeps no NUL in a text.
+    static string? Cut(string? why) => (why?.Length > MaxWhy ? why[..(MaxWhy - 1)] + "…" : why)?.Replace('\0', '\uFFFD');
 }

@@ -16,13 +16,13 @@ static class ReportsApi
 
     /// <summary>Keeps what a device says happened, each report once. Send again whatever is not answered for.</summary>
     internal static async Task<Results<Ok<ReportAnswer>, ProblemHttpResult>> Keep(
-        ReportBatch batch, ReportStore reports, Passports passports, RolloutSignal signal, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        ReportBatch batch, ReportIntake reports, Passports passports, RolloutSignal signal, ClaimsPrincipal caller, TimeProvider time)
     {
         var problems = DeviceRules.CheckReports(batch).Concat(batch.Facts is { } facts ? DeviceRules.CheckFacts(facts) : []).ToList();
         if (problems.Count > 0)
             return Problems.Validation(problems);
 
-        var kept = await reports.KeepAsync(caller.Name(), batch, time.GetUtcNow(), cancel);
+        var kept = await reports.KeepAsync(caller.Name(), batch, time.GetUtcNow());
         if (kept.Decides)
             signal.Raise();
         return kept.Through is { } through

@@ -116,6 +116,8 @@ public sealed class PatchMaker(RepositoryTree tree, long largest = PatchMaker.De
             var key = file.Sealed is { } form ? keys(form.Key) : null;
             if ((file.Sealed is not null && key is null) || tree.OpenBlob(file.StoredDigest) is not { } stream)
                 return null;
+            if (stream is not FileStream)
+                stream = Copied(stream); // it is read to and fro
             try
             {
                 var bytes = new StreamSource(stream);
@@ -124,6 +126,23 @@ public sealed class PatchMaker(RepositoryTree tree, long largest = PatchMaker.De
             catch
             {
                 stream.Dispose();
+                throw;
+            }
+        }
+
+        static FileStream Copied(Stream stream)
+        {
+            var copy = new FileStream(Path.Combine(Path.GetTempPath(), $"coppice-{Guid.NewGuid():N}"), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16, FileOptions.DeleteOnClose);
+            try
+            {
+                using (stream)
+                    stream.CopyTo(copy, 1 << 20);
+                copy.Position = 0;
+                return copy;
+            }
+            catch
+            {
+                copy.Dispose();
                 throw;
             }
         }

@@ -19,6 +19,9 @@ sealed class Repository : IDisposable
             ?? throw new InvalidDataException("The repository has no 1.root.json, by which devices trust it; restore it from the backup."));
     }
 
+    /// <summary>A repository that is there, and the keys in hand for it.</summary>
+    internal static Repository Over(ITreeFiles files, OnlineKeys online) => new(files, online, null);
+
     /// <summary>Where the tree is.</summary>
     public ITreeFiles Files { get; }
 
@@ -75,5 +78,9 @@ sealed class Repository : IDisposable
     /// <summary>Blobs of a manifest that are not here, each digest once.</summary>
     public ImmutableArray<BlobName> Missing(ReleaseManifest manifest) => [.. manifest.Blobs.Where(blob => Tree.BlobLength(blob.Digest) is null)];
 
-    public void Dispose() => online.Dispose();
+    public void Dispose()
+    {
+        ((Files as SplitTree)?.Large as IDisposable)?.Dispose();
+        online.Dispose();
+    }
 }

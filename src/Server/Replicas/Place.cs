@@ -10,10 +10,14 @@ static class Place
     {
         DataFolder.MakePrivate(data.Repository);
         var folder = new TreeFolder(data.Repository);
-        if (!database.IsShared && options.BlobFolder is null)
+        if (!database.IsShared && options.BlobFolder is null && options.Bucket is null)
             return folder;
         ITreeFiles small = database.IsShared ? new TreeTable(database) : folder;
-        var (large, shown) = options.BlobFolder is { } elsewhere ? (new TreeFolder(elsewhere), elsewhere) : (folder, data.Repository);
+        var (large, shown) = ((ITreeFiles)folder, data.Repository);
+        if (options.Bucket is { } bucket)
+            (large, shown) = (new BucketFiles(bucket, Path.Combine(data.Path, "spool")), bucket.Place);
+        else if (options.BlobFolder is { } elsewhere)
+            (large, shown) = (new TreeFolder(elsewhere), elsewhere);
         if (database.IsShared)
             BlobPlace.Check(small, large, shown);
         return new SplitTree(small, large);

@@ -33,7 +33,10 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
         var notes = Notes(known.Row, now).ToList();
         if (models.Length == 0)
             notes.Add("It has spoken of no model that you may see; name one to know what it would do.");
-        return new(id, now, [.. notes], [.. models.Select(model => Explain(known, model, now))]);
+        var explained = ImmutableArray.CreateBuilder<ModelExplanation>();
+        foreach (var model in models)
+            explained.Add(await ExplainAsync(known, model, now));
+        return new(id, now, [.. notes], explained.ToImmutable());
     }
 
     static async Task<Known?> ReadAsync(CoppiceDb db, string id, CancellationToken cancel)
@@ -64,7 +67,7 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
 
     static TimeSpan Whole(TimeSpan span) => TimeSpan.FromMinutes(Math.Floor(span.TotalMinutes));
 
-    ModelExplanation Explain(Known known, ModelName model, DateTimeOffset now)
+    async Task<ModelExplanation> ExplainAsync(Known known, ModelName model, DateTimeOffset now)
     {
         var state = known.Models.FirstOrDefault(row => row.Model == model);
         var reasons = ImmutableArray.CreateBuilder<string>();
@@ -81,8 +84,9 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
         var view = new DeviceView(known.Row.Id, known.Facts, state?.Serving, Refusals(known, plan))
         {
             Others = known.Models.Where(row => row.Model != model && row.Serving is not null).ToImmutableDictionary(row => row.Model, row => row.Serving!),
+            NeededBy = [.. known.Models.Where(row => row.Model != model && row.Serving is not null).Select(row => Manifest(row.Model, row.Serving!)).OfType<ReleaseManifest>().SelectMany(other => ModelNeed.Of(other, model))],
         };
-        var choice = ReleaseChoice.Choose(plan, view, now);
+        var choice = await ReleaseChoice.ChooseAsync(plan, view, now, rollout => Task.FromResult(Manifest(model, rollout.Release)));
         reasons.AddRange(choice.Reasons);
         var verdict = choice.Kind switch
         {
@@ -108,10 +112,12 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
            select new Refusal(rollout.Id, rollout.ArmOf(known.Row.Id)?.Release ?? rollout.Release, word.Attempt, word.Why ?? "it does not say why"),
     ];
 
+    ReleaseManifest? Manifest(ModelName model, SemanticVersion release) =>
+        repository.Tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), release.ToString())) is { } bytes && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) ? manifest : null;
+
     string Taken(ModelName model, Rollout rollout, FactSet facts, ImmutableArray<string>.Builder reasons)
     {
-        var target = RepositoryLayout.ReleaseTarget(model.ToString(), rollout.Release.ToString());
-        if (repository.Tree.ReadTarget(target) is not { } bytes || !DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _))
+        if (Manifest(model, rollout.Release) is not { } manifest)
             return $"It would take {rollout.Release}, whose manifest is not in the repository.";
         var variant = VariantChoice.Choose(manifest, facts, _ => 0);
         reasons.AddRange(variant.Misfits.Select(misfit => $"{rollout.Release} {misfit.Variant}: {string.Join(", and ", misfit.Reasons)}"));

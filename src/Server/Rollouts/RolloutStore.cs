@@ -32,6 +32,8 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
                 return (No("release-revoked", "The release is revoked.", $"{wanted.Model} {release.Version} was revoked at {release.RevokedAt:u} ({release.RevokedWhy}); roll out another."), false);
             if (await RunningAsync(db, wanted.Model, cancel) is { } active)
                 return (Active(active), false);
+            if (await UnmetAsync(db, release, cancel) is { } unmet)
+                return (No("needs-model", "The release needs another model.", unmet), false);
 
             var row = RolloutRow.Of(wanted, release.Version, release.Digest, wanted.Salt ?? Secret.Create()[..16], by, now);
             if (!wanted.Arms.IsEmpty)
@@ -310,6 +312,21 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         }
 
         return (arms.ToImmutable(), null);
+    }
+
+    /// <summary>What a release's manifest says that it needs, and no release that may serve is; no device could ever take it.</summary>
+    static async Task<string?> UnmetAsync(CoppiceDb db, ReleaseRow release, CancellationToken cancel)
+    {
+        if (!DocumentJson.TryRead(release.Manifest, out ReleaseManifest? manifest, out _))
+            return null; // devices will say so
+        foreach (var needs in manifest.Requires ?? [])
+        {
+            var there = await db.Releases.Where(row => row.Model == needs.Model && row.RevokedAt == null).Select(row => row.Version).ToListAsync(cancel);
+            if (!there.Exists(needs.Versions.Contains))
+                return $"{release.Model} {release.Version} needs {needs}, and {(there.Count == 0 ? $"no release of {needs.Model} is here" : $"of {needs.Model} there are {string.Join(", ", there.Order())}")}; publish one that will do, and roll it out first.";
+        }
+
+        return null;
     }
 
     Task<ModelName?> ModelOfAsync(long number, CancellationToken cancel) =>

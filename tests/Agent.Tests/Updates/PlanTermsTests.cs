@@ -105,6 +105,19 @@ public sealed class PlanTermsTests
         Assert.Equal(("2.0.0", null), (device.Serving, device.Runner.State.Question));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_question_is_told_once_also_when_the_release_is_fetched_meanwhile(bool fetchEarly)
+    {
+        var device = await ServingAsync();
+        Roll(rollout => rollout with { Consent = "May it switch?", FetchEarly = fetchEarly });
+        for (var i = 0; i < 3; i++)
+            await device.PollAsync();
+
+        Assert.Equal("2.0.0 by r-2.0.0: May it switch?", Assert.Single(device.Events, happened => happened.Kind == AgentEventKind.Asked).Text);
+    }
+
     [Fact]
     public async Task From_a_moment_on_nobody_is_waited_for()
     {
@@ -134,6 +147,45 @@ public sealed class PlanTermsTests
         device.Others = device.Others.SetItem(embedder, SemanticVersion.Parse("1.3.0"));
         await device.PollAsync();
 
+        Assert.Equal("2.0.0", device.Serving);
+    }
+
+    static VersionRange Range(string text) => VersionRange.TryParse(text, out var range) ? range : throw new ArgumentException(text);
+
+    [Fact]
+    public async Task A_release_waits_for_the_model_that_its_own_signed_manifest_names_also_when_that_goes_away_before_the_switch()
+    {
+        var device = await ServingAsync();
+        var embedder = ModelName.Parse("plant/embedder");
+        var two = shop.Publish("2.0.0", "answer 2", change: manifest => manifest with { Requires = [new(embedder, Range(">=2.0.0"))] });
+        shop.Plan = shop.Plan with { Rollouts = shop.Plan.Rollouts.Insert(0, two) };
+        await device.PollAsync();
+        Assert.Equal("1.0.0", device.Serving);
+        Assert.Null(device.Runner.State.Target); // and fetches nothing meanwhile
+
+        device.Others = device.Others.SetItem(embedder, SemanticVersion.Parse("2.0.0"));
+        while (device.Runner.State.Step != UpdateStep.Switch)
+            time.Advance(await device.Runner.StepAsync(default));
+        device.Others = device.Others.SetItem(embedder, SemanticVersion.Parse("1.0.0"));
+        await device.Runner.StepAsync(default);
+        Assert.Equal((UpdateStep.Idle, "1.0.0"), (device.Runner.State.Step, device.Serving));
+
+        device.Others = device.Others.SetItem(embedder, SemanticVersion.Parse("2.2.0"));
+        await device.PollAsync();
+        Assert.Equal("2.0.0", device.Serving);
+    }
+
+    [Fact]
+    public async Task A_model_stays_where_another_needs_it()
+    {
+        var device = await ServingAsync();
+        device.NeededBy = [new(ModelName.Parse("plant/rag"), SemanticVersion.Parse("1.0.0"), Range("<2.0.0"))];
+        Roll(rollout => rollout);
+        await device.PollAsync();
+        Assert.Equal("1.0.0", device.Serving);
+
+        device.NeededBy = [];
+        await device.PollAsync();
         Assert.Equal("2.0.0", device.Serving);
     }
 

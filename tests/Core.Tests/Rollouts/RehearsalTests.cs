@@ -16,6 +16,34 @@ public sealed class RehearsalTests
     static Gate Failures => new(GateKind.Failures) { Max = 0.03 };
 
     [Fact]
+    public void Phases_may_have_gates_of_their_own_on_other_metrics()
+    {
+        Gate Metric(string name) => new(GateKind.Metric) { Metric = name, Against = Reference.Before, MaxRise = 0.2 };
+        var plan = Plan(Metric("latencyP95Ms"), Metric("memoryBytes"));
+        plan = plan with { Phases = [plan.Phases[0] with { Gates = [Failures] }, plan.Phases[1] with { Gates = [Metric("temperature")] }, plan.Phases[2]] };
+
+        var result = Rehearsal.Run(plan, World);
+
+        Assert.Equal((RolloutState.Complete, 3), (result.State, result.Phases.Length));
+    }
+
+    [Fact]
+    public void A_release_that_is_a_little_too_bad_for_a_small_phase_waits_for_an_operator_or_ends_as_the_plan_says()
+    {
+        var plan = Plan(Failures) with { Phases = [new(0.02, 4 * Hour), new(1, 4 * Hour)] };
+        plan = plan with { Rollout = plan.Rollout with { Phases = plan.Phases } };
+        var world = World with { Release = new(0.03, 0.03) };
+
+        var waits = Rehearsal.Run(plan, world);
+        Assert.Equal((RolloutState.Running, 0), (waits.State, waits.Undecided!.Phase));
+        Assert.Contains("an operator decides", waits.Undecided.Why, StringComparison.Ordinal);
+
+        var ends = Rehearsal.Run(plan with { Policy = plan.Policy with { OnUndecided = PhaseAction.Revert, DecideWithin = 6 * Hour } }, world);
+        Assert.Equal((RolloutState.Reverted, null), (ends.State, ends.Undecided));
+        Assert.InRange(ends.Stop!.At - waits.Undecided.At, 6 * 3600, 6 * 3600 + 600);
+    }
+
+    [Fact]
     public void A_good_release_reaches_every_device_that_lives_and_every_number_adds_up()
     {
         var result = Rehearsal.Run(Plan(Failures), World);

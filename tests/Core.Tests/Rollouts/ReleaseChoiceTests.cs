@@ -26,6 +26,45 @@ public sealed class ReleaseChoiceTests
     public void The_newest_rollout_that_reaches_the_device_wins() =>
         Takes("1.1.0", Choose("1.0.0", [Rollout("r-2", "1.1.0"), Rollout("r-1", "1.0.0")]));
 
+    static readonly ModelName Embedder = ModelName.Parse("plant/embedder");
+
+    static VersionRange Range(string text) => VersionRange.TryParse(text, out var range) ? range : throw new ArgumentException(text);
+
+    [Theory]
+    [InlineData(null, "1.0.0", "r-2 (2.0.0): needs plant/embedder >=2.0.0, which does not serve here")]
+    [InlineData("1.9.0", "1.0.0", "r-2 (2.0.0): needs plant/embedder >=2.0.0, and 1.9.0 serves here")]
+    [InlineData("2.1.0", "2.0.0", "r-2 (2.0.0): reaches this device")]
+    public async Task What_a_release_says_that_it_needs_serves_before_it_or_an_older_rollout_stands(string? embedder, string takes, string reason)
+    {
+        RolloutPlan plan = new(1, ModelName.Parse("plant/rag"), 1, [Rollout("r-2", "2.0.0"), Rollout("r-1", "1.0.0")], []);
+        var others = System.Collections.Immutable.ImmutableDictionary<ModelName, SemanticVersion>.Empty;
+        var device = new DeviceView("till-1", new([]), null, []) { Others = embedder is null ? others : others.Add(Embedder, SemanticVersion.Parse(embedder)) };
+        var read = new List<string>();
+
+        var choice = await ReleaseChoice.ChooseAsync(plan, device, Noon, rollout =>
+        {
+            read.Add(rollout.Id);
+            return Task.FromResult<ReleaseManifest?>(new(1, plan.Model, rollout.Release, []) { Requires = rollout.Id == "r-2" ? [new(Embedder, Range(">=2.0.0"))] : null });
+        });
+
+        Takes(takes, choice);
+        Assert.Contains(reason, choice.Reasons);
+        Assert.Equal(takes == "2.0.0" ? ["r-2"] : ["r-2", "r-1"], read); // of those that are not in question no manifest is read
+    }
+
+    [Fact]
+    public void A_model_is_not_moved_away_from_what_another_needs_of_it_unless_what_serves_may_not()
+    {
+        ReleaseChoice Moves(RolloutState state, params string[] revoked) => ReleaseChoice.Choose(
+            new(1, Embedder, 1, [Rollout("r-3", "1.5.0"), Rollout("r-2", "2.0.0", state)], [.. revoked.Select(SemanticVersion.Parse)]),
+            new("till-1", new([]), SemanticVersion.Parse("2.0.0"), []) { NeededBy = [new(ModelName.Parse("plant/rag"), SemanticVersion.Parse("2.0.0"), Range(">=2.0.0"))] }, Noon);
+
+        var kept = Moves(RolloutState.Complete);
+        Assert.Equal((ChoiceKind.Keep, "r-2"), (kept.Kind, kept.Rollout!.Id));
+        Assert.Equal("r-3 (1.5.0): plant/rag 2.0.0, which serves here, needs plant/embedder >=2.0.0", kept.Reasons[0]);
+        Takes("1.5.0", Moves(RolloutState.Complete, "2.0.0"));
+    }
+
     [Fact]
     public void A_held_rollout_gives_nothing_new_and_takes_nothing_away()
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Client;
+using Coppice.Server.Storage;
 
 namespace Coppice.Server.Tests.Fleet;
 
@@ -44,6 +45,31 @@ public class DevicesTests : IAsyncLifetime
         while (next is not null);
 
         Assert.Equal(["till-1", "till-2", "till-3", "till-4", "till-5"], seen);
+    }
+
+    [Fact]
+    public async Task A_selector_that_fits_few_of_many_finds_each_once_over_pages_that_may_be_empty()
+    {
+        const int Many = 7_000;
+        await server.Get<Database>().WriteAsync(db =>
+        {
+            for (var i = 0; i < Many; i++)
+                db.Devices.Add(new() { Id = $"shelf-{i:0000}", SigningKey = $"k{i}", EnrolledAt = server.Time.GetUtcNow(), LastSeen = server.Time.GetUtcNow(), Facts = "{}", Labels = i is 3 or 4_998 or 4_999 or 6_999 ? """{"rare":"yes"}""" : "{}" });
+            return Task.FromResult(true);
+        }, CancellationToken.None);
+        var seen = new List<string>();
+        string? next = null;
+        var pages = 0;
+        do
+        {
+            var page = await server.Client.ListDevicesAsync("label.rare = yes", next, 3);
+            seen.AddRange(page.Devices.Select(device => device.Id));
+            (next, pages) = (page.Next, pages + 1);
+        }
+        while (next is not null);
+
+        Assert.Equal(["shelf-0003", "shelf-4998", "shelf-4999", "shelf-6999"], seen);
+        Assert.InRange(pages, 2, 3);
     }
 
     [Fact]

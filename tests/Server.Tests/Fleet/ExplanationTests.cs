@@ -48,9 +48,33 @@ public sealed class ExplanationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_release_that_needs_another_model_is_explained_by_it_and_not_rolled_out_where_no_release_would_do()
+    {
+        var embedder = Coppice.Registry.ModelName.Parse("plant/embedder");
+        Assert.True(Coppice.Registry.ModelRequirement.TryParse("plant/embedder >=2.0.0", out var needs));
+        await server.PublishAsync("2.0.0", null, needs!);
+        await server.PublishAsync("1.0.0", embedder);
+        var refused = await Assert.ThrowsAsync<ControlException>(() => server.StartRolloutAsync("2.0.0"));
+        Assert.Equal(("/problems/needs-model", "plant/bearing 2.0.0 needs plant/embedder >=2.0.0, and of plant/embedder there are 1.0.0; publish one that will do, and roll it out first."), (refused.Type, refused.Problem.Detail));
+
+        await server.PublishAsync("2.0.0", embedder);
+        await server.StartRolloutAsync("2.0.0");
+        Assert.Contains("r-1 (2.0.0): needs plant/embedder >=2.0.0, which does not serve here", (await AskedAsync()).Reasons);
+
+        await server.Client.StartRolloutAsync(new(embedder, V("2.0.0"), [new(1)]));
+        await device.SayAsync(Report(1, Settled, "2.0.0", "r-2") with { Model = embedder });
+        Assert.StartsWith("It takes 2.0.0 (", (await AskedAsync()).Verdict, StringComparison.Ordinal);
+
+        await device.SayAsync(Report(2, Settled, "2.0.0"));
+        await server.Client.AdvanceAsync("r-2", 1, "all have it");
+        await server.Client.StartRolloutAsync(new(embedder, V("1.0.0"), [new(1)]));
+        Assert.Contains("r-3 (1.0.0): plant/bearing 2.0.0, which serves here, needs plant/embedder >=2.0.0", Assert.Single((await server.Client.ExplainDeviceAsync("till-1", embedder)).Models).Reasons);
+    }
+
+    [Fact]
     public async Task What_failed_there_is_not_taken_again()
     {
-        await server.StartRolloutAsync("1.0.0", new Phase(1));
+        await server.Client.StartRolloutAsync(new(Bearing, V("1.0.0"), [new(1)]) { Policy = new(5, PhaseAction.Hold) }); // one failure does not hold it
         await device.SayAsync(Report(1, Started), Report(2, Refused, why: "accuracy 70 %"));
         Assert.Contains("r-1 (1.0.0): not tried again after attempt 1 (accuracy 70 %)", Assert.Single((await server.Client.ExplainDeviceAsync("till-1")).Models).Reasons);
     }

@@ -37,6 +37,51 @@ public class ReportTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Devices_that_report_at_once_are_kept_each_once_also_those_out_of_the_ordinary()
+    {
+        var devices = new List<TestDevice> { device };
+        for (var i = 2; i <= 12; i++)
+            devices.Add(await server.EnrolAsync($"till-{i}"));
+        await server.Client.RetireDeviceAsync("till-12");
+        var intake = server.Get<Server.Fleet.ReportIntake>();
+        var now = server.Time.GetUtcNow();
+
+        // Each device's reports in two batches and the first of them twice; till-12 is retired, till-11 is a clone: its sending comes from two installations.
+        var asked = devices.SelectMany(one => Enumerable.Range(0, 3).Select(turn => (one.Id, Batch: turn switch
+        {
+            0 => new ReportBatch([Report(1, Started), Report(2, Switched, why: "a NUL \0 in a text")]) { Sending = new(1, "first", now) },
+            1 => new([Report(1, Started), Report(2, Switched)]) { Sending = one.Id == "till-11" ? new(1, "other", now) : new(1, "first", now) },
+            _ => new([Report(3, Settled)]) { Sending = new(2, "second", now) },
+        }))).ToList();
+        var kept = await Task.WhenAll(asked.Select(one => intake.KeepAsync(one.Id, one.Batch, now)));
+
+        Assert.All(kept.Zip(asked).Where(pair => pair.Second.Id == "till-12"), pair => Assert.Null(pair.First.Through));
+        foreach (var id in devices.Select(one => one.Id).Where(id => id != "till-12"))
+        {
+            Assert.Equal([3, 2, 1], (await server.Client.ListReportsAsync(id)).Reports.Select(one => one.Report.Sequence));
+            Assert.True((await server.Client.GetDeviceAsync(id)).Models[0].Settled);
+            Assert.Equal(3L, kept.Zip(asked).Last(pair => pair.Second.Id == id).First.Through);
+        }
+
+        Assert.Equal("till-11", Assert.Single((await server.Client.ListEventsAsync(kind: "deviceSuspected")).Events).Device);
+    }
+
+    [Fact]
+    public async Task Old_reports_are_forgotten_and_what_they_came_to_stays()
+    {
+        await device.SayAsync(Report(1, Started), Report(2, Switched));
+        server.Time.Advance(TimeSpan.FromDays(399));
+        await device.SayAsync(Report(3, Settled));
+        server.Time.Advance(TimeSpan.FromDays(2));
+
+        Assert.Equal(2, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
+
+        Assert.Equal([3], await KeptAsync());
+        Assert.True((await server.Client.GetDeviceAsync("till-1")).Models[0].Settled);
+        Assert.Equal(4, (await device.SayAsync(Report(4, Started))).Through);
+    }
+
+    [Fact]
     public async Task A_release_taken_back_leaves_the_one_before_serving_and_a_stop_leaves_none()
     {
         await device.SayAsync(Report(1, Settled), Report(2, Switched, "1.1.0"), Report(3, TakenBack, "1.1.0", why: "crashed"));

@@ -13,7 +13,7 @@ namespace Coppice.Server.Tests.Rollouts;
 /// <remarks>COPPICE_SIMULATION_SEEDS sets how many seeds are run (1), COPPICE_SIMULATION_SEED runs one.</remarks>
 public sealed class ConductorSimulationTests
 {
-    const int Acts = 50;
+    const int Acts = 20;
 
     public static TheoryData<int> Seeds
     {

@@ -257,6 +257,7 @@ public class GateTests : IAsyncLifetime
         Assert.Equal((rollout.StartsAt, "site = oslo", null), (rollout.Since, rollout.Phases[0].Selector, rollout.Phases[0].Gates));
         Assert.Equal("plant/embedder", Assert.Single(rollout.Requires!.Value).Model.ToString());
         Assert.StartsWith("Starts in 03:00", (await server.RolloutAsync()).Verdict, StringComparison.Ordinal);
+        Assert.Equal(TimeSpan.FromHours(-3), (await server.Client.WhyAsync("r-1")).Now.InPhase);
 
         static Coppice.Registry.VersionRange Range(string text) => Coppice.Registry.VersionRange.TryParse(text, out var range) ? range : throw new ArgumentException(text);
     }

@@ -41,8 +41,8 @@ public sealed class Rehearsal
     readonly int[] bucket;
     readonly bool[] fetched;
     readonly Queue<int> began = new();
-    readonly MetricModel[] models;
-    readonly Moments[] figures;
+    MetricModel[] models = [];
+    Moments[] figures = [];
     readonly List<RehearsedPhase> phases = [];
     readonly long[] counts = new long[8];
     readonly long[] inPhase = new long[8];
@@ -53,7 +53,7 @@ public sealed class Rehearsal
     long reachedAtStart;
     bool dirty = true;
     RehearsedStop? stop;
-    int? undecidedSince;
+    RehearsedDoubt? doubt;
 
     Rehearsal(RehearsedRollout rehearsed, RehearsalWorld world)
     {
@@ -71,8 +71,6 @@ public sealed class Rehearsal
         plan = Plan();
         for (var i = 0; i < world.Devices; i++)
             devices.Place[i] = (ushort)Cohort.Of(rollout.Salt, devices.IdOf(i));
-        models = [.. Metrics(0).Select(ModelOf)];
-        figures = new Moments[models.Length];
         counts[(int)DeviceState.Before] = world.Devices;
     }
 
@@ -109,7 +107,10 @@ public sealed class Rehearsal
         Close(null);
         return new(
             [.. phases], rollout.State, stop, counts[(int)DeviceState.Settled], Failures(counts), counts[(int)DeviceState.Silent], counts[(int)DeviceState.Underway], counts[(int)DeviceState.Back],
-            traffic.Bytes, traffic.PeakRequests(devices), traffic.PeakBytes(), [.. settled], [.. failed], [.. traffic.RequestsPerHour(devices)], [.. traffic.BytesPerHour()]);
+            traffic.Bytes, traffic.PeakRequests(devices), traffic.PeakBytes(), [.. settled], [.. failed], [.. traffic.RequestsPerHour(devices)], [.. traffic.BytesPerHour()])
+        {
+            Undecided = rollout.State == RolloutState.Running ? doubt : null,
+        };
     }
 
     /// <summary>What a device does when its time comes.</summary>
@@ -248,10 +249,10 @@ public sealed class Rehearsal
         {
             case PhaseAction.Wait:
                 if (verdict.IsUndecided)
-                    undecidedSince ??= second;
+                    doubt ??= new(rollout.Phase, second, PhaseVerdict.Judge(evidence).Why);
                 return;
             case PhaseAction.Advance:
-                undecidedSince = null;
+                doubt = null;
                 Close(second);
                 Array.Clear(inPhase);
                 rollout = rollout with { Phase = rollout.Phase + 1, Since = world.Start.AddSeconds(second) };
@@ -295,7 +296,7 @@ public sealed class Rehearsal
             Figures = [.. gates.Where(gate => gate.Kind == GateKind.Metric).Select(gate => new GateFigures(gate.Name(), figures[at++], Control(gate)))],
             Checks = second - since >= world.Checks.TotalSeconds ? [.. gates.Where(gate => gate.Kind == GateKind.Check).Select(gate => new CheckResult(gate.Check!, true, "rehearsed"))] : [],
             Absent = (int)Math.Max(0, absent),
-            Undecided = undecidedSince is { } known ? TimeSpan.FromSeconds(second - known) : null,
+            Undecided = doubt is { } known ? TimeSpan.FromSeconds(second - known.At) : null,
         };
     }
 
@@ -352,7 +353,8 @@ public sealed class Rehearsal
 
     void Open(int second)
     {
-        Array.Clear(figures);
+        models = [.. Metrics(rollout.Phase).Select(ModelOf)];
+        figures = new Moments[models.Length];
         phases.Add(new(rollout.Phase, rollout.Phases[rollout.Phase].Share, second, null, reached, 0, 0));
     }
 

@@ -20,7 +20,17 @@ namespace Coppice.Rollouts.Rehearsals;
 /// <param name="BytesByHour">Bytes in each hour.</param>
 public sealed record RehearsalResult(
     ImmutableArray<RehearsedPhase> Phases, RolloutState State, RehearsedStop? Stop, long Settled, long Failed, long Silent, long Underway, long Back, long Bytes, double PeakRequests, double PeakBytes,
-    ImmutableArray<long> SettledByHour, ImmutableArray<long> FailedByHour, ImmutableArray<double> RequestsByHour, ImmutableArray<double> BytesByHour);
+    ImmutableArray<long> SettledByHour, ImmutableArray<long> FailedByHour, ImmutableArray<double> RequestsByHour, ImmutableArray<double> BytesByHour)
+{
+    /// <summary>Where it waits for an operator at the end, because nothing that is still to come would tell; null when it does not.</summary>
+    public RehearsedDoubt? Undecided { get; init; }
+}
+
+/// <summary>A phase that cannot be told by itself.</summary>
+/// <param name="Phase">Which, from 0.</param>
+/// <param name="At">Seconds from the beginning at which that was known.</param>
+/// <param name="Why">The verdict.</param>
+public sealed record RehearsedDoubt(int Phase, int At, string Why);
 
 /// <summary>A phase of a rehearsal.</summary>
 /// <param name="Index">From 0.</param>

@@ -1,0 +1,67 @@
+using System.Diagnostics;
+using System.Globalization;
+using Coppice.Protocol;
+using Coppice.Registry;
+using Coppice.Server;
+using Coppice.Server.Fleet;
+using Coppice.Server.Storage;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Coppice.Bench.Server;
+
+/// <summary>How many reports a server keeps in a second, from the intake on: what proving who sends and HTTP cost is measured apart (<c>identity</c>).</summary>
+static class ReportBench
+{
+    const int Devices = 2_000;
+    const int Senders = 256;
+    static readonly TimeSpan Measured = TimeSpan.FromSeconds(8);
+
+    public static async Task<int> RunAsync(string? database)
+    {
+        var data = Directory.CreateTempSubdirectory("coppice-bench-").FullName;
+        PostgresAddress? address = null;
+        if (database is not null && !PostgresAddress.TryParse(database, out address, out var problem))
+            throw new ArgumentException(problem);
+        await using (var plane = await ControlPlane.StartAsync(new() { Data = data, Listen = "http://127.0.0.1:0", Database = address, Patches = false }))
+        {
+            var (tables, intake) = (plane.Services.GetRequiredService<Database>(), plane.Services.GetRequiredService<ReportIntake>());
+            var now = DateTimeOffset.UtcNow;
+            await tables.WriteAsync(async db =>
+            {
+                await db.Reports.ExecuteDeleteAsync();
+                await db.Devices.ExecuteDeleteAsync();
+                for (var i = 0; i < Devices; i++)
+                    db.Devices.Add(new() { Id = Id(i), SigningKey = $"key {i}", EnrolledAt = now, LastSeen = now, Facts = """{"os":"linux","arch":"arm64","ram":"4000000000"}""", Labels = """{"site":"oslo"}""" });
+                return true;
+            }, CancellationToken.None);
+            var sequences = new long[Devices];
+            foreach (var size in new[] { 1, 10, 50 })
+            {
+                long kept = 0;
+                var cpu = Process.GetCurrentProcess().TotalProcessorTime;
+                var began = Stopwatch.GetTimestamp();
+                await Task.WhenAll(Enumerable.Range(0, Senders).Select(sender => Task.Run(async () =>
+                {
+                    for (var turn = 0; Stopwatch.GetElapsedTime(began) < Measured; turn++)
+                    {
+                        var device = (sender + (turn * Senders)) % Devices; // a device is one sender's at a time
+                        var first = sequences[device];
+                        await intake.KeepAsync(Id(device), new([.. Enumerable.Range(1, size).Select(i => Report(first + i))]), DateTimeOffset.UtcNow);
+                        sequences[device] += size;
+                        Interlocked.Add(ref kept, size);
+                    }
+                })));
+                var (seconds, busy) = (Stopwatch.GetElapsedTime(began).TotalSeconds, (Process.GetCurrentProcess().TotalProcessorTime - cpu).TotalSeconds);
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"batches of {size,2}: {kept / seconds,8:0} reports/s, {kept / size / seconds,7:0} batches/s, {busy / seconds:0.00} cores in this process"));
+            }
+        }
+
+        Directory.Delete(data, recursive: true);
+        return 0;
+    }
+
+    static string Id(int i) => string.Create(CultureInfo.InvariantCulture, $"till-{i:00000}");
+
+    static Report Report(long sequence) => new(sequence, DateTimeOffset.UtcNow, ReportKind.Settled, ModelName.Parse("plant/bearing"), SemanticVersion.Parse("1.0.0")) { Variant = "fp32", BytesFetched = 1_000_000, BytesTotal = 4_000_000 };
+}
