@@ -1,12 +1,10 @@
 using System.Collections.Immutable;
 using Coppice.Protocol;
-using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
-using Coppice.Trust;
 using Microsoft.EntityFrameworkCore;
 
 namespace Coppice.Server.Ddi;
@@ -49,12 +47,12 @@ sealed class DdiActionStore(Database database, Repository repository, RolloutSig
     {
         var now = options.Time.GetUtcNow();
         var standing = await database.ReadAsync(db => ReadAsync(db, caller, cancel), cancel);
-        var wishes = Wishes(caller, standing, now);
+        var wishes = await WishesAsync(caller, standing, now);
         if (now - standing.Device.LastSeen >= SeenIsNoted || Differs(standing, wishes))
             (standing, wishes) = await database.WriteAsync(async db =>
             {
                 var current = await ReadAsync(db, caller, cancel);
-                return (current with { Active = await MoveAsync(db, current, wishes = Wishes(caller, current, now), now, cancel) }, wishes);
+                return (current with { Active = await MoveAsync(db, current, wishes = await WishesAsync(caller, current, now), now, cancel) }, wishes);
             }, cancel);
         var asks = !(now - standing.ToldAt < ToldAnew);
         if (standing.Active is not { } action)
@@ -119,10 +117,6 @@ sealed class DdiActionStore(Database database, Repository repository, RolloutSig
         return Task.FromResult(false);
     }, cancel);
 
-    /// <summary>The manifest of a release; null when it is not in the repository.</summary>
-    public ReleaseManifest? Manifest(ModelName model, SemanticVersion release) =>
-        repository.Tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), release.ToString())) is { } bytes && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) ? manifest : null;
-
     async Task<DdiHeard> ChangeAsync(DdiCaller caller, long number, Func<CoppiceDb, DeviceRow, DdiActionRow, DateTimeOffset, Task<bool>> change, CancellationToken cancel)
     {
         var (heard, decides) = await database.WriteAsync(async db =>
@@ -158,18 +152,17 @@ sealed class DdiActionStore(Database database, Repository repository, RolloutSig
             (await db.DdiDevices.SingleAsync(row => row.Device == caller.Device, cancel)).ToldAt);
     }
 
-    ImmutableArray<DdiWish> Wishes(DdiCaller caller, DdiStanding standing, DateTimeOffset now) =>
-    [
-        .. from model in caller.Models
-           let plan = Plan(model)
-           where plan is not null
-           let wish = DdiWish.Of(model, plan, standing, now, release => Manifest(model, release))
-           where wish is not null
-           select wish,
-    ];
+    async Task<ImmutableArray<DdiWish>> WishesAsync(DdiCaller caller, DdiStanding standing, DateTimeOffset now)
+    {
+        var wishes = ImmutableArray.CreateBuilder<DdiWish>();
+        foreach (var model in caller.Models)
+        {
+            if (repository.Plan(model) is { } plan && await DdiWish.OfAsync(model, plan, standing, now, repository) is { } wish)
+                wishes.Add(wish);
+        }
 
-    RolloutPlan? Plan(ModelName model) =>
-        repository.Tree.ReadTarget(RepositoryLayout.PlanTarget(model.ToString())) is { } bytes && DocumentJson.TryRead(bytes.Span, out RolloutPlan? plan, out _) ? plan : null;
+        return wishes.ToImmutable();
+    }
 
     /// <summary>Whether a write is due: an action to open or to leave, or a misfit to tell of.</summary>
     static bool Differs(DdiStanding standing, ImmutableArray<DdiWish> wishes) => standing.Active is { } action
@@ -228,7 +221,7 @@ sealed class DdiActionStore(Database database, Repository repository, RolloutSig
 
     Task<bool> NoteAsync(CoppiceDb db, DeviceRow device, DdiActionRow action, ReportKind kind, string? why, DateTimeOffset now, CancellationToken cancel)
     {
-        var length = kind == ReportKind.Started ? null : Manifest(action.Model, action.Release)?.Variants.FirstOrDefault(variant => variant.Name == action.Variant)?.Length;
+        var length = kind == ReportKind.Started ? null : repository.Manifest(action.Model, action.Release)?.Variants.FirstOrDefault(variant => variant.Name == action.Variant)?.Length;
         return ReportStore.NoteAsync(db, device, new(0, now, kind, action.Model, action.Release)
         {
             Variant = action.Variant,

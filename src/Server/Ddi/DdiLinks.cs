@@ -2,12 +2,13 @@ using System.Collections.Immutable;
 using System.Globalization;
 using Coppice.Rollouts;
 using Coppice.Server.Access;
+using Coppice.Server.Registry;
 using Coppice.Trust;
 
 namespace Coppice.Server.Ddi;
 
 /// <summary>Absolute links as the device reaches this server, and what it is to fetch by them.</summary>
-sealed class DdiLinks(DdiActionStore actions, DdiDigests digests, CallerAddresses callers)
+sealed class DdiLinks(Repository repository, DdiDigests digests, CallerAddresses callers)
 {
     /// <summary>A link below the device's own part of the API.</summary>
     public DdiLink To(HttpContext context, DdiCaller caller, string path) =>
@@ -22,7 +23,7 @@ sealed class DdiLinks(DdiActionStore actions, DdiDigests digests, CallerAddresse
     /// <returns>Null when the release is not in the repository any more.</returns>
     public async Task<DdiPlan?> PlanAsync(HttpContext context, DdiActionRow action, DdiNeed need, Rollout? rollout, CancellationToken cancel)
     {
-        if (actions.Manifest(action.Model, action.Release)?.Variants.FirstOrDefault(variant => variant.Name == action.Variant) is not { } variant)
+        if (repository.Manifest(action.Model, action.Release)?.Variants.FirstOrDefault(variant => variant.Name == action.Variant) is not { } variant)
             return null;
         var artifacts = ImmutableArray.CreateBuilder<DdiArtifact>(variant.Files.Length);
         foreach (var file in variant.Files)

@@ -1,9 +1,9 @@
 using System.Collections.Immutable;
 using Coppice.Fleet;
-using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Fleet;
+using Coppice.Server.Registry;
 using Coppice.Server.Rollouts;
 
 namespace Coppice.Server.Ddi;
@@ -58,17 +58,12 @@ sealed record DdiWish(ModelName Model, Rollout Rollout, DdiNeed Need, Variant? V
     /// <param name="plan">Its plan.</param>
     /// <param name="standing">Of the device.</param>
     /// <param name="now">The clock.</param>
-    /// <param name="manifestOf">Reads a release's manifest; null when it is not in the repository.</param>
+    /// <param name="repository">Where manifests are.</param>
     /// <returns>Null when the device is to go on as it is.</returns>
-    public static DdiWish? Of(ModelName model, RolloutPlan plan, DdiStanding standing, DateTimeOffset now, Func<SemanticVersion, ReleaseManifest?> manifestOf)
+    public static async Task<DdiWish?> OfAsync(ModelName model, RolloutPlan plan, DdiStanding standing, DateTimeOffset now, Repository repository)
     {
-        var serving = standing.Models.FirstOrDefault(row => row.Model == model)?.Serving;
-        var view = new DeviceView(standing.Device.Id, standing.Facts, serving, Refusals(standing, plan))
-        {
-            Others = standing.Models.Where(row => row.Model != model && row.Serving is not null).ToImmutableDictionary(row => row.Model, row => row.Serving!),
-            Answers = standing.Answers,
-        };
-        var choice = ReleaseChoice.Choose(plan, view, standing.Local(now));
+        var device = new DeviceChoice(standing.Device.Id, standing.Facts, standing.Models, standing.Words) { Answers = standing.Answers };
+        var (choice, serving) = (await device.ChooseAsync(plan, repository, standing.Local(now)), device.Serving(model));
         if (choice.Rollout is not { } rollout || rollout.Release == serving)
             return null;
         var need = choice.Kind switch
@@ -78,7 +73,7 @@ sealed record DdiWish(ModelName Model, Rollout Rollout, DdiNeed Need, Variant? V
             ChoiceKind.Prepare => DdiNeed.Prepare,
             _ => DdiNeed.Wait,
         };
-        if (manifestOf(rollout.Release) is not { } manifest)
+        if (repository.Manifest(model, rollout.Release) is not { } manifest)
             return new(model, rollout, DdiNeed.Wait, null, $"the manifest of {rollout.Release} is not in the repository");
         // Whether there is room, the device's own client finds out; these devices do not tell.
         var variant = VariantChoice.Choose(manifest with { Variants = [.. manifest.Variants.Where(IsPlain)] }, standing.Facts, variant => variant.Length);
@@ -94,12 +89,4 @@ sealed record DdiWish(ModelName Model, Rollout Rollout, DdiNeed Need, Variant? V
     /// <summary>Whether an action is what is wished.</summary>
     public bool IsOf(DdiActionRow action) =>
         Need != DdiNeed.Unfit && Model == action.Model && Rollout.Id == action.Rollout && Rollout.Attempt == action.Attempt && Rollout.Release == action.Release;
-
-    static ImmutableArray<Refusal> Refusals(DdiStanding standing, RolloutPlan plan) =>
-    [
-        .. from word in standing.Words
-           where word.Kind is ReportKind.Refused or ReportKind.TakenBack
-           join rollout in plan.Rollouts on (long?)word.Rollout equals RolloutRow.TryNumber(rollout.Id)
-           select new Refusal(rollout.Id, rollout.ArmOf(standing.Device.Id)?.Release ?? rollout.Release, word.Attempt, word.Why ?? "it does not say why"),
-    ];
 }

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using Coppice.Protocol;
 using Coppice.Registry;
+using Coppice.Rollouts;
 using Coppice.Server.Storage;
 using Coppice.Server.Trust;
 using Coppice.Trust;
@@ -74,6 +76,14 @@ sealed class Repository : IDisposable
     /// <summary>The keys in hand that sign plans.</summary>
     /// <exception cref="UntrustedMetadataException">There are fewer than the targets ask for.</exception>
     public SigningKey[] PlanKeys() => online.For(MetadataFile.ReadTargets(Tree.CurrentTargets()).Signed, RepositoryLayout.RolloutsRole);
+
+    /// <summary>A model's plan; null when nobody has rolled out a release of it.</summary>
+    public RolloutPlan? Plan(ModelName model) =>
+        Tree.ReadTarget(RepositoryLayout.PlanTarget(model.ToString())) is { } bytes && DocumentJson.TryRead(bytes.Span, out RolloutPlan? plan, out _) ? plan : null;
+
+    /// <summary>A release's manifest; null when it is not here.</summary>
+    public ReleaseManifest? Manifest(ModelName model, SemanticVersion release) =>
+        Tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), release.ToString())) is { } bytes && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) ? manifest : null;
 
     /// <summary>Blobs of a manifest that are not here, each digest once.</summary>
     public ImmutableArray<BlobName> Missing(ReleaseManifest manifest) => [.. manifest.Blobs.Where(blob => Tree.BlobLength(blob.Digest) is null)];

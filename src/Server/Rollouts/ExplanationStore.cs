@@ -7,7 +7,6 @@ using Coppice.Server.Approvals;
 using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Storage;
-using Coppice.Trust;
 using Microsoft.EntityFrameworkCore;
 
 namespace Coppice.Server.Rollouts;
@@ -78,15 +77,10 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
             Serving = state?.Serving,
             LastWord = state is null ? null : $"{state.Last} {state.Release} at {state.At.UtcDateTime:u}{(state.Why is { } why ? $": {why}" : "")}",
         };
-        if (repository.Tree.ReadTarget(RepositoryLayout.PlanTarget(model.ToString())) is not { } bytes || !DocumentJson.TryRead(bytes.Span, out RolloutPlan? plan, out _))
+        if (repository.Plan(model) is not { } plan)
             return explained with { Verdict = "Nobody has rolled out a release of the model.", Reasons = reasons.ToImmutable() };
 
-        var view = new DeviceView(known.Row.Id, known.Facts, state?.Serving, Refusals(known, plan))
-        {
-            Others = known.Models.Where(row => row.Model != model && row.Serving is not null).ToImmutableDictionary(row => row.Model, row => row.Serving!),
-            NeededBy = [.. known.Models.Where(row => row.Model != model && row.Serving is not null).Select(row => Manifest(row.Model, row.Serving!)).OfType<ReleaseManifest>().SelectMany(other => ModelNeed.Of(other, model))],
-        };
-        var choice = await ReleaseChoice.ChooseAsync(plan, view, now, rollout => Task.FromResult(Manifest(model, rollout.Release)));
+        var choice = await new DeviceChoice(known.Row.Id, known.Facts, known.Models, known.Words).ChooseAsync(plan, repository, now);
         reasons.AddRange(choice.Reasons);
         var verdict = choice.Kind switch
         {
@@ -103,21 +97,9 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
         };
     }
 
-    /// <summary>What failed on the device, as it remembers it.</summary>
-    static ImmutableArray<Refusal> Refusals(Known known, RolloutPlan plan) =>
-    [
-        .. from word in known.Words
-           where word.Kind is ReportKind.Refused or ReportKind.TakenBack
-           join rollout in plan.Rollouts on (long?)word.Rollout equals RolloutRow.TryNumber(rollout.Id)
-           select new Refusal(rollout.Id, rollout.ArmOf(known.Row.Id)?.Release ?? rollout.Release, word.Attempt, word.Why ?? "it does not say why"),
-    ];
-
-    ReleaseManifest? Manifest(ModelName model, SemanticVersion release) =>
-        repository.Tree.ReadTarget(RepositoryLayout.ReleaseTarget(model.ToString(), release.ToString())) is { } bytes && DocumentJson.TryRead(bytes.Span, out ReleaseManifest? manifest, out _) ? manifest : null;
-
     string Taken(ModelName model, Rollout rollout, FactSet facts, ImmutableArray<string>.Builder reasons)
     {
-        if (Manifest(model, rollout.Release) is not { } manifest)
+        if (repository.Manifest(model, rollout.Release) is not { } manifest)
             return $"It would take {rollout.Release}, whose manifest is not in the repository.";
         var variant = VariantChoice.Choose(manifest, facts, _ => 0);
         reasons.AddRange(variant.Misfits.Select(misfit => $"{rollout.Release} {misfit.Variant}: {string.Join(", and ", misfit.Reasons)}"));
