@@ -13,7 +13,7 @@ public sealed class SuddenDeathTests
     const int Sites = 4;
 
     /// <summary>Kills of agents over all sites, and a quarter as many of servers; COPPICE_KILLS for more or fewer: 200 takes a quarter of an hour.</summary>
-    static readonly int AgentKills = int.Parse(Environment.GetEnvironmentVariable("COPPICE_KILLS") ?? "72", CultureInfo.InvariantCulture);
+    static readonly int AgentKills = int.Parse(Environment.GetEnvironmentVariable("COPPICE_KILLS") ?? "48", CultureInfo.InvariantCulture);
 
     static readonly string[] Versions = ["1.0.0", "2.0.0"];
 

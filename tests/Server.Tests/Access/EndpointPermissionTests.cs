@@ -1,6 +1,7 @@
 using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Server.Access;
+using Coppice.Server.Ddi;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Routing;
 
@@ -19,7 +20,7 @@ public sealed class EndpointPermissionTests : IAsyncLifetime
 
     static bool IsOpen(RouteEndpoint endpoint) => endpoint.Metadata.GetMetadata<IAllowAnonymous>() is not null;
 
-    static bool IsDevices(RouteEndpoint endpoint) => endpoint.Metadata.OfType<IAuthorizeData>().Any(data => data.Policy == BearerTokens.Device);
+    static bool IsDevices(RouteEndpoint endpoint) => endpoint.Metadata.OfType<IAuthorizeData>().Any(data => data.Policy is BearerTokens.Device or DdiProof.Name);
 
     [Fact]
     public void Every_endpoint_is_open_a_devices_or_names_the_permission_that_it_demands()
