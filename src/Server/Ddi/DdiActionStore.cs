@@ -39,9 +39,6 @@ sealed class DdiActionStore(Database database, Repository repository, RolloutSig
     /// <summary>How often a device is asked what it is.</summary>
     static readonly TimeSpan ToldAnew = TimeSpan.FromDays(1);
 
-    /// <summary>Most characters of a device's words that are kept.</summary>
-    const int MaxSaid = 1000;
-
     /// <summary>What the device is to do now. The same question twice gives the same answer, and changes nothing twice.</summary>
     public async Task<DdiFound> AskAsync(DdiCaller caller, CancellationToken cancel)
     {
@@ -227,7 +224,7 @@ sealed class DdiActionStore(Database database, Repository repository, RolloutSig
             Variant = action.Variant,
             Rollout = action.Rollout,
             Attempt = action.Attempt,
-            Why = why?.Length > MaxSaid ? why[..(MaxSaid - 1)] + "…" : why,
+            Why = why,
             BytesFetched = length,
             BytesTotal = length,
         }, now, cancel);

@@ -180,11 +180,8 @@ static class DdiApi
             : (null, "", Problems.Validation([new("status.execution", $"'{DeviceRules.Shown(feedback.Status?.Execution ?? "")}' is none; give closed, proceeding, canceled, scheduled, rejected, resumed, downloaded or download.")]));
     }
 
-    static string Said(ImmutableArray<string> details)
-    {
-        var said = details.IsDefaultOrEmpty ? "" : string.Join("; ", details.Where(detail => !string.IsNullOrWhiteSpace(detail)));
-        return said.Length <= 1000 ? said : said[..999] + "…";
-    }
+    static string Said(ImmutableArray<string> details) =>
+        details.IsDefaultOrEmpty ? "" : ReportStore.Cut(string.Join("; ", details.Where(detail => !string.IsNullOrWhiteSpace(detail))))!;
 
     /// <summary>Read by hand: clients send other media types than JSON's own, and members of their own.</summary>
     static async Task<T> ReadAsync<T>(HttpContext context, JsonTypeInfo<T> type, CancellationToken cancel) where T : class

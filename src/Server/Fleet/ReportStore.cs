@@ -83,7 +83,7 @@ sealed class ReportStore(Database database)
     /// <returns>Whether a rollout may have to be judged anew.</returns>
     public static async Task<bool> NoteAsync(CoppiceDb db, DeviceRow device, Report report, DateTimeOffset now, CancellationToken cancel)
     {
-        report = report with { Sequence = ++device.Through };
+        report = report with { Sequence = ++device.Through, Why = Cut(report.Why) };
         db.Reports.Add(ReportRow.Of(device.Id, report, now));
         await TakeAsync(db, device.Id, [report], cancel);
         return await RolloutStore.CountAsync(db, device.Id, [report], now, cancel);
@@ -127,6 +127,6 @@ sealed class ReportStore(Database database)
         }
     }
 
-    // PostgreSQL keeps no NUL in a text.
-    static string? Cut(string? why) => (why?.Length > MaxWhy ? why[..(MaxWhy - 1)] + "…" : why)?.Replace('\0', '\uFFFD');
+    /// <summary>A device's words as they are kept: not longer than need be, and without NUL, which PostgreSQL keeps in no text.</summary>
+    public static string? Cut(string? why) => (why?.Length > MaxWhy ? why[..(MaxWhy - 1)] + "…" : why)?.Replace('\0', '\uFFFD');
 }

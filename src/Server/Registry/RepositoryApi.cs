@@ -34,8 +34,9 @@ static class RepositoryApi
         var path = context.GetRouteValue("path") as string;
         if (path is null || !IsOfTheTree(path))
             return NoFile(path, context.Response).ExecuteAsync(context);
-        if (RepositoryTree.NeverChanges(path) || repository.FolderOf(path) is not { } place)
-            return Find(path, repository, context.Response).ExecuteAsync(context);
+        var changes = !RepositoryTree.NeverChanges(path);
+        if (!changes || repository.FolderOf(path) is not { } place)
+            return Find(path, changes, repository, context.Response).ExecuteAsync(context);
         if (small.Find(Path.Combine([place, .. path.Split('/')])) is not { } kept)
             return NoFile(path, context.Response).ExecuteAsync(context);
 
@@ -53,10 +54,9 @@ static class RepositoryApi
 
     static string TypeOf(string path) => path.EndsWith(".json", StringComparison.Ordinal) ? "application/json" : "application/octet-stream";
 
-    static IResult Find(string path, Repository repository, HttpResponse response)
+    static IResult Find(string path, bool changes, Repository repository, HttpResponse response)
     {
         var type = TypeOf(path);
-        var changes = !RepositoryTree.NeverChanges(path);
         if (!changes && repository.FolderOf(path) is { } folder)
         {
             var file = new FileInfo(Path.Combine([folder, .. path.Split('/')]));

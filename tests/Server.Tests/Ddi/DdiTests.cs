@@ -89,11 +89,13 @@ public sealed class DdiTests : IAsyncLifetime
         await server.Client.StartRolloutAsync(new(Bearing, V("1.0.0"), [new(1)]) { Policy = new(1) });
         var device = await GatewayAsync("till-1");
         await device.GetAsync(Link(await device.PollAsync(), "deploymentBase")!);
-        await device.SayAsync("deploymentBase/1", "closed", "failure", "no room", "", "aborted");
+        await device.SayAsync("deploymentBase/1", "closed", "failure", "no room", "", "abor\0ted" + new string('!', 2_000));
 
         Assert.Null(Link(await device.PollAsync(), "deploymentBase"));
-        Assert.Equal((ReportKind.Refused, "no room; aborted"), (await server.Client.ListReportsAsync("till-1")).Reports.Select(kept => (kept.Report.Kind, kept.Report.Why)).First());
-        Assert.Contains("r-1 (1.0.0): not tried again after attempt 1 (no room; aborted)", Assert.Single((await server.Client.ExplainDeviceAsync("till-1")).Models).Reasons);
+        var refused = (await server.Client.ListReportsAsync("till-1")).Reports[0].Report;
+        Assert.Equal((ReportKind.Refused, 1_000), (refused.Kind, refused.Why!.Length));
+        Assert.StartsWith("no room; abor\uFFFDted!", refused.Why, StringComparison.Ordinal); // PostgreSQL keeps no NUL
+        Assert.Contains($"r-1 (1.0.0): not tried again after attempt 1 ({refused.Why})", Assert.Single((await server.Client.ExplainDeviceAsync("till-1")).Models).Reasons);
         var other = await GatewayAsync("till-2");
         await other.GetAsync(Link(await other.PollAsync(), "deploymentBase")!);
         await other.SayAsync("deploymentBase/2", "closed", "failure", "no room");
