@@ -79,13 +79,16 @@ public sealed class ChildProcess : IAsyncDisposable
         var start = Stopwatch.GetTimestamp();
         while (true)
         {
+            var ended = process.HasExited;
+            if (ended)
+                await process.WaitForExitAsync(cancel); // its last lines may still be in the pipe; this waits for them too
             foreach (var told in Events)
             {
                 if (wanted(told))
                     return told;
             }
 
-            if (process.HasExited)
+            if (ended)
                 throw new QuickstartException($"The process that should {what} ended with {process.ExitCode}. {Errors}");
             if (Stopwatch.GetElapsedTime(start) > within)
                 throw new QuickstartException($"The process that should {what} did not within {within.TotalSeconds:0} s. {Errors}");

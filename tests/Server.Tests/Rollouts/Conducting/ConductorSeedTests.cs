@@ -44,7 +44,7 @@ public sealed class ConductorSeedTests(ITestOutputHelper output)
         output.WriteLine(string.Join(", ", moved.Select(state => $"{state.Value} {state.Key}")));
         Assert.True(failures.Count == 0, $"{failures.Count} of {count} seeds:{Environment.NewLine}{string.Join(Environment.NewLine, failures)}");
         if (count == Seeds) // they came everywhere
-            Assert.All(Enum.GetValues<RolloutState>(), state => Assert.True(moved.GetValueOrDefault(state) > 5, $"only {moved.GetValueOrDefault(state)} rollouts ended {state}"));
+            Assert.All(Enum.GetValues<RolloutState>(), state => Assert.True(moved.GetValueOrDefault(state) >= 4, $"only {moved.GetValueOrDefault(state)} rollouts ended {state}"));
     }
 
     static StartRollout Careful(params Phase[] phases) => new(Bearing, ConductorTemplate.Release(1), [.. phases]) { Salt = "s", Selector = "site = oslo", Policy = new(0, PhaseAction.Hold) };
