@@ -118,4 +118,11 @@ public sealed partial class DependencyRuleTests
     [Fact]
     public void No_file_is_past_600_lines() =>
         Assert.Empty(new[] { "src", "tests", "bench" }.SelectMany(RepositoryRoot.Sources).Where(file => File.ReadLines(file).Count() > 600));
+
+    [Fact]
+    public void No_server_has_left_its_data_in_the_tree() =>
+        Assert.Empty(Directory.EnumerateFiles(RepositoryRoot.Path, "*", SearchOption.AllDirectories)
+            .Select(file => Path.GetRelativePath(RepositoryRoot.Path, file))
+            .Where(file => !file.StartsWith(".git/", StringComparison.Ordinal) && !file.Split('/').Any(folder => folder is "bin" or "obj" or "node_modules"))
+            .Where(file => Path.GetExtension(file) is ".token" or ".key" or ".db"));
 }
