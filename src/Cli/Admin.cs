@@ -4,7 +4,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Coppice.Cli.Publishing;
 using Coppice.Client;
-using Coppice.Protocol;
 using Coppice.Server.Backups;
 using Coppice.Server.Storage;
 using Coppice.Trust;
@@ -103,7 +102,7 @@ public static class AdminCommand
     {
         if (missing.IsEmpty)
             return;
-        Console.Out.WriteLine($"{missing.Length} files of releases are not there:");
+        Console.Out.WriteLine($"Files of releases that are not there: {missing.Length}");
         foreach (var digest in missing.Take(10))
             Console.Out.WriteLine($"  {digest}");
         if (missing.Length > 10)

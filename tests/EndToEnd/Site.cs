@@ -15,6 +15,7 @@ sealed class Site : IAsyncDisposable
     readonly Dictionary<string, ChildProcess> agents = [];
     string listen = "http://127.0.0.1:0";
     ChildProcess? server;
+    string? token; // the admin's, for good
 
     readonly string[] serve;
 
@@ -154,7 +155,7 @@ sealed class Site : IAsyncDisposable
         return await process.EventAsync(told => told.TryGetProperty("models", out _), "tell its status", Patience, CancellationToken.None);
     }
 
-    string Token() => File.ReadAllText(PathOf(ServerFolder, "admin.token")).Trim();
+    string Token() => token ??= File.ReadAllText(PathOf(ServerFolder, "admin.token")).Trim();
 
     public Dictionary<string, string> Environment()
     {

@@ -124,13 +124,15 @@ public sealed class ReportQueue
             }
 
             var left = box.Waiting.RemoveAll(report => report.Sequence > 0 && report.Sequence <= through);
-            if (through < box.Confirmed)
-                left = left.AddRange(standing.OrderBy(model => model.Key, StringComparer.Ordinal).SelectMany(model => model.Value).Where(report => report.Sequence > through).Select(report => report with { Sequence = 0 }));
             var numbered = Math.Max(box.Numbered ?? 0, through);
-            if (left.Length == box.Waiting.Length && numbered == box.Numbered && through == box.Confirmed)
+            var isNews = left.Length != box.Waiting.Length || numbered != box.Numbered;
+            if (!isNews && through == box.Confirmed)
                 return false;
+            if (through < box.Confirmed)
+                left = left.AddRange(standing.OrderBy(model => model.Key, StringComparer.Ordinal).SelectMany(model => model.Value)
+                    .Where(report => report.Sequence > through && !box.Waiting.Any(waiting => (waiting.Model, waiting.Release, waiting.Kind) == (report.Model, report.Release, report.Kind))).Select(report => report with { Sequence = 0 }));
             Save(box with { Numbered = numbered, Confirmed = through, Standing = standing, Waiting = left });
-            return true;
+            return isNews;
         }
     }
 

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Reflection;
-using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Storage;
 using Coppice.Server.Trust;

@@ -3,7 +3,6 @@ using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Security.Cryptography;
 using System.Text.Json;
-using System.Text.Json.Serialization.Metadata;
 using Coppice.Server.Storage;
 using Coppice.Trust;
 using Coppice.Trust.Sealing;

@@ -1,6 +1,4 @@
 using System.Collections.Immutable;
-using Coppice.Protocol;
-using Coppice.Rollouts;
 using Coppice.Server.Storage;
 using Coppice.Server.Trust;
 using Coppice.Trust;

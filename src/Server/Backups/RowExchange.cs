@@ -74,7 +74,8 @@ public static class RowExchange
             var known = TableShape.All(db.Model).ToDictionary(table => table.Name, StringComparer.Ordinal);
             var operators = (await db.Operators.Select(row => row.Name).ToListAsync(cancel)).ToHashSet(StringComparer.Ordinal);
             var taken = ImmutableSortedDictionary.CreateBuilder<string, long>(StringComparer.Ordinal);
-            var lines = new Lines(input);
+            using var text = new StreamReader(input, leaveOpen: true);
+            var lines = new Lines(text);
             while (lines.Table is { } table)
             {
                 if (Portable.Contains(table.Name))
@@ -110,12 +111,12 @@ public static class RowExchange
     /// <summary>An export, line by line.</summary>
     sealed class Lines
     {
-        readonly StreamReader reader;
+        readonly TextReader reader;
         object?[]? row;
 
-        public Lines(Stream input)
+        public Lines(TextReader reader)
         {
-            reader = new(input);
+            this.reader = reader;
             Next();
         }
 

@@ -246,8 +246,8 @@ public sealed class BackupFileTests : IAsyncLifetime
         Assert.Contains("""{"table":"Groups","row":{"ChangedAt":""", text);
 
         await using (await RunningServer.StartAsync(null, In("other"), time))
-            await using (var busy = File.OpenRead(In("export.jsonl")))
-                await Assert.ThrowsAsync<DataFolderBusyException>(() => RowExchange.ImportAsync(new(In("other")), busy, time, CancellationToken.None));
+        await using (var busy = File.OpenRead(In("export.jsonl")))
+            await Assert.ThrowsAsync<DataFolderBusyException>(() => RowExchange.ImportAsync(new(In("other")), busy, time, CancellationToken.None));
         await using (var input = File.OpenRead(In("export.jsonl")))
         {
             var (taken, left) = await RowExchange.ImportAsync(new(In("other")), input, time, CancellationToken.None);
