@@ -15,7 +15,7 @@ sealed class SqliteEngine(string file) : DatabaseEngine
 
     public override bool IsShared => false;
 
-    public override void Configure(DbContextOptionsBuilder options) => options.UseSqlite(connection);
+    public override void Configure(DbContextOptionsBuilder options) => options.UseSqlite(connection, sqlite => sqlite.UseParameterizedCollectionMode(ParameterTranslationMode.Parameter));
 
     public override Task PrepareAsync(CoppiceDb db, CancellationToken cancel) => db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode = WAL;", cancel);
 
@@ -38,9 +38,19 @@ sealed class SqliteEngine(string file) : DatabaseEngine
         return transaction;
     }
 
-    public override async Task<long> InsertAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel)
+    public override Task<long> InsertAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel) =>
+        RunAsync(db, $"INSERT INTO \"{table.Name}\" ({table.ColumnList}) VALUES ({string.Join(", ", table.Columns.Select((_, i) => Name(i)))})", table, rows, cancel);
+
+    public override Task UpdateAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel)
     {
-        await using var command = (SqliteCommand)Command(db, $"INSERT INTO \"{table.Name}\" ({table.ColumnList}) VALUES ({string.Join(", ", table.Columns.Select((_, i) => Name(i)))})");
+        string Are(string parted, bool key) => string.Join(parted, table.Columns.Index().Where(column => table.Key.Contains(column.Item.Name) == key).Select(column => $"\"{column.Item.Name}\" = {Name(column.Index)}"));
+        return RunAsync(db, $"UPDATE \"{table.Name}\" SET {Are(", ", key: false)} WHERE {Are(" AND ", key: true)}", table, rows, cancel);
+    }
+
+    /// <summary>Runs a statement for each row: a call into this process, with nothing to wait for.</summary>
+    static async Task<long> RunAsync(CoppiceDb db, string sql, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel)
+    {
+        await using var command = (SqliteCommand)Command(db, sql);
         foreach (var (i, column) in table.Columns.Index())
         {
             command.Parameters.Add(Name(i), column.Kind switch
@@ -59,14 +69,14 @@ sealed class SqliteEngine(string file) : DatabaseEngine
             cancel.ThrowIfCancellationRequested();
             for (var i = 0; i < row.Length; i++)
                 command.Parameters[i].Value = row[i] ?? DBNull.Value;
-            command.ExecuteNonQuery(); // a call into this process: there is nothing to wait for
+            command.ExecuteNonQuery();
             count++;
         }
 
         return count;
-
-        static string Name(int i) => string.Create(CultureInfo.InvariantCulture, $"${i}");
     }
+
+    static string Name(int i) => string.Create(CultureInfo.InvariantCulture, $"${i}");
 
     public override Task<long> NextNumberAsync(CoppiceDb db, TableShape table, CancellationToken cancel) =>
         db.Database.SqlQuery<long>($"""SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = {table.Name}), 0) + 1 AS "Value" """).SingleAsync(cancel);
