@@ -9,7 +9,7 @@ namespace Coppice.Server.Fleet;
 sealed class ReportIntake : IDisposable
 {
     /// <summary>Most batches of one transaction.</summary>
-    const int AtOnce = 250;
+    const int AtOnce = 1_000;
 
     readonly Channel<Waiting> queue = Channel.CreateUnbounded<Waiting>(new() { SingleReader = true });
     readonly ReportStore reports;
