@@ -60,6 +60,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(RolloutView))]
 [JsonSerializable(typeof(ImmutableArray<Arm>))]
 [JsonSerializable(typeof(ImmutableArray<RolloutView>))]
+[JsonSerializable(typeof(RolloutPage))]
 [JsonSerializable(typeof(RolloutDetail))]
 [JsonSerializable(typeof(DevicePage))]
 [JsonSerializable(typeof(DeviceLabels))]

@@ -65,6 +65,8 @@ sealed class ExplanationStore(Database database, Repository repository, Restores
             yield return $"It was last heard of at {row.LastSeen.UtcDateTime:u}, {Duration.Format(Whole(now - row.LastSeen))} ago: what follows holds once it is back.";
         else if (row is { RetiredAt: null, RevokedAt: null })
             yield return $"It was last heard of at {row.LastSeen.UtcDateTime:u}; facts are of then.";
+        if (StoredText.Texts(row.Facts).TryGetValue(FactSet.Withheld, out var withheld))
+            yield return $"It does not tell {withheld}: what hangs on that is decided on the device alone, and may be otherwise than said here.";
     }
 
     static TimeSpan Whole(TimeSpan span) => TimeSpan.FromMinutes(Math.Floor(span.TotalMinutes));
