@@ -23,6 +23,8 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
             return new(Outcome.Nothing, state, "the repository has no plan for this model; nobody has rolled out a release");
 
         state = state with { PlanSerial = plan.Serial, Revoked = plan.Revoked };
+        if (state.Serving is { Set: not null } served && plan.Revoked.Contains(served.Release))
+            return new(Outcome.Crashed, state with { Target = null, Complaint = new($"{served.Release} is revoked", Refuse: false) }, $"{served} serves here but is revoked: its set goes back");
         if (set.Refused(state, plan) is { } refused)
             return refused;
         var facts = context.Facts();

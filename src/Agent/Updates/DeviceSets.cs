@@ -46,8 +46,8 @@ public sealed class DeviceSets(IDisk disk) : IDisposable
 
     internal UpdateRunner? Find(ModelName model) => runners.Find(runner => runner.State.Model == model);
 
-    /// <summary>Whether the model's next step is one that its set takes together.</summary>
-    internal bool Concerns(UpdateState state) => IsPending(state.Model) || state.Step switch
+    /// <summary>Whether a model's next step is one that its set takes together.</summary>
+    public bool Concerns(UpdateState state) => IsPending(state.Model) || state.Step switch
     {
         UpdateStep.Switch => state.Target?.Slot.Set is not null,
         UpdateStep.Settle or UpdateStep.TakeBack => state.Serving?.Set is not null,
@@ -55,7 +55,7 @@ public sealed class DeviceSets(IDisk disk) : IDisposable
     };
 
     /// <summary>Whether something was decided for a model that its own file does not say yet.</summary>
-    internal bool IsPending(ModelName model) => pending.Any(part => part.State.Model == model);
+    public bool IsPending(ModelName model) => pending.Any(part => part.State.Model == model);
 
     /// <summary>Waits for its turn in what sets do together. One step holds it at a time.</summary>
     internal async Task<IDisposable> HoldAsync(CancellationToken cancel)
@@ -71,6 +71,12 @@ public sealed class DeviceSets(IDisk disk) : IDisposable
 
     /// <summary>The models that serve by the order that a slot came by.</summary>
     internal IReadOnlyList<UpdateRunner> GroupOf(Slot slot) => [.. runners.Where(runner => runner.State.Serving is { } serving && serving.IsOfSet(slot))];
+
+    /// <summary>A slot that a model goes back to: of a set that none of the others serves by any more, it stands by itself.</summary>
+    /// <param name="good">The slot.</param>
+    /// <param name="beside">What the other models serve then.</param>
+    internal static Slot Alone(Slot good, IEnumerable<Slot?> beside) =>
+        good.Set is null || beside.Any(other => other is not null && other.IsOfSet(good)) ? good : good with { Set = null, Instead = null };
 
     /// <summary>Asks the models of a set to go back with the one that has to.</summary>
     internal void Recall(Slot slot, Complaint complaint)

@@ -19,7 +19,7 @@ sealed class SetDecision(UpdateContext context)
     /// <param name="cancel">Ends the reading.</param>
     public async Task<ReleaseChoice> ChooseAsync(UpdateState state, RolloutPlan plan, DeviceView own, DateTimeOffset now, CancellationToken cancel)
     {
-        var plans = await PlansAsync(plan, cancel);
+        var plans = await PlansAsync(state, plan, cancel);
         var answers = own.Answers.AddRange(context.Sets.Runners.Where(other => other.State.Model != context.Model).SelectMany(other => other.Answers()));
         var sides = context.Sets.Runners.ToDictionary(runner => runner.State.Model, runner =>
         {
@@ -37,7 +37,7 @@ sealed class SetDecision(UpdateContext context)
     }
 
     /// <summary>The plan and those that it reaches by the sets that they name.</summary>
-    async Task<Dictionary<ModelName, RolloutPlan>> PlansAsync(RolloutPlan plan, CancellationToken cancel)
+    async Task<Dictionary<ModelName, RolloutPlan>> PlansAsync(UpdateState state, RolloutPlan plan, CancellationToken cancel)
     {
         var plans = new Dictionary<ModelName, RolloutPlan> { [context.Model] = plan };
         var (looked, named) = (new HashSet<ModelName> { context.Model }, new Queue<ModelName>(Named(plan)));
@@ -53,7 +53,7 @@ sealed class SetDecision(UpdateContext context)
                 foreach (var further in Named(other))
                     named.Enqueue(further);
             }
-            catch (LinkException e) // another model's plan keeps its sets back, not this model
+            catch (LinkException e) when (state.Serving?.Set is null) // another model's plan keeps its sets back, not this model; what serves by a set does not leave it unheard
             {
                 context.Happened(AgentEventKind.Trouble, $"{model}: {e.Message}");
             }

@@ -19,24 +19,42 @@ sealed class SetTakeBack(UpdateContext context)
         if (group.FirstOrDefault(other => !other.IsAt(UpdateStep.TakeBack)) is { } busy)
             return new(Outcome.Nothing, state, $"{bad} goes back as soon as {busy.State.Model} is ready to, which is at {busy.State.Step.ToString().ToLowerInvariant()}") { Wait = Pace };
 
-        var parts = new List<SetPart>();
+        var places = new List<(UpdateRunner Runner, Slot? Good, string? Why)>();
         foreach (var member in group)
-            parts.Add(await PartAsync(member, recalled, cancel));
+            places.Add(await PlaceAsync(member, cancel));
+        // What served before may be a set too: whole, or not there.
+        foreach (var (runner, _, why) in places.Where(place => place.Why is not null).ToList())
+        {
+            var lost = runner.State.Serving!.Instead ?? runner.State.Previous!;
+            for (var i = 0; i < places.Count; i++)
+            {
+                if (places[i].Good is { } good && good.IsOfSet(lost))
+                    places[i] = (places[i].Runner, null, $"{runner.State.Model} {why}");
+            }
+        }
+
+        var others = context.Sets.Runners.Except(group).Select(other => other.State.Serving).ToList();
+        places = places.ConvertAll(place => (place.Runner, place.Good is { } good ? DeviceSets.Alone(good, others.Concat(places.Where(other => other.Runner != place.Runner).Select(other => other.Good))) : null, place.Why));
+        var parts = places.ConvertAll(place => Part(place.Runner, place.Good, place.Why is { } why ? recalled with { Why = $"{recalled.Why}; and {why}" } : recalled));
         context.Sets.Decide(parts);
         context.Sets.EndRecall(bad);
         return new(Outcome.Done, context.Sets.Find(context.Model)!.State, $"{bad}: {recalled.Why}; the whole set goes back") { Saved = true };
     }
 
-    static async Task<SetPart> PartAsync(UpdateRunner runner, Complaint complaint, CancellationToken cancel)
+    /// <summary>Where a model goes back to, loaded; null with why when that is no place to go, and without when there is none.</summary>
+    static async Task<(UpdateRunner Runner, Slot? Good, string? Why)> PlaceAsync(UpdateRunner runner, CancellationToken cancel)
     {
-        var (context, bad) = (runner.Context, runner.State.Serving!);
-        var good = bad.Instead ?? runner.State.Previous;
-        var why = complaint.Why;
-        if (good is not null && runner.State.Revoked.Contains(good.Release))
-            good = null;
-        if (good is not null && !context.Host.CanServe(good) && await UnusableAsync(runner, good, cancel) is { } unusable)
-            (good, why) = (null, $"{why}; and {good}: {unusable}");
+        var good = runner.State.Serving!.Instead ?? runner.State.Previous;
+        if (good is null || runner.Context.Host.CanServe(good) && !runner.State.Revoked.Contains(good.Release))
+            return (runner, good, null);
+        if (runner.State.Revoked.Contains(good.Release))
+            return (runner, null, $"{good} is revoked");
+        return await UnusableAsync(runner, good, cancel) is { } unusable ? (runner, null, $"{good}: {unusable}") : (runner, good, null);
+    }
 
+    static SetPart Part(UpdateRunner runner, Slot? good, Complaint complaint)
+    {
+        var (context, bad, why) = (runner.Context, runner.State.Serving!, complaint.Why);
         var state = runner.State;
         var next = state with
         {
@@ -50,11 +68,12 @@ sealed class SetTakeBack(UpdateContext context)
         var now = context.Time.GetUtcNow();
         if (complaint.Refuse)
             next = next.Refusing(bad, complaint.Why, complaint.Crash);
-        if (complaint.Refuse && (bad.Instead is null || bad.Set == state.Model))
+        var told = complaint.Refuse && (bad.Instead is null || bad.Set == state.Model);
+        if (told)
             next = next.Reporting(state.ReportOf(ReportKind.TakenBack, bad, now, why) with { Measures = UpdateState.Crashed(complaint.Crash) });
         if (good is not null && (!complaint.Refuse || bad.Instead is not null))
             next = next.Reporting(state.ReportOf(ReportKind.Settled, good, now, $"it serves again: {complaint.Why}"));
-        else if (good is null && !complaint.Refuse)
+        else if (good is null && !told)
             next = next.Reporting(state.ReportOf(ReportKind.Stopped, bad, now, why));
         return new(runner, next, (good is null ? AgentEventKind.Stopped : AgentEventKind.TakenBack, $"{bad}: {why}; {(good is null ? "nothing serves" : $"{good} serves again")}"));
     }

@@ -36,6 +36,8 @@ sealed class TakeBackStep(UpdateContext context) : IUpdateStep
             }
         }
 
+        if (good is not null)
+            good = DeviceSets.Alone(good, context.Sets.Runners.Where(other => other.State.Model != state.Model).Select(other => other.State.Serving));
         var next = After(state, bad, complaint) with { Serving = good };
         var told = $"{bad}: {complaint.Why}; {(good is null ? "nothing serves" : $"{good} serves again")}";
         if (complaint.Refuse)

@@ -110,7 +110,7 @@ public static class SetChoice
         foreach (var (model, rollout) in entries)
         {
             if (choices[model].Rollout?.Id != id)
-                return $"brings {model} {rollout.Release} with it, and {model} is not to take that: {choices[model].Reasons[^1]}";
+                return $"brings {model} {rollout.Release} with it, and {model} is not to take that: {choices[model].Reasons.FirstOrDefault(why => why.StartsWith($"{id} ", StringComparison.Ordinal)) ?? choices[model].Reasons[^1]}";
         }
 
         return null;

@@ -26,7 +26,7 @@ static class AwaitsApproval
             // What is wrong with it is for the endpoint to say, at once.
             if (RolloutDraft.Check(wanted).Any())
                 return null;
-            return await approvals.AskAsync(act, wanted.Model, wanted.Release, null, wanted.Selector, JsonSerializer.Serialize(wanted, ControlContext.Default.StartRollout), wanted.Why, context.User.Caller(), now, cancel);
+            return await approvals.AskAsync(act, [wanted.Model, .. wanted.With.Select(member => member.Model)], wanted.Release, null, wanted.Selector, JsonSerializer.Serialize(wanted, ControlContext.Default.StartRollout), wanted.Why, context.User.Caller(), now, cancel);
         }
 
         var id = context.GetRouteValue("id") as string;
@@ -34,7 +34,7 @@ static class AwaitsApproval
         if (bad || RolloutRow.TryNumber(id) is not { } number || await context.RequestServices.GetRequiredService<Database>().ReadAsync(
             db => db.Rollouts.FirstOrDefaultAsync(row => row.Number == number, cancel), cancel) is not { } rollout)
             return null;
-        return await approvals.AskAsync(act, rollout.Model, rollout.Release, rollout.Id, rollout.Selector, request, why, context.User.Caller(), now, cancel);
+        return await approvals.AskAsync(act, [.. rollout.Models()], rollout.Release, rollout.Id, rollout.Selector, request, why, context.User.Caller(), now, cancel);
     }
 
     static (string Request, string Why, bool IsBad) Ask(PromoteArm order) => (JsonSerializer.Serialize(order, ControlContext.Default.PromoteArm), order.Why, RolloutsApi.Unexplained(order.Why) is not null);
