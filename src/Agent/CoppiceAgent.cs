@@ -44,6 +44,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
     readonly DeviceLink? link;
     readonly ServerConnection? connection;
     readonly HttpClient http;
+    BlobRedirects? redirects;
     readonly TufRepository repository;
     readonly KeyRing keys;
     readonly FrozenDictionary<string, AgentModel> models;
@@ -383,7 +384,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
             return (ServerConnection.Open(null), new FolderSource(place), new FolderFiles(place));
         var address = AsFolder(place, "repository");
         var client = ServerConnection.Open(server is not null && address.Authority == server.Authority && address.Scheme == server.Scheme ? connection!.Trust : null);
-        return (client, new HttpSource(client, address), new HttpFiles(client, address));
+        return (client, new HttpSource(client, address), new HttpFiles(client, address, redirects = new(ServerConnection.Open(null), given.Time)));
     }
 
     static Uri AsFolder(string text, string option) =>
@@ -418,6 +419,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
         repository.Dispose();
         keys.Dispose();
         http.Dispose();
+        redirects?.Dispose();
         connection?.Dispose();
         identity.Dispose();
         send.Dispose();

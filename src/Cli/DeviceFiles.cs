@@ -89,7 +89,7 @@ static class DeviceFiles
                 var wanted = now.SetItems(device.Labels);
                 if (wanted.Count == now.Count && wanted.All(label => now.TryGetValue(label.Key, out var value) && value == label.Value))
                     continue;
-                await client.LabelDeviceAsync(device.Device!, wanted, cancel);
+                await client.RelabelDeviceAsync(device.Device!, labels => labels.SetItems(device.Labels), cancel);
                 changed++;
             }
             catch (ControlException e) when (e.Type == "/problems/not-found")

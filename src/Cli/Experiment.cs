@@ -66,13 +66,13 @@ public static class ExperimentCommand
     {
         var id = Id();
         var arm = new Argument<string>("arm") { Description = "The arm that is to be everybody's; the control's name ends the experiment where it began." };
-        return Act("promote", "Makes an arm everybody's, in the phase that the experiment is in.", server, [id, arm], (client, parsed, why, cancel) => client.PromoteAsync(parsed.GetRequiredValue(id), new(parsed.GetRequiredValue(arm), why), cancel));
+        return Act("promote", "Makes an arm everybody's, in the phase that the experiment is in.", server, [id, arm], (client, parsed, why, cancel) => client.PromoteAsync(parsed.GetRequiredValue(id), new(parsed.GetRequiredValue(arm), why), null, cancel));
     }
 
     static Command Stop(ServerOptions server)
     {
         var id = Id();
-        return Act("stop", "Ends an experiment where it began: every device goes back to what older rollouts say.", server, [id], (client, parsed, why, cancel) => client.RevertAsync(parsed.GetRequiredValue(id), why, cancel));
+        return Act("stop", "Ends an experiment where it began: every device goes back to what older rollouts say.", server, [id], (client, parsed, why, cancel) => client.RevertAsync(parsed.GetRequiredValue(id), why, null, cancel));
     }
 
     static Command Act(string name, string what, ServerOptions server, ImmutableArray<Argument> arguments, Func<Client.CoppiceClient, ParseResult, string, CancellationToken, Task<RolloutView>> act)

@@ -52,11 +52,12 @@ public static class GroupCommand
         var name = Name();
         var selector = new Option<string?>("--selector") { Description = "Devices that it holds for are in the group: 'site = oslo and ram >= 2GB'. Without it, devices are put in with 'coppice group add'." };
         var description = new Option<string?>("--description") { Description = "What the group is for." };
-        var command = new Command("set", "Makes a group, or changes it.") { name, selector, description };
+        var seen = Output.RevisionOption();
+        var command = new Command("set", "Makes a group, or changes it.") { name, selector, description, seen };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             using var client = server.Connect(parsed);
-            Show(await client.PutGroupAsync(parsed.GetRequiredValue(name), new() { Selector = parsed.GetValue(selector), Description = parsed.GetValue(description) ?? "" }, cancel), parsed.GetValue(Json));
+            Show(await client.PutGroupAsync(parsed.GetRequiredValue(name), new() { Selector = parsed.GetValue(selector), Description = parsed.GetValue(description) ?? "" }, parsed.GetValue(seen), cancel), parsed.GetValue(Json));
         }));
         return command;
     }
@@ -107,11 +108,12 @@ public static class GroupCommand
     static Command Delete(ServerOptions server)
     {
         var name = Name();
-        var command = new Command("delete", "Deletes a group; its devices stay.") { name };
+        var seen = Output.RevisionOption();
+        var command = new Command("delete", "Deletes a group; its devices stay.") { name, seen };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             using var client = server.Connect(parsed);
-            await client.DeleteGroupAsync(parsed.GetRequiredValue(name), cancel);
+            await client.DeleteGroupAsync(parsed.GetRequiredValue(name), parsed.GetValue(seen), cancel);
             if (!parsed.GetValue(Json))
                 Console.Out.WriteLine($"The group {parsed.GetRequiredValue(name)} is deleted.");
         }));
@@ -123,7 +125,7 @@ public static class GroupCommand
         if (json)
             Output.Json(group, ControlContext.Default.GroupView);
         else
-            Output.Fields(("group", group.Name), ("devices", Devices(group)), ("changed", $"{Output.Time(group.ChangedAt)} by {group.ChangedBy}"), ("description", group.Description.Length == 0 ? null : group.Description));
+            Output.Fields(("group", group.Name), ("devices", Devices(group)), ("changed", $"{Output.Time(group.ChangedAt)} by {group.ChangedBy}"), ("revision", group.Revision), ("description", group.Description.Length == 0 ? null : group.Description));
     }
 
     static string Devices(GroupView group) => group.Selector is { } selector ? $"where {selector}" : "those that are put in";

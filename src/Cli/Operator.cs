@@ -58,12 +58,13 @@ public static class OperatorCommand
         var name = new Argument<string>("operator") { Description = "Name: a-z, 0-9, '-', '_', '.', '@'." };
         var grants = GrantOption.Of("What they may do: 'operator on vision/* where site = oslo'. These replace the ones before.");
         grants.Required = true;
+        var seen = Output.RevisionOption();
         var subject = new Option<string?>("--subject") { Description = "The 'sub' by which the identity provider knows them." };
-        var command = new Command("set", "Makes an operator known, or changes what they may do.") { name, grants, subject };
+        var command = new Command("set", "Makes an operator known, or changes what they may do.") { name, grants, subject, seen };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             using var client = server.Connect(parsed);
-            var now = await client.PutOperatorAsync(parsed.GetRequiredValue(name), new(GrantOption.Read(parsed.GetValue(grants))) { Subject = parsed.GetValue(subject) }, cancel);
+            var now = await client.PutOperatorAsync(parsed.GetRequiredValue(name), new(GrantOption.Read(parsed.GetValue(grants))) { Subject = parsed.GetValue(subject) }, parsed.GetValue(seen), cancel);
             if (parsed.GetValue(Json))
                 Output.Json(now, ControlContext.Default.OperatorView);
             else
@@ -75,11 +76,12 @@ public static class OperatorCommand
     static Command Remove(ServerOptions server)
     {
         var name = new Argument<string>("operator") { Description = "The operator's name." };
-        var command = new Command("remove", "Takes an operator's rights and revokes their tokens, at once.") { name };
+        var seen = Output.RevisionOption();
+        var command = new Command("remove", "Takes an operator's rights and revokes their tokens, at once.") { name, seen };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             using var client = server.Connect(parsed);
-            await client.RemoveOperatorAsync(parsed.GetRequiredValue(name), cancel);
+            await client.RemoveOperatorAsync(parsed.GetRequiredValue(name), parsed.GetValue(seen), cancel);
             if (!parsed.GetValue(Json))
                 Console.Out.WriteLine($"{parsed.GetRequiredValue(name)} may do nothing any more; their tokens are revoked.");
         }));

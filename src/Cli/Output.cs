@@ -14,6 +14,9 @@ public static class Output
     /// <summary>A new <c>--json</c> option.</summary>
     public static Option<bool> JsonOption() => new("--json") { Description = "Write one JSON document for programs.", Recursive = true };
 
+    /// <summary>A new <c>--if-revision</c> option.</summary>
+    public static Option<string?> RevisionOption() => new("--if-revision") { Description = "Only while it is at this revision, as 'show --json' told; else nothing is changed." };
+
     /// <summary>Runs a command and turns what goes wrong into a line on standard error and an exit code.</summary>
     public static async Task<int> RunAsync(Func<Task> command)
     {

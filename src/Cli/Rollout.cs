@@ -20,13 +20,13 @@ public static class RolloutCommand
         var command = new Command("rollout", "Rollouts of releases to devices.")
         {
             Json, RolloutStart.Build(server, Json), Plan(), List(server), Show(server), Watch(server), RolloutWhyCommand.Build(server, Json), Check(server), Abort(server),
-            Order(server, "pause", "Lets no further device take the release until it is resumed; the same as hold.", (client, rollout, why, cancel) => client.HoldAsync(rollout.Id, why, cancel)),
-            Order(server, "skip", "Starts the next phase without waiting for gates and soak; the same as advance.", (client, rollout, why, cancel) => client.AdvanceAsync(rollout.Id, rollout.Phase + 1, why, cancel)),
-            Order(server, "hold", "Lets no further device take the release.", (client, rollout, why, cancel) => client.HoldAsync(rollout.Id, why, cancel)),
-            Order(server, "resume", "Lets a held rollout go on.", (client, rollout, why, cancel) => client.ResumeAsync(rollout.Id, why, cancel)),
-            Order(server, "revert", "Takes the release back everywhere, for good.", (client, rollout, why, cancel) => client.RevertAsync(rollout.Id, why, cancel)),
-            Order(server, "advance", "Starts the next phase without waiting; past the last, completes the rollout.", (client, rollout, why, cancel) => client.AdvanceAsync(rollout.Id, rollout.Phase + 1, why, cancel)),
-            Order(server, "retry", "Lets devices that failed try again.", (client, rollout, why, cancel) => client.RetryAsync(rollout.Id, rollout.Attempt + 1, why, cancel)),
+            Order(server, "pause", "Lets no further device take the release until it is resumed; the same as hold.", (client, rollout, why, seen, cancel) => client.HoldAsync(rollout.Id, why, seen, cancel)),
+            Order(server, "skip", "Starts the next phase without waiting for gates and soak; the same as advance.", (client, rollout, why, seen, cancel) => client.AdvanceAsync(rollout.Id, rollout.Phase + 1, why, seen, cancel)),
+            Order(server, "hold", "Lets no further device take the release.", (client, rollout, why, seen, cancel) => client.HoldAsync(rollout.Id, why, seen, cancel)),
+            Order(server, "resume", "Lets a held rollout go on.", (client, rollout, why, seen, cancel) => client.ResumeAsync(rollout.Id, why, seen, cancel)),
+            Order(server, "revert", "Takes the release back everywhere, for good.", (client, rollout, why, seen, cancel) => client.RevertAsync(rollout.Id, why, seen, cancel)),
+            Order(server, "advance", "Starts the next phase without waiting; past the last, completes the rollout.", (client, rollout, why, seen, cancel) => client.AdvanceAsync(rollout.Id, rollout.Phase + 1, why, seen, cancel)),
+            Order(server, "retry", "Lets devices that failed try again.", (client, rollout, why, seen, cancel) => client.RetryAsync(rollout.Id, rollout.Attempt + 1, why, seen, cancel)),
         };
         foreach (var verb in Approval.Build(server, Json))
             command.Subcommands.Add(verb);
@@ -124,7 +124,7 @@ public static class RolloutCommand
                 throw new UsageException("say what becomes of the devices that have it: --keep or --revert.");
             using var client = server.Connect(parsed);
             var (rollout, reason) = (parsed.GetRequiredValue(id), parsed.GetRequiredValue(why));
-            Say(parsed.GetValue(keep) ? await client.AbortAsync(rollout, reason, cancel) : await client.RevertAsync(rollout, reason, cancel), parsed.GetValue(Json));
+            Say(parsed.GetValue(keep) ? await client.AbortAsync(rollout, reason, null, cancel) : await client.RevertAsync(rollout, reason, null, cancel), parsed.GetValue(Json));
         }));
         return command;
     }
@@ -222,16 +222,17 @@ public static class RolloutCommand
         })], "No device has said anything yet.");
     }
 
-    static Command Order(ServerOptions server, string verb, string what, Func<CoppiceClient, RolloutView, string, CancellationToken, Task<RolloutView>> order)
+    static Command Order(ServerOptions server, string verb, string what, Func<CoppiceClient, RolloutView, string, string?, CancellationToken, Task<RolloutView>> order)
     {
         var id = Id();
         var why = new Option<string>("--why") { Description = "The reason; kept with the event.", DefaultValueFactory = _ => "ordered on the command line" };
-        var command = new Command(verb, what) { id, why };
+        var seen = Output.RevisionOption();
+        var command = new Command(verb, what) { id, why, seen };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             using var client = server.Connect(parsed);
             var detail = await client.GetRolloutAsync(parsed.GetRequiredValue(id), null, 1, cancel);
-            Say(await order(client, detail.Rollout, parsed.GetRequiredValue(why), cancel), parsed.GetValue(Json));
+            Say(await order(client, detail.Rollout, parsed.GetRequiredValue(why), parsed.GetValue(seen), cancel), parsed.GetValue(Json));
         }));
         return command;
     }

@@ -21,6 +21,7 @@ public static class ServeCommand
         };
         var clusterKey = new Option<FileInfo?>("--cluster-key") { Description = "File with 32 random bytes in base64, the same for all servers on a database: they share their other keys under it." };
         var blobs = new Option<string?>("--blobs") { Description = "Where files and patches are: a folder, or s3://BUCKET/PREFIX?region=NAME; the same for all servers on a database. Else in the data folder." };
+        var blobUrls = new Option<string?>("--blob-urls") { Description = "Where devices are sent for files and patches: 'signed' for addresses in the bucket that are signed for an hour, or the address of a CDN that holds blobs/ and patches/. Else this server gives them." };
         var listen = new Option<string[]>("--listen") { Description = "Address to listen on, http or https; port 0 takes a free one; may be repeated.", DefaultValueFactory = _ => ["http://127.0.0.1:8420"] };
         var access = new ServeAccess();
         var enrolments = new Option<int>("--enrolments-per-minute") { Description = "Enrolments that one address may try in a minute.", DefaultValueFactory = _ => 300 };
@@ -38,7 +39,7 @@ public static class ServeCommand
         var mailFrom = new Option<string?>("--mail-from") { Description = "Sender of the server's mail; wanted with --smtp." };
         var log = new Option<LogLevel>("--log") { Description = "What the log on standard error tells.", DefaultValueFactory = _ => LogLevel.Information };
         var json = new Option<bool>("--json") { Description = "Write one line of JSON when ready, for scripts." };
-        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, database, clusterKey, blobs, listen, enrolments, ddiPoll, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
+        var command = new Command("serve", "Runs the server: repository, device API and control API in one process.") { data, database, clusterKey, blobs, blobUrls, listen, enrolments, ddiPoll, maxBlob, noPatches, patchThreads, largestPatched, sealingKeys, oidc, smtp, mailFrom, log, json };
         access.AddTo(command);
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
@@ -65,6 +66,13 @@ public static class ServeCommand
             if (parsed.GetValue(blobs) is { } place && place.StartsWith("s3:", StringComparison.Ordinal) && !BucketAddress.TryParse(place, out bucket, out var unclear))
                 throw new UsageException($"--blobs: '{place}' {unclear}");
 
+            var elsewhere = parsed.GetValue(blobUrls);
+            Uri? cdn = null;
+            if (elsewhere == "signed" && bucket is null)
+                throw new UsageException("--blob-urls: signed addresses are those of a bucket; give --blobs s3://BUCKET/PREFIX?region=NAME too, or the address of a CDN.");
+            if (elsewhere is not (null or "signed") && (!Uri.TryCreate(elsewhere.EndsWith('/') ? elsewhere : elsewhere + "/", UriKind.Absolute, out cdn) || cdn.Scheme is not ("http" or "https") || cdn.Query.Length > 0 || cdn.UserInfo.Length > 0))
+                throw new UsageException($"--blob-urls: '{elsewhere}' is neither 'signed' nor the address of a CDN; write it as https://cdn.example.org/coppice.");
+
             await using var server = await StartAsync(access.Read(parsed, new()
             {
                 Data = parsed.GetRequiredValue(data),
@@ -74,6 +82,8 @@ public static class ServeCommand
                     : throw new UsageException($"--cluster-key: {shared.FullName} is not there; make it once for all servers: openssl rand -base64 32 > FILE"),
                 BlobFolder = bucket is null ? parsed.GetValue(blobs) : null,
                 Bucket = bucket,
+                SignedBlobAddresses = elsewhere == "signed",
+                BlobCdn = cdn,
                 Listen = string.Join(';', addresses),
                 EnrolmentLimit = new(parsed.GetValue(enrolments), 20 * Math.Min(parsed.GetValue(enrolments), 100_000)),
                 DdiPoll = poll,

@@ -19,13 +19,20 @@ public sealed partial class CoppiceClient
     public Task<OperatorPage> ListOperatorsAsync(CancellationToken cancel = default) => GetAsync("v1/operators", ControlContext.Default.OperatorPage, cancel);
 
     /// <summary>Makes an operator known, or replaces what they may do.</summary>
-    public Task<OperatorView> PutOperatorAsync(string name, PutOperator wanted, CancellationToken cancel = default) =>
-        SendAsync(HttpMethod.Put, $"v1/operators/{Escape(name)}", wanted, ControlContext.Default.PutOperator, ControlContext.Default.OperatorView, cancel);
+    /// <param name="name">Their name.</param>
+    /// <param name="wanted">What they may do.</param>
+    /// <param name="revision">Only while they are at this <see cref="OperatorView.Revision"/>; null in any case.</param>
+    /// <param name="cancel">Stops waiting.</param>
+    public Task<OperatorView> PutOperatorAsync(string name, PutOperator wanted, string? revision = null, CancellationToken cancel = default) =>
+        SendAsync(HttpMethod.Put, $"v1/operators/{Escape(name)}", wanted, ControlContext.Default.PutOperator, ControlContext.Default.OperatorView, cancel, revision);
 
     /// <summary>Takes an operator's rights and revokes their tokens.</summary>
-    public async Task RemoveOperatorAsync(string name, CancellationToken cancel = default)
+    /// <param name="name">Their name.</param>
+    /// <param name="revision">Only while they are at this <see cref="OperatorView.Revision"/>; null in any case.</param>
+    /// <param name="cancel">Stops waiting.</param>
+    public async Task RemoveOperatorAsync(string name, string? revision = null, CancellationToken cancel = default)
     {
-        using var response = await SendAsync(HttpMethod.Delete, $"v1/operators/{Escape(name)}", null, cancel);
+        using var response = await SendAsync(HttpMethod.Delete, $"v1/operators/{Escape(name)}", null, cancel, revision: revision);
     }
 
     /// <summary>Makes an API token.</summary>

@@ -16,8 +16,33 @@ public sealed partial class CoppiceClient
     public Task<KnownDevice> GetDeviceAsync(string id, CancellationToken cancel = default) => GetAsync($"v1/devices/{Escape(id)}", ControlContext.Default.KnownDevice, cancel);
 
     /// <summary>Replaces the labels of a device.</summary>
-    public Task<KnownDevice> LabelDeviceAsync(string id, ImmutableDictionary<string, string> labels, CancellationToken cancel = default) =>
-        SendAsync(HttpMethod.Put, $"v1/devices/{Escape(id)}/labels", new DeviceLabels(labels), ControlContext.Default.DeviceLabels, ControlContext.Default.KnownDevice, cancel);
+    /// <param name="id">The device.</param>
+    /// <param name="labels">All that it is to have.</param>
+    /// <param name="revision">Only while they are at this <see cref="KnownDevice.Revision"/>; null in any case.</param>
+    /// <param name="cancel">Stops waiting.</param>
+    public Task<KnownDevice> LabelDeviceAsync(string id, ImmutableDictionary<string, string> labels, string? revision = null, CancellationToken cancel = default) =>
+        SendAsync(HttpMethod.Put, $"v1/devices/{Escape(id)}/labels", new DeviceLabels(labels), ControlContext.Default.DeviceLabels, ControlContext.Default.KnownDevice, cancel, revision);
+
+    /// <summary>Changes some labels of a device and leaves the others as they are, whoever changes them meanwhile.</summary>
+    /// <param name="id">The device.</param>
+    /// <param name="change">What the labels that are there become; called again when somebody was faster.</param>
+    /// <param name="cancel">Stops waiting.</param>
+    public async Task<KnownDevice> RelabelDeviceAsync(string id, Func<ImmutableDictionary<string, string>, ImmutableDictionary<string, string>> change, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        const int MostTries = 10;
+        for (var tries = 1; ; tries++)
+        {
+            var device = await GetDeviceAsync(id, cancel);
+            try
+            {
+                return await LabelDeviceAsync(id, change(device.Labels), device.Revision, cancel);
+            }
+            catch (ControlException e) when (e.Type == "/problems/changed" && tries < MostTries)
+            {
+            }
+        }
+    }
 
     /// <summary>Takes a device out for good.</summary>
     public async Task RetireDeviceAsync(string id, CancellationToken cancel = default)

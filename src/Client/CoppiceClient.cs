@@ -50,12 +50,12 @@ public sealed partial class CoppiceClient : IDisposable
 
     Task<T> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancel) => SendAsync(HttpMethod.Get, path, null, type, cancel);
 
-    Task<T> SendAsync<TBody, T>(HttpMethod method, string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<T> type, CancellationToken cancel) =>
-        SendAsync(method, path, JsonContent.Create(body, bodyType), type, cancel);
+    Task<T> SendAsync<TBody, T>(HttpMethod method, string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<T> type, CancellationToken cancel, string? revision = null) =>
+        SendAsync(method, path, JsonContent.Create(body, bodyType), type, cancel, revision);
 
-    async Task<T> SendAsync<T>(HttpMethod method, string path, HttpContent? content, JsonTypeInfo<T> type, CancellationToken cancel)
+    async Task<T> SendAsync<T>(HttpMethod method, string path, HttpContent? content, JsonTypeInfo<T> type, CancellationToken cancel, string? revision = null)
     {
-        using var response = await SendAsync(method, path, content, cancel);
+        using var response = await SendAsync(method, path, content, cancel, revision: revision);
         return await ReadAsync(response, path, type, cancel);
     }
 
@@ -72,9 +72,11 @@ public sealed partial class CoppiceClient : IDisposable
         }
     }
 
-    async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancel, HttpStatusCode? alsoGood = null)
+    async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancel, HttpStatusCode? alsoGood = null, string? revision = null)
     {
         using var request = new HttpRequestMessage(method, path) { Content = content };
+        if (revision is not null)
+            request.Headers.IfMatch.Add(new($"\"{revision}\""));
         request.Headers.Authorization = await authorization(cancel);
         HttpResponseMessage response;
         try

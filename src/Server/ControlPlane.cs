@@ -203,7 +203,7 @@ public sealed class ControlPlane : IAsyncDisposable
         services.AddSingleton<RolloutWorker>().AddHostedService(all => all.GetRequiredService<RolloutWorker>());
         services.AddSingleton<ExpiryWorker>().AddHostedService(all => all.GetRequiredService<ExpiryWorker>());
         services.AddSingleton<ReportRetention>().AddHostedService(all => all.GetRequiredService<ReportRetention>());
-        services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>().AddSingleton<SmallFiles>();
+        services.AddSingleton<PatchNeeds>().AddSingleton<PatchSignal>().AddSingleton<SmallFiles>().AddSingleton<BlobsElsewhere>();
         services.AddSingleton<PatchWorker>().AddHostedService(all => all.GetRequiredService<PatchWorker>());
         services.AddSingleton<DdiTokenStore>().AddSingleton<DdiActionStore>().AddSingleton<DdiDigests>().AddSingleton<DdiLinks>();
         services.AddGate();

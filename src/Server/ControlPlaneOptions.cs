@@ -29,6 +29,12 @@ public sealed record ControlPlaneOptions
     /// <summary>S3-compatible storage of files and patches, in place of a folder; null for none.</summary>
     public BucketAddress? Bucket { get; init; }
 
+    /// <summary>Whether devices get files and patches from <see cref="Bucket"/> themselves, at addresses that are signed for a while.</summary>
+    public bool SignedBlobAddresses { get; init; }
+
+    /// <summary>A CDN that holds <c>blobs/</c> and <c>patches/</c> below this address, ending in '/', to which devices are sent for them; null for none.</summary>
+    public Uri? BlobCdn { get; init; }
+
     /// <summary>Addresses to listen on, <c>http:</c> or <c>https:</c>, parted by ';'; port 0 takes a free one.</summary>
     public string Listen { get; init; } = "http://127.0.0.1:8420";
 

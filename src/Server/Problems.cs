@@ -41,6 +41,7 @@ static class Problems
             400 => ("/problems/malformed", "The request cannot be read."),
             404 => ("/problems/not-found", "There is no such thing."),
             405 => ("/problems/method", "The method does not fit."),
+            412 => ("/problems/changed", "It is not as it was when it was read."),
             413 => ("/problems/too-large", "The body is too large."),
             415 => ("/problems/media-type", "The body is of another media type."),
             429 => ("/problems/too-many-requests", "Too many requests."),

@@ -1,4 +1,5 @@
-// An S3-compatible object store for the tests, in a folder, on a free port of this machine. POST /-/refuse has it refuse writes, POST /-/take take them again.
+// An S3-compatible object store for the tests, in a folder, on a free port of this machine. POST /-/refuse has it refuse writes, POST /-/take take them again;
+// GET /-/reads says how many reads came with a signed address, and from whom.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -10,14 +11,20 @@ const store = new S3rver({ directory, silent: true, configureBuckets: [{ name: '
 await store.configureBuckets();
 const answer = store.callback();
 let refusing = false;
+const reads = [];
 const server = createServer((request, response) => {
   if (request.url === '/-/refuse' || request.url === '/-/take') {
     refusing = request.url === '/-/refuse';
     response.end();
+  } else if (request.url === '/-/reads') {
+    response.end(JSON.stringify(reads));
   } else if (refusing && request.method !== 'GET' && request.method !== 'HEAD') {
     request.resume().on('end', () => response.writeHead(403, { 'Content-Type': 'application/xml' })
       .end('<?xml version="1.0"?><Error><Code>QuotaExceeded</Code><Message>The bucket is full.</Message></Error>'));
   } else {
+    if (request.method === 'GET' && request.url.includes('X-Amz-Signature=')) {
+      reads.push({ agent: request.headers['user-agent'], range: request.headers.range ?? null, proof: request.headers.authorization ?? request.headers.signature ?? null });
+    }
     answer(request, response);
   }
 });

@@ -5,9 +5,10 @@ using System.Runtime.CompilerServices;
 namespace Coppice.Agent.Link;
 
 /// <summary>A repository behind HTTP: any static server or CDN. Goes on at any byte, also after a restart.</summary>
-/// <param name="http">Without automatic decompression and redirects: a file is asked for at its own address only.</param>
+/// <param name="http">Without automatic decompression and redirects.</param>
 /// <param name="repository">The folder that holds <c>blobs/</c>, ending in '/'.</param>
-public sealed class HttpFiles(HttpClient http, Uri repository) : IRepositoryFiles
+/// <param name="redirects">Follows where the bytes of files are elsewhere; null to ask at their own addresses only.</param>
+public sealed class HttpFiles(HttpClient http, Uri repository, BlobRedirects? redirects = null) : IRepositoryFiles
 {
     /// <summary>Ranges in one request: servers bound its length, many at 8 KB.</summary>
     const int MostTogether = 64;
@@ -27,7 +28,7 @@ public sealed class HttpFiles(HttpClient http, Uri repository) : IRepositoryFile
                 request.Headers.IfRange = new(known);
         }
 
-        var response = await HttpTrouble.SendAsync(http, request, cancel);
+        var response = await SendAsync(request, cancel);
         try
         {
             var from = Check(response, address, file.Length, offset);
@@ -105,7 +106,7 @@ public sealed class HttpFiles(HttpClient http, Uri repository) : IRepositoryFile
         request.Headers.Range = new();
         foreach (var range in ranges)
             request.Headers.Range.Ranges.Add(new(range.Offset, range.End - 1));
-        var response = await HttpTrouble.SendAsync(http, request, cancel);
+        var response = await SendAsync(request, cancel);
         try
         {
             RefuseCoding(response, address);
@@ -117,6 +118,9 @@ public sealed class HttpFiles(HttpClient http, Uri repository) : IRepositoryFile
             throw;
         }
     }
+
+    Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancel) =>
+        redirects is null ? HttpTrouble.SendAsync(http, request, cancel) : redirects.SendAsync(http, request, cancel);
 
     static HttpRequestMessage Get(Uri address)
     {

@@ -1,4 +1,3 @@
-using Coppice.Agent.Slots;
 using Coppice.Registry;
 
 namespace Coppice.Agent.Updates;

@@ -157,7 +157,7 @@ sealed class QuickstartStory(string folder, Narrator narrator) : IAsyncDisposabl
         narrator.Say($"  The server holds {rollout}: {held.Rollout.Why}");
         foreach (var device in held.Devices.Where(device => device.Kind == ReportKind.Refused))
             narrator.Say($"  {device.Device} says: {device.Why}");
-        var reverted = await Control.RevertAsync(rollout!, "Refused on the devices' own data; the label sheet was wrong.", cancel);
+        var reverted = await Control.RevertAsync(rollout!, "Refused on the devices' own data; the label sheet was wrong.", null, cancel);
         Require(reverted.State == RolloutState.Reverted, $"the rollout is {reverted.State} after revert");
         var page = await Control.ListDevicesAsync(cancel: cancel);
         Require(page.Devices.All(device => device.Models.Single().Serving?.ToString() == "1.1.0"), "a device does not serve 1.1.0 after the revert");

@@ -35,6 +35,24 @@ public sealed record PatchApplication
 
     /// <summary>Whether vector instructions may be used; the result is the same.</summary>
     public bool Vectors { get; init; } = BitConverter.IsLittleEndian;
+
+    /// <summary>Memory of an earlier run, to be used again; null for new memory.</summary>
+    public PatchMemory? Memory { get; init; }
+}
+
+/// <summary>The memory in which patches are applied, one after the other: who applies many keeps it. Nothing in it outlives a run but its size.</summary>
+public sealed class PatchMemory
+{
+    internal FrameScratch?[] Scratches { get; set; } = [];
+
+    /// <summary>For the bytes of one record.</summary>
+    internal byte[]? Block { get; set; }
+
+    internal byte[]? Pool { get; set; }
+
+    internal byte[] PoolPayload { get; set; } = [];
+
+    internal ByteDecoder? Bytes { get; set; }
 }
 
 /// <summary>Makes a new file out of old ones and a patch, frame by frame, in memory that does not grow with the files.</summary>
@@ -52,17 +70,14 @@ public sealed class PatchDecoder
     readonly Stream output;
     readonly PatchApplication application;
     readonly CancellationToken cancel;
-    readonly FrameScratch[] scratches;
+    readonly PatchMemory memory;
+    readonly FrameScratch?[] scratches;
     readonly SymbolModel?[] models = new SymbolModel?[SideModels.Slots];
     readonly IncrementalHash hash;
     readonly Batch batch;
     TensorRecord? tensor;
     long tensorFrame;
     readonly OutputSoFar outputSoFar;
-    byte[]? block;
-    ByteDecoder? bytes;
-    byte[]? pool;
-    byte[] poolPayload = [];
     int poolPayloadLength;
     bool isPoolDecoded;
     SliceSource? poolWindow;
@@ -84,8 +99,12 @@ public sealed class PatchDecoder
         old = new(oldFiles);
         outputSoFar = new(output);
         header = PatchHeader.Read(this.patch);
-        scratches = new FrameScratch[Math.Clamp(application.Workers, 1, 64)];
-        batch = new(scratches.Length);
+        memory = application.Memory ?? new();
+        var workers = Math.Clamp(application.Workers, 1, 64);
+        if (memory.Scratches.Length < workers)
+            memory.Scratches = [.. memory.Scratches, .. new FrameScratch?[workers - memory.Scratches.Length]];
+        scratches = memory.Scratches;
+        batch = new(workers);
     }
 
     /// <summary>Applies a patch.</summary>
@@ -218,7 +237,7 @@ public sealed class PatchDecoder
         }
         scratches[batch.Count] ??= new(FrameScratch.Window);
         batch.Add(tensorFrame++, patch);
-        if (batch.Count == scratches.Length)
+        if (batch.IsFull)
             WriteBatch();
     }
 
@@ -229,12 +248,12 @@ public sealed class PatchDecoder
         var current = tensor!;
         if (batch.Count == 1 || application.Run is null)
             for (var i = 0; i < batch.Count; i++)
-                batch.Decode(i, current, old, models, scratches[i], application.Vectors);
+                batch.Decode(i, current, old, models, scratches[i]!, application.Vectors);
         else
-            application.Run(batch.Count, i => batch.TryDecode(i, current, old, models, scratches[i], application.Vectors));
+            application.Run(batch.Count, i => batch.TryDecode(i, current, old, models, scratches[i]!, application.Vectors));
         batch.ThrowFirst();
         for (var i = 0; i < batch.Count; i++)
-            Write(batch.Result(i, scratches[i]));
+            Write(batch.Result(i, scratches[i]!));
         batch.Clear();
     }
 
@@ -275,9 +294,7 @@ public sealed class PatchDecoder
         }
         var made = Block(count);
         outputSoFar.Length = progress.NewOffset;
-        bytes ??= new(oldFiles, outputSoFar);
-        bytes.Use(oldFiles, outputSoFar);
-        ByteCoding.Decode(bytes, record.Bytes(record.Left), progress.NewOffset, made, patch.PayloadOffset);
+        ByteCoding.Decode(Coder(oldFiles, outputSoFar), record.Bytes(record.Left), progress.NewOffset, made, patch.PayloadOffset);
         if (Checksum.Of(made) != patch.Sum)
             throw Wrong("coded bytes are damaged; fetch the patch again.");
         output.Position = progress.NewOffset;
@@ -285,7 +302,14 @@ public sealed class PatchDecoder
     }
 
     /// <summary>Memory for the bytes of one record.</summary>
-    Span<byte> Block(int count) => (block ??= new byte[PatchLimits.MostBytes]).AsSpan(0, count);
+    Span<byte> Block(int count) => (memory.Block ??= new byte[PatchLimits.MostBytes]).AsSpan(0, count);
+
+    ByteDecoder Coder(IReadOnlyList<IByteSource> olds, IByteSource made)
+    {
+        var coder = memory.Bytes ??= new(olds, made);
+        coder.Use(olds, made);
+        return coder;
+    }
 
     /// <summary>Keeps the record; it is decoded when a byte of it is wanted, which may be never when a run goes on.</summary>
     void FillPool()
@@ -298,8 +322,9 @@ public sealed class PatchDecoder
         poolWindow = new(old, from, record.Number(old.Length - from));
         (poolSum, poolOffset, isPoolDecoded) = (patch.Sum, patch.PayloadOffset, false);
         var head = patch.Payload.Length - record.Left;
-        poolPayloadLength = patch.Exchange(ref poolPayload);
-        poolHead = head;
+        var payload = memory.PoolPayload;
+        poolPayloadLength = patch.Exchange(ref payload);
+        (memory.PoolPayload, poolHead) = (payload, head);
     }
 
     void Take()
@@ -315,17 +340,14 @@ public sealed class PatchDecoder
         }
         if (!isPoolDecoded)
             DecodePool();
-        Write(pool.AsSpan(poolUsed - count, count));
+        Write(memory.Pool.AsSpan(poolUsed - count, count));
     }
 
     void DecodePool()
     {
-        pool ??= new byte[PatchLimits.MostBytes];
-        var (olds, made) = ((IByteSource[])[poolWindow!], new MemorySource(default));
-        bytes ??= new(olds, made);
-        bytes.Use(olds, made);
-        ByteCoding.Decode(bytes, poolPayload.AsSpan(poolHead, poolPayloadLength - poolHead), 0, pool.AsSpan(0, poolLength), poolOffset);
-        if (Checksum.Of(pool.AsSpan(0, poolLength)) != poolSum)
+        var pool = (memory.Pool ??= new byte[PatchLimits.MostBytes]).AsSpan(0, poolLength);
+        ByteCoding.Decode(Coder([poolWindow!], new MemorySource(default)), memory.PoolPayload.AsSpan(poolHead, poolPayloadLength - poolHead), 0, pool, poolOffset);
+        if (Checksum.Of(pool) != poolSum)
             throw Wrong("coded bytes are damaged; fetch the patch again.");
         isPoolDecoded = true;
     }
@@ -354,6 +376,8 @@ public sealed class PatchDecoder
         readonly ExceptionDispatchInfo?[] faults = new ExceptionDispatchInfo?[most];
 
         public int Count { get; private set; }
+
+        public bool IsFull => Count == most;
 
         public void Clear() => Count = 0;
 

@@ -24,7 +24,11 @@ public sealed record RoleGrant(Role Role)
 /// <param name="CreatedBy">Who made them known.</param>
 /// <param name="Subject">Who they are to the identity provider: its <c>sub</c>. Null when they do not sign in there.</param>
 /// <param name="RemovedAt">From this moment on none of their tokens opens anything; null while they may act.</param>
-public sealed record OperatorView(string Name, ImmutableArray<RoleGrant> Grants, DateTimeOffset CreatedAt, string CreatedBy, string? Subject = null, DateTimeOffset? RemovedAt = null);
+public sealed record OperatorView(string Name, ImmutableArray<RoleGrant> Grants, DateTimeOffset CreatedAt, string CreatedBy, string? Subject = null, DateTimeOffset? RemovedAt = null)
+{
+    /// <summary>Names grants and subject as they are now: give it as <c>If-Match</c> to change them only while they are so.</summary>
+    public string? Revision { get; init; }
+}
 
 /// <summary>What an operator may do from now on: <c>PUT /v1/operators/{name}</c>.</summary>
 /// <param name="Grants">These replace the ones before; at least one.</param>

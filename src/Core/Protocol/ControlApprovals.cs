@@ -92,4 +92,8 @@ public sealed record ApprovalPage(ImmutableArray<ApprovalView> Approvals, long? 
 public sealed record SetPolicy(string Models, int Approvals, string Why);
 
 /// <summary>A policy. Where several hold a model, the strictest counts.</summary>
-public sealed record PolicyView(string Models, int Approvals, DateTimeOffset SetAt, string SetBy, string Why);
+public sealed record PolicyView(string Models, int Approvals, DateTimeOffset SetAt, string SetBy, string Why)
+{
+    /// <summary>Names the policy as it is now: give it as <c>If-Match</c> to change it only while it is so.</summary>
+    public string? Revision { get; init; }
+}

@@ -16,6 +16,9 @@ public sealed record KnownDevice(
     string Id, DateTimeOffset EnrolledAt, DateTimeOffset LastSeen, ImmutableDictionary<string, string> Facts, ImmutableDictionary<string, string> Labels,
     ImmutableArray<DeviceModel> Models, DateTimeOffset? RetiredAt = null)
 {
+    /// <summary>Names the labels as they are now: give it as <c>If-Match</c> to replace them only while they are so.</summary>
+    public string? Revision { get; init; }
+
     /// <summary>The groups that it is in, in the order of their names.</summary>
     public ImmutableArray<string> Groups { get; init => field = value.IsDefault ? [] : value; } = [];
 

@@ -8,7 +8,11 @@ namespace Coppice.Protocol;
 /// <param name="ChangedAt">When it was last set.</param>
 /// <param name="ChangedBy">By whom.</param>
 /// <param name="Selector">Which devices are in it; null for those that somebody put in.</param>
-public sealed record GroupView(string Name, string Description, DateTimeOffset ChangedAt, string ChangedBy, string? Selector = null);
+public sealed record GroupView(string Name, string Description, DateTimeOffset ChangedAt, string ChangedBy, string? Selector = null)
+{
+    /// <summary>Names selector and description as they are now: give it as <c>If-Match</c> to change them only while they are so.</summary>
+    public string? Revision { get; init; }
+}
 
 /// <summary>What a group is to be: <c>PUT /v1/groups/{name}</c>.</summary>
 public sealed record PutGroup

@@ -116,6 +116,9 @@ public sealed record RolloutView(
     string Id, ModelName Model, SemanticVersion Release, string Selector, ImmutableArray<Phase> Phases, int Phase, RolloutState State, int Attempt, RolloutPolicy Policy,
     DateTimeOffset StartedAt, string StartedBy, DateTimeOffset PhaseSince, RolloutCounts Counts, int Unfit, long BytesFetched, long BytesTotal, string Why, string Verdict)
 {
+    /// <summary>Names state, phase, attempt and reason as they are now: give it as <c>If-Match</c> to order something only while they are so.</summary>
+    public string? Revision { get; init; }
+
     /// <summary>When devices may switch; empty for always.</summary>
     public ImmutableArray<MaintenanceWindow> Windows { get; init => field = value.IsDefault ? [] : value; } = [];
 

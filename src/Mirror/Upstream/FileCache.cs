@@ -186,6 +186,7 @@ public sealed class FileCache(SiteTree tree, HttpClient http, Uri repository, Up
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(repository, path));
         request.Headers.AcceptEncoding.Add(new("identity"));
+        request.Headers.Add(BlobRedirects.Direct, "1"); // once for the whole site: not worth another place to reach
         if (from > 0)
             request.Headers.Range = new RangeHeaderValue(from, null);
         HttpResponseMessage response;

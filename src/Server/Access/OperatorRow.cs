@@ -17,7 +17,7 @@ sealed class OperatorRow
     public required string CreatedBy { get; set; }
     public DateTimeOffset? RemovedAt { get; set; }
 
-    public OperatorView View() => new(Name, GrantText.Read(Grants), CreatedAt, CreatedBy, Subject, RemovedAt);
+    public OperatorView View() => new(Name, GrantText.Read(Grants), CreatedAt, CreatedBy, Subject, RemovedAt) { Revision = Preconditions.Revision.Of(Grants, Subject, RemovedAt is { } at ? Preconditions.Revision.At(at) : null) };
 }
 
 /// <summary>An API token, by the hash of its secret.</summary>

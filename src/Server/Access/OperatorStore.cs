@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Server.Events;
+using Coppice.Server.Preconditions;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -40,8 +41,9 @@ sealed class OperatorStore(Database database)
 
     /// <summary>Makes an operator known, or changes what they may do.</summary>
     /// <returns>Null when the subject is another operator's, or nobody would be left who may manage operators.</returns>
-    public Task<(OperatorView? Now, bool SubjectTaken)> PutAsync(string name, PutOperator wanted, string by, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync<(OperatorView?, bool)>(async db =>
+    public Task<(OperatorView? Now, bool SubjectTaken)> PutAsync(string name, PutOperator wanted, string by, DateTimeOffset now, CancellationToken cancel, IfMatch? match = null) => database.WriteAsync<(OperatorView?, bool)>(async db =>
     {
+        match?.Require($"the operator {name}", (await db.Operators.FindAsync([name], cancel))?.View().Revision);
         if (wanted.Subject is { } subject && await db.Operators.AnyAsync(row => row.Subject == subject && row.Name != name, cancel))
             return (null, true);
         var grants = GrantText.Of(wanted.Grants);
@@ -60,10 +62,11 @@ sealed class OperatorStore(Database database)
 
     /// <summary>Lets an operator do nothing any more; their tokens open nothing from now on.</summary>
     /// <returns>False when there is no such operator; null when nobody would be left who may manage operators.</returns>
-    public Task<bool?> RemoveAsync(string name, string by, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync<bool?>(async db =>
+    public Task<bool?> RemoveAsync(string name, string by, DateTimeOffset now, CancellationToken cancel, IfMatch? match = null) => database.WriteAsync<bool?>(async db =>
     {
         if (await db.Operators.FindAsync([name], cancel) is not { } row)
             return false;
+        match?.Require($"the operator {name}", row.View().Revision);
         if (row.RemovedAt is not null)
             return true;
         if (!await OthersManageAsync(db, name, cancel))

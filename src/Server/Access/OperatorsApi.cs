@@ -2,7 +2,9 @@ using System.Collections.Immutable;
 using System.Security.Claims;
 using Coppice.Access;
 using Coppice.Protocol;
+using Coppice.Server.Preconditions;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
 
 namespace Coppice.Server.Access;
 
@@ -17,9 +19,9 @@ static class OperatorsApi
         routes.MapGet("/v1/permissions", Table).WithTags("Operators").Needs(Permission.SelfRead);
         var operators = routes.MapGroup("/v1/operators").WithTags("Operators");
         operators.MapGet("/", List).Needs(Permission.OperatorManage);
-        operators.MapGet("/{name}", Get).Needs(Permission.OperatorManage).ProducesProblem(404);
-        operators.MapPut("/{name}", Put).Needs(Permission.OperatorManage).ProducesProblem(400).ProducesProblem(409);
-        operators.MapDelete("/{name}", Remove).Needs(Permission.OperatorManage).ProducesProblem(404).ProducesProblem(409);
+        operators.MapGet("/{name}", Get).Tagged<OperatorView>(one => one.Revision).Needs(Permission.OperatorManage).ProducesProblem(404);
+        operators.MapPut("/{name}", Put).Tagged<OperatorView>(one => one.Revision).Needs(Permission.OperatorManage).ProducesProblem(400).ProducesProblem(409).ProducesProblem(412);
+        operators.MapDelete("/{name}", Remove).Needs(Permission.OperatorManage).ProducesProblem(404).ProducesProblem(409).ProducesProblem(412);
     }
 
     /// <summary>Who the caller is and what they may do.</summary>
@@ -42,7 +44,8 @@ static class OperatorsApi
         await operators.FindAsync(name, cancel) is { } found ? TypedResults.Ok(found) : Unknown(name);
 
     /// <summary>Makes an operator known, or replaces what they may do. A removed one may act again, but their old tokens stay revoked.</summary>
-    internal static async Task<Results<Ok<OperatorView>, ProblemHttpResult>> Put(string name, PutOperator request, OperatorStore operators, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    internal static async Task<Results<Ok<OperatorView>, ProblemHttpResult>> Put(
+        string name, PutOperator request, OperatorStore operators, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null)
     {
         var problems = CheckGrants(request.Grants).ToList();
         if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_' or '.' or '@') || name == Events.EventRow.Itself)
@@ -53,15 +56,16 @@ static class OperatorsApi
             problems.Add(new("subject", $"has {request.Subject.Length} characters; give 1 to {MaxSubject}, or leave it out."));
         if (problems.Count > 0)
             return Problems.Validation(problems);
-        var (now, taken) = await operators.PutAsync(name, request, caller.Name(), time.GetUtcNow(), cancel);
+        var (now, taken) = await operators.PutAsync(name, request, caller.Name(), time.GetUtcNow(), cancel, IfMatch.Read(ifMatch));
         return now is not null ? TypedResults.Ok(now)
             : taken ? Problems.Of(409, "subject-taken", "The subject is another operator's.", $"An operator signs in as '{request.Subject}' already; 'coppice operator list' shows who.")
             : LastAdmin(name);
     }
 
     /// <summary>Takes an operator's rights and revokes their tokens. Their name stays in events.</summary>
-    internal static async Task<Results<NoContent, ProblemHttpResult>> Remove(string name, OperatorStore operators, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
-        await operators.RemoveAsync(name, caller.Name(), time.GetUtcNow(), cancel) switch
+    internal static async Task<Results<NoContent, ProblemHttpResult>> Remove(
+        string name, OperatorStore operators, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null) =>
+        await operators.RemoveAsync(name, caller.Name(), time.GetUtcNow(), cancel, IfMatch.Read(ifMatch)) switch
         {
             true => TypedResults.NoContent(),
             false => Unknown(name),

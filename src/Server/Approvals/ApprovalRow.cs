@@ -79,5 +79,5 @@ sealed class ApprovalPolicyRow
     public required string SetBy { get; set; }
     public required string Why { get; set; }
 
-    public PolicyView View() => new(Models, Approvals, SetAt, SetBy, Why);
+    public PolicyView View() => new(Models, Approvals, SetAt, SetBy, Why) { Revision = Preconditions.Revision.Of(Approvals.ToString(CultureInfo.InvariantCulture), Preconditions.Revision.At(SetAt), Why) };
 }

@@ -4,6 +4,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
 using Coppice.Server.Rollouts;
+using Coppice.Server.Preconditions;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -115,9 +116,10 @@ sealed class ApprovalStore(Database database, RolloutStore rollouts)
     public Task<ImmutableArray<PolicyView>> PoliciesAsync(CancellationToken cancel) => database.ReadAsync(async db =>
         (await db.ApprovalPolicies.OrderBy(row => row.Models).ToListAsync(cancel)).Select(row => row.View()).ToImmutableArray(), cancel);
 
-    public Task<PolicyView> SetPolicyAsync(ModelPattern models, SetPolicy wanted, string by, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync(async db =>
+    public Task<PolicyView> SetPolicyAsync(ModelPattern models, SetPolicy wanted, string by, DateTimeOffset now, CancellationToken cancel, IfMatch? match = null) => database.WriteAsync(async db =>
     {
         var row = await db.ApprovalPolicies.FindAsync([models.Text], cancel);
+        match?.Require($"the policy for {models.Text}", row?.View().Revision);
         var before = row?.Approvals ?? 0;
         if (before == wanted.Approvals)
             return row?.View() ?? new(models.Text, 0, now, by, wanted.Why);

@@ -4,7 +4,9 @@ using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Server.Access;
 using Coppice.Server.Patches;
+using Coppice.Server.Preconditions;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
 
 namespace Coppice.Server.Approvals;
 
@@ -22,7 +24,7 @@ static class ApprovalsApi
         approvals.MapPost("/{id}/reject", Reject).Needs(Permission.RolloutApprove, InRoute).ProducesProblem(404).ProducesProblem(409);
         var policies = routes.MapGroup("/v1/policies").WithTags("Approvals");
         policies.MapGet("/", Policies).Needs(Permission.PolicyRead);
-        policies.MapPut("/", SetPolicy).Needs(Permission.PolicyWrite, OfModels).ProducesProblem(400);
+        policies.MapPut("/", SetPolicy).Tagged<PolicyView>(policy => policy.Revision).Needs(Permission.PolicyWrite, OfModels).ProducesProblem(400).ProducesProblem(412);
     }
 
     /// <summary>The act in the route, by its model and devices.</summary>
@@ -92,7 +94,8 @@ static class ApprovalsApi
     internal static async Task<Ok<ImmutableArray<PolicyView>>> Policies(ApprovalStore approvals, CancellationToken cancel) => TypedResults.Ok(await approvals.PoliciesAsync(cancel));
 
     /// <summary>Sets how many others must approve acts on some models; 0 takes the policy away. What waits already needs what it needed when it was asked for.</summary>
-    internal static async Task<Results<Ok<PolicyView>, ProblemHttpResult>> SetPolicy(SetPolicy request, ApprovalStore approvals, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    internal static async Task<Results<Ok<PolicyView>, ProblemHttpResult>> SetPolicy(
+        SetPolicy request, ApprovalStore approvals, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null)
     {
         var problems = new List<Problem>();
         if (!ModelPattern.TryParse(request.Models, out var models))
@@ -101,7 +104,7 @@ static class ApprovalsApi
             problems.Add(new("approvals", $"{request.Approvals} is not a number of others; give 0 to {MostApprovals}."));
         if (CheckWhy(request.Why) is { } problem)
             problems.Add(problem);
-        return problems.Count > 0 ? Problems.Validation(problems) : TypedResults.Ok(await approvals.SetPolicyAsync(models!, request, caller.Name(), time.GetUtcNow(), cancel));
+        return problems.Count > 0 ? Problems.Validation(problems) : TypedResults.Ok(await approvals.SetPolicyAsync(models!, request, caller.Name(), time.GetUtcNow(), cancel, IfMatch.Read(ifMatch)));
     }
 
     static Problem? CheckWhy(string why) => why.Length is 0 or > Reason.MaxLength ? new("why", $"has {why.Length} characters; say in 1 to {Reason.MaxLength} why.") : null;

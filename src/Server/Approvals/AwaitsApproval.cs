@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Coppice.Protocol;
 using Coppice.Server.Access;
+using Coppice.Server.Preconditions;
 using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
@@ -34,6 +35,8 @@ static class AwaitsApproval
         if (bad || RolloutRow.TryNumber(id) is not { } number || await context.RequestServices.GetRequiredService<Database>().ReadAsync(
             db => db.Rollouts.FirstOrDefaultAsync(row => row.Number == number, cancel), cancel) is not { } rollout)
             return null;
+        // The others decide on what they see then; what the asker had not seen is not put before them.
+        IfMatch.Read(context.Request.Headers.IfMatch)?.Require($"the rollout {rollout.Id}", rollout.Revision());
         return await approvals.AskAsync(act, [.. rollout.Models()], rollout.Release, rollout.Id, rollout.Selector, request, why, context.User.Caller(), now, cancel);
     }
 

@@ -57,6 +57,10 @@ sealed class DeviceRow
     FactSet Plain(IEnumerable<KeyValuePair<string, string>> labels) =>
         new(StoredText.Texts(Facts).Concat(labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));
 
+    /// <summary>Another after each change of the labels that operators give it one by one.</summary>
+    public string Revision() => Preconditions.Revision.Of(
+        [.. StoredText.Texts(Labels).Where(label => !DeviceGroup.IsLabel(label.Key)).OrderBy(label => label.Key, StringComparer.Ordinal).SelectMany(label => (string[])[label.Key, label.Value])]);
+
     public KnownDevice View(IEnumerable<DeviceModelRow> models, DateTimeOffset silentBefore, GroupSet groups)
     {
         var labels = AllLabels(groups);
@@ -64,6 +68,7 @@ sealed class DeviceRow
             Id, EnrolledAt, LastSeen, StoredText.Texts(Facts), labels.RemoveRange(labels.Keys.Where(DeviceGroup.IsLabel)),
             [.. models.OrderBy(model => model.Model.ToString(), StringComparer.Ordinal).Select(model => model.View())], RetiredAt)
         {
+            Revision = Revision(),
             Groups = [.. labels.Keys.Where(DeviceGroup.IsLabel).Select(label => label[DeviceGroup.Prefix.Length..]).Order(StringComparer.Ordinal)],
             State = State(silentBefore),
             Key = DevicePublicKey.TryParse(SigningKey, out var key) ? key.Digest : null,

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Server.Identity;
+using Coppice.Server.Preconditions;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -53,10 +54,11 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
     public Task<KnownDevice?> FindAsync(string id, CancellationToken cancel) => database.ReadAsync(db => FindAsync(db, id, cancel), cancel);
 
     /// <returns>Null when there is no such device.</returns>
-    public Task<KnownDevice?> LabelAsync(string id, ImmutableDictionary<string, string> labels, string by, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync(async db =>
+    public Task<KnownDevice?> LabelAsync(string id, ImmutableDictionary<string, string> labels, string by, DateTimeOffset now, CancellationToken cancel, IfMatch? match = null) => database.WriteAsync(async db =>
     {
         if (await db.Devices.FindAsync([id], cancel) is not { } row)
             return null;
+        match?.Require($"the labels of {id}", row.Revision());
         var before = StoredText.Texts(row.Labels);
         var kept = before.Where(label => DeviceGroup.IsLabel(label.Key)).ToImmutableDictionary(StringComparer.Ordinal); // these are the groups'
         if (!Same(before.RemoveRange(kept.Keys), labels))

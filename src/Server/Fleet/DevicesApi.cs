@@ -4,8 +4,10 @@ using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
+using Coppice.Server.Preconditions;
 using Coppice.Server.Rollouts;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
 
 namespace Coppice.Server.Fleet;
 
@@ -17,8 +19,8 @@ static class DevicesApi
     {
         var devices = routes.MapGroup("/v1/devices").WithTags("Devices");
         devices.MapGet("/", List).Needs(Permission.DeviceRead).ProducesProblem(400);
-        devices.MapGet("/{id}", Get).Needs(Permission.DeviceRead, Abouts.DeviceInRoute).ProducesProblem(404);
-        devices.MapPut("/{id}/labels", Label).Needs(Permission.DeviceLabel, Abouts.Relabelling<DeviceLabels>(wanted => wanted.Labels)).ProducesProblem(400).ProducesProblem(404);
+        devices.MapGet("/{id}", Get).Tagged<KnownDevice>(device => device.Revision).Needs(Permission.DeviceRead, Abouts.DeviceInRoute).ProducesProblem(404);
+        devices.MapPut("/{id}/labels", Label).Tagged<KnownDevice>(device => device.Revision).ProducesProblem(412).Needs(Permission.DeviceLabel, Abouts.Relabelling<DeviceLabels>(wanted => wanted.Labels)).ProducesProblem(400).ProducesProblem(404);
         devices.MapDelete("/{id}", Retire).Needs(Permission.DeviceRetire, Abouts.DeviceInRoute).ProducesProblem(404);
         devices.MapPost("/{id}/revoke", Revoke).Needs(Permission.DeviceRetire, Abouts.DeviceInRoute).ProducesProblem(400).ProducesProblem(404);
         devices.MapPost("/{id}/replace", Replace).Needs(Permission.DeviceAdmit, Abouts.DeviceInRoute).ProducesProblem(400).ProducesProblem(404);
@@ -50,12 +52,12 @@ static class DevicesApi
 
     /// <summary>Replaces the labels of a device. It learns of them with its next report.</summary>
     internal static async Task<Results<Ok<KnownDevice>, ProblemHttpResult>> Label(
-        string id, DeviceLabels request, DeviceStore devices, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        string id, DeviceLabels request, DeviceStore devices, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null)
     {
         var problems = DeviceRules.CheckLabels(request.Labels).ToList();
         if (problems.Count > 0)
             return Problems.Validation(problems);
-        return await devices.LabelAsync(id, request.Labels, caller.Name(), time.GetUtcNow(), cancel) is { } device ? TypedResults.Ok(device) : Unknown(id);
+        return await devices.LabelAsync(id, request.Labels, caller.Name(), time.GetUtcNow(), cancel, IfMatch.Read(ifMatch)) is { } device ? TypedResults.Ok(device) : Unknown(id);
     }
 
     /// <summary>Takes a device out for good: its reports are refused, and no rollout waits for it. What it holds, it keeps.</summary>

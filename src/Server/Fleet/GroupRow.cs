@@ -17,7 +17,7 @@ sealed class GroupRow
     public required DateTimeOffset ChangedAt { get; set; }
     public required string ChangedBy { get; set; }
 
-    public GroupView View() => new(Name, Description, ChangedAt, ChangedBy, Selector);
+    public GroupView View() => new(Name, Description, ChangedAt, ChangedBy, Selector) { Revision = Preconditions.Revision.Of(Selector, Description, Preconditions.Revision.At(ChangedAt)) };
 }
 
 static class GroupRows

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Coppice.Fleet;
 using Coppice.Protocol;
+using Coppice.Server.Preconditions;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -24,10 +25,11 @@ sealed class GroupStore(Database database)
         (await db.Groups.AsNoTracking().FirstOrDefaultAsync(row => row.Name == name, cancel))?.View(), cancel);
 
     /// <summary>Makes a group or changes it. One that devices are put into stays so, and the other way round: else its members would be others all at once.</summary>
-    public Task<(GroupOutcome Outcome, GroupView? Group)> PutAsync(string name, PutGroup wanted, string by, DateTimeOffset now, CancellationToken cancel) =>
+    public Task<(GroupOutcome Outcome, GroupView? Group)> PutAsync(string name, PutGroup wanted, string by, DateTimeOffset now, CancellationToken cancel, IfMatch? match = null) =>
         database.WriteAsync<(GroupOutcome, GroupView?)>(async db =>
         {
             var row = await db.Groups.FindAsync([name], cancel);
+            match?.Require($"the group {name}", row?.View().Revision);
             if (row is not null && row.Selector is null != wanted.Selector is null)
                 return (GroupOutcome.OtherKind, row.View());
             if (row is not null && row.Selector == wanted.Selector && row.Description == wanted.Description)
@@ -45,10 +47,11 @@ sealed class GroupStore(Database database)
         }, cancel);
 
     /// <returns>False when there is no such group.</returns>
-    public Task<bool> DeleteAsync(string name, string by, DateTimeOffset now, CancellationToken cancel) => database.WriteAsync(async db =>
+    public Task<bool> DeleteAsync(string name, string by, DateTimeOffset now, CancellationToken cancel, IfMatch? match = null) => database.WriteAsync(async db =>
     {
         if (await db.Groups.FindAsync([name], cancel) is not { } row)
             return false;
+        match?.Require($"the group {name}", row.View().Revision);
         db.Groups.Remove(row);
         var members = 0;
         foreach (var device in await MembersAsync(db, name, cancel))

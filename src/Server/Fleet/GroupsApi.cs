@@ -4,7 +4,9 @@ using Coppice.Access;
 using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Server.Access;
+using Coppice.Server.Preconditions;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
 
 namespace Coppice.Server.Fleet;
 
@@ -14,9 +16,9 @@ static class GroupsApi
     {
         var groups = routes.MapGroup("/v1/groups").WithTags("Devices");
         groups.MapGet("/", List).Needs(Permission.DeviceRead);
-        groups.MapGet("/{name}", Get).Needs(Permission.DeviceRead).ProducesProblem(404);
-        groups.MapPut("/{name}", Put).Needs(Permission.GroupManage).ProducesProblem(400).ProducesProblem(409);
-        groups.MapDelete("/{name}", Delete).Needs(Permission.GroupManage).ProducesProblem(404);
+        groups.MapGet("/{name}", Get).Tagged<GroupView>(group => group.Revision).Needs(Permission.DeviceRead).ProducesProblem(404);
+        groups.MapPut("/{name}", Put).Tagged<GroupView>(group => group.Revision).Needs(Permission.GroupManage).ProducesProblem(400).ProducesProblem(409).ProducesProblem(412);
+        groups.MapDelete("/{name}", Delete).Needs(Permission.GroupManage).ProducesProblem(404).ProducesProblem(412);
         groups.MapPost("/{name}/devices", Change).Needs(Permission.GroupManage).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409);
     }
 
@@ -26,12 +28,13 @@ static class GroupsApi
         await groups.FindAsync(name, cancel) is { } group ? TypedResults.Ok(group) : Unknown(name);
 
     /// <summary>Makes a group or changes it. Rollouts that are confined to it follow.</summary>
-    internal static async Task<Results<Ok<GroupView>, ProblemHttpResult>> Put(string name, PutGroup request, GroupStore groups, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+    internal static async Task<Results<Ok<GroupView>, ProblemHttpResult>> Put(
+        string name, PutGroup request, GroupStore groups, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null)
     {
         var problems = DeviceGroup.Check(name, request.Selector, request.Description).ToList();
         if (problems.Count > 0)
             return Problems.Validation(problems);
-        var (outcome, group) = await groups.PutAsync(name, request, caller.Name(), time.GetUtcNow(), cancel);
+        var (outcome, group) = await groups.PutAsync(name, request, caller.Name(), time.GetUtcNow(), cancel, IfMatch.Read(ifMatch));
         return outcome switch
         {
             GroupOutcome.Done => TypedResults.Ok(group!),
@@ -41,8 +44,9 @@ static class GroupsApi
     }
 
     /// <summary>Deletes a group. A rollout that is confined to it reaches no further device.</summary>
-    internal static async Task<Results<NoContent, ProblemHttpResult>> Delete(string name, GroupStore groups, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
-        await groups.DeleteAsync(name, caller.Name(), time.GetUtcNow(), cancel) ? TypedResults.NoContent() : Unknown(name);
+    internal static async Task<Results<NoContent, ProblemHttpResult>> Delete(
+        string name, GroupStore groups, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null) =>
+        await groups.DeleteAsync(name, caller.Name(), time.GetUtcNow(), cancel, IfMatch.Read(ifMatch)) ? TypedResults.NoContent() : Unknown(name);
 
     /// <summary>Puts devices into a group and takes others out. Each learns of it with its next report.</summary>
     internal static async Task<Results<Ok<GroupChange>, ProblemHttpResult>> Change(string name, GroupMembers request, GroupStore groups, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)

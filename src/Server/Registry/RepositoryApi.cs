@@ -17,8 +17,8 @@ static class RepositoryApi
 
     public static void MapRepository(this IEndpointRouteBuilder routes)
     {
-        var (repository, small) = (routes.ServiceProvider.GetRequiredService<Repository>(), routes.ServiceProvider.GetRequiredService<SmallFiles>());
-        routes.MapMethods("/repository/{**path}", [HttpMethods.Get, HttpMethods.Head], context => ServeAsync(context, repository, small))
+        var (repository, small, elsewhere) = (routes.ServiceProvider.GetRequiredService<Repository>(), routes.ServiceProvider.GetRequiredService<SmallFiles>(), routes.ServiceProvider.GetRequiredService<BlobsElsewhere>());
+        routes.MapMethods("/repository/{**path}", [HttpMethods.Get, HttpMethods.Head], context => ServeAsync(context, repository, small, elsewhere))
             .AllowAnonymous().WithMetadata(RequestKind.Reading, new ServedEarly()).ExcludeFromDescription();
     }
 
@@ -29,11 +29,13 @@ static class RepositoryApi
     public static void UseRepository(this IApplicationBuilder app) => app.Use((context, next) =>
         context.GetEndpoint() is { RequestDelegate: { } serve } endpoint && endpoint.Metadata.GetMetadata<ServedEarly>() is not null ? serve(context) : next(context));
 
-    static Task ServeAsync(HttpContext context, Repository repository, SmallFiles small)
+    static Task ServeAsync(HttpContext context, Repository repository, SmallFiles small, BlobsElsewhere elsewhere)
     {
         var path = context.GetRouteValue("path") as string;
         if (path is null || !IsOfTheTree(path))
             return NoFile(path, context.Response).ExecuteAsync(context);
+        if (elsewhere.TrySend(context, path))
+            return Task.CompletedTask;
         var changes = !RepositoryTree.NeverChanges(path);
         if (!changes || repository.FolderOf(path) is not { } place)
             return Find(path, changes, repository, context.Response).ExecuteAsync(context);

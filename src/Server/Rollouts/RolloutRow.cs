@@ -138,6 +138,9 @@ sealed class RolloutRow
 
     public EventRow Event(EventKind kind, string by, DateTimeOffset now) => new() { At = now, Kind = kind, By = by, Why = Why, Model = Model, Release = Release, Rollout = Id };
 
+    /// <summary>Another after each order and each decision.</summary>
+    public string Revision() => Preconditions.Revision.Of(State.ToString(), Phase.ToString(CultureInfo.InvariantCulture), Attempt.ToString(CultureInfo.InvariantCulture), Preconditions.Revision.At(PhaseSince), Why);
+
     public RolloutView View(RolloutStanding standing, DateTimeOffset now)
     {
         var rollout = ToRollout();
@@ -146,6 +149,7 @@ sealed class RolloutRow
             Id, Model, Release, Selector, PhaseList(), Phase, State, Attempt, Policy(), StartedAt, StartedBy, PhaseSince, standing.Counts, standing.Unfit,
             standing.BytesFetched, standing.BytesTotal, Why, verdict.Why)
         {
+            Revision = Revision(),
             Windows = rollout.Windows,
             Ordered = Ordered is null ? null : Terms(),
             With = rollout.With,

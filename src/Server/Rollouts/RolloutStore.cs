@@ -8,6 +8,7 @@ using Coppice.Server.Access;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
+using Coppice.Server.Preconditions;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -85,13 +86,14 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
 
     /// <summary>Carries out an operator's order.</summary>
     /// <returns>Neither when there is no such rollout.</returns>
-    public async Task<(RolloutView? Now, Refused? Refused)> OrderAsync(long number, RolloutVerb verb, RolloutOrder order, string by, DateTimeOffset now, CancellationToken cancel)
+    public async Task<(RolloutView? Now, Refused? Refused)> OrderAsync(long number, RolloutVerb verb, RolloutOrder order, string by, DateTimeOffset now, CancellationToken cancel, IfMatch? match = null)
     {
         if (await ModelOfAsync(number, cancel) is not { } model)
             return (null, null);
         return await plans.ChangeAsync<(RolloutView?, Refused?)>(model, async db =>
         {
             var row = await db.Rollouts.SingleAsync(row => row.Number == number, cancel);
+            match?.Require($"the rollout {row.Id}", row.Revision());
             if (verb is RolloutVerb.Resume or RolloutVerb.Retry && row.State is RolloutState.Held or RolloutState.Complete)
             {
                 foreach (var (brought, version) in (row.MemberList() ?? []).Select(member => (member.Model, member.Release)).Prepend((model, row.Release)))
@@ -201,14 +203,16 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
     /// <param name="now">The time.</param>
     /// <param name="cancel">Ends the call before anything is committed.</param>
     /// <param name="alongside">What else is to be changed in the same transaction.</param>
+    /// <param name="match">What the rollout must be at; null for anything.</param>
     /// <returns>Neither when there is no such rollout.</returns>
-    public async Task<(RolloutView? Now, Refused? Refused)> PromoteAsync(long number, PromoteArm order, string by, DateTimeOffset now, CancellationToken cancel, Func<CoppiceDb, Task>? alongside = null)
+    public async Task<(RolloutView? Now, Refused? Refused)> PromoteAsync(long number, PromoteArm order, string by, DateTimeOffset now, CancellationToken cancel, Func<CoppiceDb, Task>? alongside = null, IfMatch? match = null)
     {
         if (await ModelOfAsync(number, cancel) is not { } model)
             return (null, null);
         return await plans.ChangeAsync<(RolloutView?, Refused?)>(model, async db =>
         {
             var row = await db.Rollouts.SingleAsync(row => row.Number == number, cancel);
+            match?.Require($"the rollout {row.Id}", row.Revision());
             if (row.ArmList() is not { } arms)
                 return (No("rollout-state", "The rollout has no arms.", $"{row.Id} is no experiment, or an arm was promoted already ({row.Why})."), false);
             if (arms.All(arm => arm.Name != order.Arm))

@@ -8,7 +8,9 @@ using Coppice.Rollouts;
 using Coppice.Server.Access;
 using Coppice.Server.Approvals;
 using Coppice.Server.Patches;
+using Coppice.Server.Preconditions;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
 
 namespace Coppice.Server.Rollouts;
 
@@ -21,16 +23,16 @@ static class RolloutsApi
         var rollouts = routes.MapGroup("/v1/rollouts").WithTags("Rollouts").ProducesProblem(400);
         rollouts.MapPost("/", Start).Needs(Permission.RolloutStart, Abouts.Rollout<StartRollout>(wanted => wanted.With.Select(member => member.Model).Prepend(wanted.Model), (wanted, devices) => wanted with { Selector = Within(wanted.Selector, devices) })).MayAwaitApproval(ApprovalAct.Start).ProducesProblem(409);
         rollouts.MapGet("/", List).Needs(Permission.RolloutRead);
-        rollouts.MapGet("/{id}", Get).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
+        rollouts.MapGet("/{id}", Get).Tagged<RolloutDetail>(found => found.Rollout.Revision).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
         rollouts.MapGet("/{id}/why", Why).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
         rollouts.MapPost("/{id}/checks", Say).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/promote", Promote).Needs(Permission.RolloutStart, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Promote).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/abort", Abort).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/hold", Hold).Needs(Permission.RolloutHold, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/resume", Resume).Needs(Permission.RolloutResume, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Resume).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/revert", Revert).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/advance", Advance).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Advance).ProducesProblem(404).ProducesProblem(409);
-        rollouts.MapPost("/{id}/retry", Retry).Needs(Permission.RolloutRetry, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Retry).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/promote", Promote).Tagged<RolloutView>(rollout => rollout.Revision).ProducesProblem(412).Needs(Permission.RolloutStart, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Promote).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/abort", Abort).Tagged<RolloutView>(rollout => rollout.Revision).ProducesProblem(412).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/hold", Hold).Tagged<RolloutView>(rollout => rollout.Revision).ProducesProblem(412).Needs(Permission.RolloutHold, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/resume", Resume).Tagged<RolloutView>(rollout => rollout.Revision).ProducesProblem(412).Needs(Permission.RolloutResume, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Resume).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/revert", Revert).Tagged<RolloutView>(rollout => rollout.Revision).ProducesProblem(412).Needs(Permission.RolloutRevert, Abouts.RolloutInRoute).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/advance", Advance).Tagged<RolloutView>(rollout => rollout.Revision).ProducesProblem(412).Needs(Permission.RolloutAdvance, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Advance).ProducesProblem(404).ProducesProblem(409);
+        rollouts.MapPost("/{id}/retry", Retry).Tagged<RolloutView>(rollout => rollout.Revision).ProducesProblem(412).Needs(Permission.RolloutRetry, Abouts.RolloutInRoute).MayAwaitApproval(ApprovalAct.Retry).ProducesProblem(404).ProducesProblem(409);
     }
 
     /// <summary>Starts a rollout. A model has one running rollout; an older one that is held, complete or reverted stays below it.</summary>
@@ -92,43 +94,49 @@ static class RolloutsApi
 
     /// <summary>Makes an arm of an experiment everybody's.</summary>
     internal static async Task<Results<Ok<RolloutView>, ProblemHttpResult>> Promote(
-        string id, PromoteArm request, RolloutStore rollouts, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        string id, PromoteArm request, RolloutStore rollouts, PatchSignal patches, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null)
     {
         if (RolloutRow.TryNumber(id) is not { } number)
             return Unknown(id);
         if (Unexplained(request.Why) is { } problem)
             return Problems.Validation([problem]);
-        var (now, refused) = await rollouts.PromoteAsync(number, request, caller.Name(), time.GetUtcNow(), cancel);
+        var (now, refused) = await rollouts.PromoteAsync(number, request, caller.Name(), time.GetUtcNow(), cancel, match: IfMatch.Read(ifMatch));
         patches.Raise();
         return refused is not null ? Conflict(refused) : now is not null ? TypedResults.Ok(now) : Unknown(id);
     }
 
     /// <summary>Gives the rollout up, for good: no further device takes the release, and those that have it keep it.</summary>
-    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Abort(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
-        Order(RolloutVerb.Abort, id, request, rollouts, caller, time, cancel);
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Abort(
+        string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null) =>
+        Order(RolloutVerb.Abort, id, request, rollouts, caller, time, ifMatch, cancel);
 
     /// <summary>Lets no further device take the release.</summary>
-    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Hold(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
-        Order(RolloutVerb.Hold, id, request, rollouts, caller, time, cancel);
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Hold(
+        string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null) =>
+        Order(RolloutVerb.Hold, id, request, rollouts, caller, time, ifMatch, cancel);
 
     /// <summary>Lets a held rollout go on.</summary>
-    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Resume(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
-        Order(RolloutVerb.Resume, id, request, rollouts, caller, time, cancel);
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Resume(
+        string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null) =>
+        Order(RolloutVerb.Resume, id, request, rollouts, caller, time, ifMatch, cancel);
 
     /// <summary>Takes the release back everywhere, for good.</summary>
-    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Revert(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
-        Order(RolloutVerb.Revert, id, request, rollouts, caller, time, cancel);
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Revert(
+        string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null) =>
+        Order(RolloutVerb.Revert, id, request, rollouts, caller, time, ifMatch, cancel);
 
     /// <summary>Starts the phase named in the order, without waiting for the present one; past the last, completes the rollout.</summary>
-    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Advance(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
-        Order(RolloutVerb.Advance, id, request, rollouts, caller, time, cancel);
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Advance(
+        string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null) =>
+        Order(RolloutVerb.Advance, id, request, rollouts, caller, time, ifMatch, cancel);
 
     /// <summary>Lets devices that refused the release or took it back try it again.</summary>
-    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Retry(string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel) =>
-        Order(RolloutVerb.Retry, id, request, rollouts, caller, time, cancel);
+    internal static Task<Results<Ok<RolloutView>, ProblemHttpResult>> Retry(
+        string id, RolloutOrder request, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, [FromHeader(Name = "If-Match")] string? ifMatch = null) =>
+        Order(RolloutVerb.Retry, id, request, rollouts, caller, time, ifMatch, cancel);
 
     static async Task<Results<Ok<RolloutView>, ProblemHttpResult>> Order(
-        RolloutVerb verb, string id, RolloutOrder order, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)
+        RolloutVerb verb, string id, RolloutOrder order, RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, string? ifMatch, CancellationToken cancel)
     {
         if (RolloutRow.TryNumber(id) is not { } number)
             return Unknown(id);
@@ -136,7 +144,7 @@ static class RolloutsApi
         if (problems.Count > 0)
             return Problems.Validation(problems);
 
-        var (now, refused) = await rollouts.OrderAsync(number, verb, order, caller.Name(), time.GetUtcNow(), cancel);
+        var (now, refused) = await rollouts.OrderAsync(number, verb, order, caller.Name(), time.GetUtcNow(), cancel, IfMatch.Read(ifMatch));
         return refused is not null ? Conflict(refused) : now is not null ? TypedResults.Ok(now) : Unknown(id);
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Security.Cryptography;
+using Amazon;
 using Amazon.Runtime;
 using Amazon.S3;
 using Amazon.S3.Model;
@@ -44,6 +45,7 @@ sealed class BucketFiles : ITreeFiles, IDisposable
             MaxErrorRetry = 2,
             Timeout = TimeSpan.FromMinutes(5),
         };
+        AWSConfigsS3.UseSignatureVersion4 = true; // for signed addresses too; the older form is refused in newer regions
         // One of them alone: each takes the other back.
         if (address.Endpoint is { } endpoint)
             config.ServiceURL = endpoint.ToString();
@@ -109,6 +111,18 @@ sealed class BucketFiles : ITreeFiles, IDisposable
             // Room that is not given back yet is no reason not to sign metadata; the next hour tries again.
         }
     }
+
+    /// <summary>An address at which anybody can read an object for a while.</summary>
+    /// <param name="path">The object's, which is there.</param>
+    /// <param name="life">How long it is good, by the machine's clock, which the signature names; shorter when the keys end, as those of a machine's role do.</param>
+    public Uri SignedAddress(string path, TimeSpan life) => new(client.GetPreSignedURL(new()
+    {
+        BucketName = address.Bucket,
+        Key = Key(path),
+        Verb = HttpVerb.GET,
+        Expires = (TimeProvider.System.GetUtcNow() + life).UtcDateTime,
+        Protocol = address.Endpoint?.Scheme == Uri.UriSchemeHttp ? Amazon.S3.Protocol.HTTP : Amazon.S3.Protocol.HTTPS,
+    }));
 
     public void Dispose() => client.Dispose();
 

@@ -26,11 +26,12 @@ public sealed class PatchDamageTests
         var (old, made) = PatchTrial.SmallPair(2);
         var patch = PatchTrial.Make(old, made).Patch;
         var random = new Random(3);
+        var memory = new PatchMemory();
         for (var i = 0; i < 10_000; i++)
         {
             var damaged = (byte[])patch.Clone();
             damaged[random.Next(damaged.Length)] ^= (byte)(1 << random.Next(8));
-            AssertRefusedOrExact(damaged, old.Bytes, made.Bytes);
+            AssertRefusedOrExact(damaged, old.Bytes, made.Bytes, memory);
         }
     }
 
@@ -41,11 +42,14 @@ public sealed class PatchDamageTests
         var (old, made) = PatchTrial.SmallPair(4);
         var records = Records.Of(PatchTrial.Make(old, made).Patch);
         var random = new Random(5);
+        var memory = new PatchMemory(); // what one patch leaves in it must not help or harm the next
         for (var i = 0; i < cases; i++)
         {
             var hostile = records.Mutated(random);
+            if (i % 100 == 0)
+                memory = new(); // and what a patch takes is seen from nothing
             var before = GC.GetAllocatedBytesForCurrentThread();
-            AssertRefusedOrExact(hostile, old.Bytes, made.Bytes);
+            AssertRefusedOrExact(hostile, old.Bytes, made.Bytes, memory);
             var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
             Assert.True(allocated < MostAllocated, $"case {i} took {allocated} bytes of memory");
         }
@@ -79,12 +83,12 @@ public sealed class PatchDamageTests
         Assert.Throws<MalformedPatchException>(() => PatchTrial.Apply(patch, new PatchApplication { TrustOldFiles = true }, other));
     }
 
-    static void AssertRefusedOrExact(byte[] patch, byte[] old, byte[] made)
+    static void AssertRefusedOrExact(byte[] patch, byte[] old, byte[] made, PatchMemory? memory = null)
     {
         byte[] result;
         try
         {
-            result = PatchTrial.Apply(patch, old);
+            result = PatchTrial.Apply(patch, new PatchApplication { Memory = memory }, old);
         }
         catch (Exception fault) when (fault is MalformedPatchException or WrongBaseException)
         {

@@ -58,6 +58,47 @@ public sealed class BucketTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Devices_are_sent_to_signed_addresses_for_files_and_for_nothing_else()
+    {
+        await using var server = await RunningServer.StartAsync(options => options with { Bucket = Address, SignedBlobAddresses = true });
+        await server.PublishAsync("1.0.0");
+        var (_, blob) = RunningServer.MakeRelease("1.0.0");
+        var path = "repository/" + RepositoryLayout.BlobFile(Sha256Digest.Of(blob));
+        using var device = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { BaseAddress = server.Anyone.BaseAddress };
+
+        using var sent = await device.GetAsync(path);
+        Assert.Equal(HttpStatusCode.TemporaryRedirect, sent.StatusCode);
+        Assert.Equal("max-age=1800, private", sent.Headers.CacheControl!.ToString());
+        Assert.Equal(store.Authority, sent.Headers.Location!.Authority);
+        Assert.Matches("X-Amz-Expires=(3600|3599)&.*X-Amz-Signature=[0-9a-f]{64}", sent.Headers.Location.Query);
+        using var part = new HttpRequestMessage(HttpMethod.Get, sent.Headers.Location) { Headers = { Range = new(3, 9) } };
+        using var answer = await Http.SendAsync(part);
+        Assert.Equal(HttpStatusCode.PartialContent, answer.StatusCode);
+        Assert.Equal(blob[3..10], await answer.Content.ReadAsByteArrayAsync());
+
+        using var direct = new HttpRequestMessage(HttpMethod.Get, path) { Headers = { { "Coppice-Direct", "1" } } };
+        Assert.Equal(blob, await (await device.SendAsync(direct)).Content.ReadAsByteArrayAsync());
+        Assert.Equal(HttpStatusCode.OK, (await device.GetAsync("repository/metadata/timestamp.json")).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await device.GetAsync("repository/" + RepositoryLayout.BlobFile(Sha256Digest.Of("none"u8)))).StatusCode);
+    }
+
+    [Fact]
+    public async Task Devices_are_sent_to_a_CDN_and_the_CDN_is_not()
+    {
+        await using var server = await RunningServer.StartAsync(options => options with { BlobCdn = new("https://cdn.example.org/coppice/") });
+        await server.PublishAsync("1.0.0");
+        var (_, blob) = RunningServer.MakeRelease("1.0.0");
+        var file = RepositoryLayout.BlobFile(Sha256Digest.Of(blob));
+        using var device = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false }) { BaseAddress = server.Anyone.BaseAddress };
+
+        using var sent = await device.GetAsync("repository/" + file);
+        Assert.Equal((HttpStatusCode.TemporaryRedirect, new Uri("https://cdn.example.org/coppice/" + file)), (sent.StatusCode, sent.Headers.Location));
+        Assert.Equal("Coppice-Direct", sent.Headers.Vary.ToString());
+        using var pull = new HttpRequestMessage(HttpMethod.Get, "repository/" + file) { Headers = { { "Coppice-Direct", "1" } } };
+        Assert.Equal(blob, await (await device.SendAsync(pull)).Content.ReadAsByteArrayAsync());
+    }
+
+    [Fact]
     public async Task A_store_that_refuses_is_told_of_and_nothing_half_done_is_left()
     {
         await using var server = await StartAsync();
