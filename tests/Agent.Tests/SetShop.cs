@@ -1,5 +1,4 @@
 using Coppice.Agent.Link;
-using Coppice.Delivery;
 using Coppice.Formats;
 using Coppice.Protocol;
 using Coppice.Registry;

@@ -1,5 +1,3 @@
-using Coppice.Registry;
-
 namespace Coppice.Agent.Updates;
 
 /// <summary>Switches the models of a set, once the last of them has come through its trial.</summary>

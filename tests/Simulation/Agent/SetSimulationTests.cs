@@ -21,13 +21,13 @@ public sealed class SetSimulationTests
     [Theory, MemberData(nameof(FaultSimulationTests.Seeds), MemberType = typeof(FaultSimulationTests))]
     public async Task No_two_models_of_a_set_serve_from_different_rollouts(int seed)
     {
-        var world = new World(seed);
+        using var world = new World(seed);
         for (var i = 0; i < Events; i++)
             await world.GoOnAsync();
         await world.QuietAsync();
     }
 
-    sealed class World(int seed)
+    sealed class World(int seed) : IDisposable
     {
         static readonly string[] Behaviours = ["answer", "answer", "answer", "answer", "answer", "refuse", "fail", "kill"];
 
@@ -147,6 +147,8 @@ public sealed class SetSimulationTests
                     disk.CutAt = disk.Changes + chance.Next(1, 40);
             }
         }
+
+        public void Dispose() => End();
 
         void End()
         {
