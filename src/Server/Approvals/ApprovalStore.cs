@@ -3,8 +3,8 @@ using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
-using Coppice.Server.Rollouts;
 using Coppice.Server.Preconditions;
+using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 

@@ -7,8 +7,8 @@ using Coppice.Rollouts;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
-using Coppice.Server.Registry;
 using Coppice.Server.Preconditions;
+using Coppice.Server.Registry;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
