@@ -31,8 +31,10 @@ if (args is ["reports", .. var where])
     return await ReportBench.RunAsync(where is [var database] ? database : null);
 if (args is ["devices", .. var place])
     return await DeviceBench.RunAsync(place is [var there] ? there : null);
+if (args is ["fleet", .. [_, ..] and var fleet])
+    return await FleetBench.RunAsync(fleet);
 if (args is ["sealing", .. var sealing])
     return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | server COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES] | reports [DATABASE] | devices [DATABASE]");
+Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | server COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES] | reports [DATABASE] | devices [DATABASE] | fleet COPPICE [DEVICES [MINUTES [POLL SECONDS]]]");
 return 2;

@@ -41,6 +41,9 @@ public sealed record AgentOptions
     /// <summary>Facts that go over measured ones.</summary>
     public IReadOnlyDictionary<string, string> Facts { get; init; } = ImmutableDictionary<string, string>.Empty;
 
+    /// <summary>Names of facts that the server is not told, as <c>disk.free</c>; one that ends with '*' is of all that begin so. The device goes by them all the same.</summary>
+    public IReadOnlyList<string> WithheldFacts { get; init; } = [];
+
     /// <summary>For a model, a file with labelled samples of this device, JSON lines or npz. It is read in trials and never leaves the device.</summary>
     public IReadOnlyDictionary<string, string> TrialData { get; init; } = ImmutableDictionary<string, string>.Empty;
 

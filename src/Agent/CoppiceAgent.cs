@@ -74,7 +74,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
             foreach (var model in models?.Values ?? [])
                 Signal(model.Nudge); // a rollout may be meant for it now
         };
-        facts = new(disk, runtimes, options.App, options.Facts) { Labels = () => passport.Labels };
+        facts = new(disk, runtimes, options.App, options.Facts) { Labels = () => passport.Labels, Withheld = [.. options.WithheldFacts] };
         var token = Token(options);
         var server = options.Server is { } address ? AsFolder(address, "server") : null;
         var pin = token?.Authority ?? Digest(options.Authority, "authority");
@@ -199,11 +199,11 @@ public sealed class CoppiceAgent : IAsyncDisposable
             try
             {
                 await send.WaitAsync(TimeSpan.Zero, closing.Token); // what asked for this round asks for no other
-                if (await link.EnrolAsync(facts.Measure(), closing.Token))
+                if (await link.EnrolAsync(facts.Told(), closing.Token))
                     Tell(new(options.Time.GetUtcNow(), AgentEventKind.Enrolled, $"{identity.Server} knows {identity.Device}"));
                 if (await link.RenewAsync(closing.Token))
                     Tell(new(options.Time.GetUtcNow(), AgentEventKind.Renewed, $"the certificate of {identity.Device} is good until {identity.Certificate![0].NotAfter.ToUniversalTime():u}"));
-                await link.ReportAsync(facts.Measure(), closing.Token);
+                await link.ReportAsync(facts.Told(), closing.Token);
                 (failures, live.Link) = (0, null);
                 wait = Backoff.Around(checkIn, random.NextDouble());
                 if (identity.RenewAt - options.Time.GetUtcNow() is { } untilRenewal && untilRenewal < wait)

@@ -154,6 +154,7 @@ sealed class AgentRunOptions
     readonly Option<string> name = new("--name") { Description = "The device's id at its first start." };
     readonly Option<string> app = new("--app") { Description = "Version of the app beside the agent, as releases may ask for it." };
     readonly Option<string[]> facts = new("--label", "--fact") { Description = "A fact of this device as k=v; may be repeated." };
+    readonly Option<string[]> withheld = new("--withhold") { Description = "A fact that the server is not told, as disk.free or 'ram*'; the device goes by it all the same. May be repeated." };
     readonly Option<string[]> trialData = new("--trial-data") { Description = "Labelled samples of this device as MODEL=FILE; read in trials, and never sent." };
     readonly Option<string> poll = new("--poll") { Description = "Between two looks at the repository.", DefaultValueFactory = _ => "1h" };
     readonly Option<string> checkIn = new("--check-in") { Description = "How often the server hears of this device when nothing happens; ten polls if not given." };
@@ -163,7 +164,7 @@ sealed class AgentRunOptions
 
     public void AddTo(Command command)
     {
-        foreach (var option in (Option[])[server, join, repository, root, grace, authority, models, name, app, facts, trialData, poll, checkIn, probation, quota, rate])
+        foreach (var option in (Option[])[server, join, repository, root, grace, authority, models, name, app, facts, withheld, trialData, poll, checkIn, probation, quota, rate])
             command.Options.Add(option);
     }
 
@@ -188,6 +189,7 @@ sealed class AgentRunOptions
             Device = parsed.GetValue(name),
             App = parsed.GetValue(app),
             Facts = Pairs(parsed, facts),
+            WithheldFacts = parsed.GetValue(withheld) ?? [],
             TrialData = Pairs(parsed, trialData),
             CheckIn = parsed.GetValue(checkIn) is null ? null : Span(parsed, checkIn),
             Quota = Bytes(parsed, quota),

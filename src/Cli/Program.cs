@@ -15,6 +15,7 @@ var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootC
     DelegateCommand.Build(),
     SignCommand.Build(),
     ServeCommand.Build(),
+    AdminCommand.Build(),
     AgentCommand.Build(),
     DeviceCommand.Build(),
     GroupCommand.Build(),

@@ -161,17 +161,29 @@ public static class RolloutCommand
         var model = new Option<string?>("--model") { Description = "Only of this model." };
         var state = new Option<string?>("--state") { Description = "Only in this state." };
         state.AcceptOnlyFromAmong([.. Enum.GetNames<RolloutState>().Select(name => name.ToLowerInvariant())]);
-        var command = new Command("list", "Lists rollouts, newest first.") { model, state };
+        var limit = new Option<int>("--limit") { Description = "At most so many.", DefaultValueFactory = _ => 100 };
+        var command = new Command("list", "Lists rollouts, newest first.") { model, state, limit };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             var name = parsed.GetValue(model) is { } text ? ModelCommand.Name(text) : null;
             var wanted = parsed.GetValue(state) is { } given ? Enum.Parse<RolloutState>(given, ignoreCase: true) : (RolloutState?)null;
             using var client = server.Connect(parsed);
-            var rollouts = await client.ListRolloutsAsync(name, wanted, cancel);
+            var (rollouts, next) = (ImmutableArray<RolloutView>.Empty, (long?)long.MaxValue);
+            for (var left = parsed.GetValue(limit); left > 0 && next is not null; left = parsed.GetValue(limit) - rollouts.Length)
+            {
+                var page = await client.ListRolloutsAsync(name, wanted, next, left, cancel);
+                (rollouts, next) = (rollouts.AddRange(page.Rollouts), page.Next);
+            }
+
             if (parsed.GetValue(Json))
+            {
                 Output.Json(rollouts, ControlContext.Default.ImmutableArrayRolloutView);
-            else
-                Table(rollouts);
+                return;
+            }
+
+            Table(rollouts);
+            if (next is not null)
+                await Console.Error.WriteLineAsync($"There are older ones: --limit {parsed.GetValue(limit) * 10}.");
         }));
         return command;
     }

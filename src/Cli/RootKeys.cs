@@ -107,7 +107,7 @@ static class RootKeys
                 throw new UsageException("What is to change? Give --add, --remove or --threshold.");
             using var repository = Ceremony.Open(parsed.GetValue(repo), null, parsed.GetValue(token));
             var purpose = parsed.GetValue(why) ?? $"Change the keys of {string.Join(", ", changes.Keys)}.";
-            Ceremony.WriteNew(parsed.GetRequiredValue(RequestArgument), KeyCeremony.Change(purpose, await PresentAsync(repository, cancel), [.. changes.Values], [], TimeProvider.System.GetUtcNow()));
+            Ceremony.WriteNew(parsed.GetRequiredValue(RequestArgument), KeyCeremony.Change(purpose, await PresentAsync(repository, cancel), [.. changes.Values], [], TimeProvider.System.GetUtcNow(), await repository.LeastNextAsync(cancel)));
         }));
         return command;
     }
@@ -124,7 +124,7 @@ static class RootKeys
             string[] wanted = parsed.GetValue(roles) is { Length: > 0 } some ? some : [.. present.Select(file => file.Key)];
             if (wanted.FirstOrDefault(role => present.All(file => file.Key != role)) is { } unknown)
                 throw new UsageException($"--role: '{unknown}' is not signed by offline keys here; there are {string.Join(", ", present.Select(file => file.Key))}.");
-            Ceremony.WriteNew(parsed.GetRequiredValue(RequestArgument), KeyCeremony.Change($"Renew {string.Join(", ", wanted)}.", present, [], wanted, TimeProvider.System.GetUtcNow()));
+            Ceremony.WriteNew(parsed.GetRequiredValue(RequestArgument), KeyCeremony.Change($"Renew {string.Join(", ", wanted)}.", present, [], wanted, TimeProvider.System.GetUtcNow(), await repository.LeastNextAsync(cancel)));
         }));
         return command;
     }

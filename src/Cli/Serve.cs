@@ -62,10 +62,7 @@ public static class ServeCommand
             if (parsed.GetValue(enrolments) < 1)
                 throw new UsageException("--enrolments-per-minute: give 1 or more.");
 
-            BucketAddress? bucket = null;
-            if (parsed.GetValue(blobs) is { } place && place.StartsWith("s3:", StringComparison.Ordinal) && !BucketAddress.TryParse(place, out bucket, out var unclear))
-                throw new UsageException($"--blobs: '{place}' {unclear}");
-
+            var (blobFolder, bucket) = ReadBlobs(parsed.GetValue(blobs));
             var elsewhere = parsed.GetValue(blobUrls);
             Uri? cdn = null;
             if (elsewhere == "signed" && bucket is null)
@@ -80,7 +77,7 @@ public static class ServeCommand
                 ClusterKeyFile = parsed.GetValue(clusterKey) is not { } shared ? null
                     : shared.Exists ? shared.FullName
                     : throw new UsageException($"--cluster-key: {shared.FullName} is not there; make it once for all servers: openssl rand -base64 32 > FILE"),
-                BlobFolder = bucket is null ? parsed.GetValue(blobs) : null,
+                BlobFolder = blobFolder,
                 Bucket = bucket,
                 SignedBlobAddresses = elsewhere == "signed",
                 BlobCdn = cdn,
@@ -131,6 +128,15 @@ public static class ServeCommand
         {
             throw new UsageException($"{where}: {text[1..]} cannot be read ({e.Message}).");
         }
+    }
+
+    /// <summary>Where files and patches are: a folder or a bucket; neither for the data folder.</summary>
+    /// <exception cref="UsageException">It is no address of a bucket.</exception>
+    public static (string? Folder, BucketAddress? Bucket) ReadBlobs(string? place)
+    {
+        if (place is null || !place.StartsWith("s3:", StringComparison.Ordinal))
+            return (place, null);
+        return BucketAddress.TryParse(place, out var bucket, out var unclear) ? (null, bucket) : throw new UsageException($"--blobs: '{place}' {unclear}");
     }
 
     static MailSettings ReadMail(string server, string? from)

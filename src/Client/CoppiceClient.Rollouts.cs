@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
@@ -15,9 +14,10 @@ public sealed partial class CoppiceClient
     public Task<RolloutView> StartRolloutAsync(StartRollout rollout, CancellationToken cancel = default) =>
         OrderAsync("v1/rollouts", JsonContent.Create(rollout, ControlContext.Default.StartRollout), null, cancel);
 
-    /// <summary>Rollouts, newest first.</summary>
-    public Task<ImmutableArray<RolloutView>> ListRolloutsAsync(ModelName? model = null, RolloutState? state = null, CancellationToken cancel = default) =>
-        GetAsync("v1/rollouts" + Query(("model", model?.ToString()), ("state", state?.ToString().ToLowerInvariant())), ControlContext.Default.ImmutableArrayRolloutView, cancel);
+    /// <summary>A page of rollouts, newest first.</summary>
+    public Task<RolloutPage> ListRolloutsAsync(ModelName? model = null, RolloutState? state = null, long? before = null, int limit = 100, CancellationToken cancel = default) => GetAsync(
+        "v1/rollouts" + Query(("model", model?.ToString()), ("state", state?.ToString().ToLowerInvariant()), ("before", before?.ToString(CultureInfo.InvariantCulture)), ("limit", limit.ToString(CultureInfo.InvariantCulture))),
+        ControlContext.Default.RolloutPage, cancel);
 
     /// <summary>How a rollout stands, with a page of its devices.</summary>
     public Task<RolloutDetail> GetRolloutAsync(string id, string? after = null, int limit = 100, CancellationToken cancel = default) =>

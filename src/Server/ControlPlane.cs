@@ -4,6 +4,7 @@ using Coppice.Protocol;
 using Coppice.Server.Access;
 using Coppice.Server.Approvals;
 using Coppice.Server.Audit;
+using Coppice.Server.Backups;
 using Coppice.Server.Ddi;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
@@ -105,7 +106,7 @@ public sealed class ControlPlane : IAsyncDisposable
             var (audit, secrets) = (Opened(AuditKey.Open(data)), Opened(SecretBox.Open(data)));
             if (cluster is not null && database.IsShared)
                 await cluster.ShareAsync(database, data, cancel);
-            app = Build(options, new(data, database, repository, authorities, sealing, audit, secrets, cluster));
+            app = Build(options, new(data, database, repository, authorities, sealing, audit, secrets, cluster, await Restores.ReadAsync(database, cancel)));
             opened.Clear();
             var first = await PrepareAsync(app.Services, data, options.Time.GetUtcNow(), cancel);
             await app.StartAsync(cancel);
@@ -130,7 +131,7 @@ public sealed class ControlPlane : IAsyncDisposable
 
     /// <summary>What a start opens before there is a program.</summary>
     sealed record Parts(
-        DataFolder Data, Database Database, Repository Repository, Authorities Authorities, ServerKeys Sealing, AuditKey Audit, SecretBox Secrets, ClusterKeys? Cluster);
+        DataFolder Data, Database Database, Repository Repository, Authorities Authorities, ServerKeys Sealing, AuditKey Audit, SecretBox Secrets, ClusterKeys? Cluster, Restores Restores);
 
     /// <summary>Returns when the process is told to stop (SIGTERM, SIGINT) or <paramref name="cancel"/> is cancelled, and requests under way are done.</summary>
     public Task WaitForShutdownAsync(CancellationToken cancel) => app.WaitForShutdownAsync(cancel);
@@ -161,7 +162,7 @@ public sealed class ControlPlane : IAsyncDisposable
 
     static WebApplication Build(ControlPlaneOptions options, Parts parts)
     {
-        var (data, database, repository, authorities, sealing, audit, secrets, cluster) = parts;
+        var (data, database, repository, authorities, sealing, audit, secrets, cluster, restores) = parts;
         var tls = new ServerCertificate(authorities, options);
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = data.Path, EnvironmentName = Environments.Production });
         builder.Configuration.Sources.Clear(); // a server is what its options say, not what lies around it
@@ -190,7 +191,7 @@ public sealed class ControlPlane : IAsyncDisposable
             services.AddSingleton(oidc).AddSingleton<OidcTokens>();
         services.AddSingleton(_ => audit).AddSingleton<AuditStore>().AddSingleton<ApprovalStore>();
         services.AddSingleton(database.Bell).AddSingleton(_ => secrets).AddSingleton<EventSender>().AddSingleton<WebhookStore>().AddSingleton<IdempotencyStore>();
-        services.AddSingleton(data).AddSingleton<AuthorityChanges>();
+        services.AddSingleton(data).AddSingleton(restores).AddSingleton<AuthorityChanges>();
         if (cluster is not null)
             services.AddSingleton(_ => cluster).AddHostedService<ClusterKeysWorker>();
         services.AddSingleton<Conductor>().AddHostedService(all => all.GetRequiredService<Conductor>()).AddHostedService<EventEar>(); // before the workers that ask it

@@ -29,7 +29,7 @@ public sealed class RealSwitchTests
             Policy = new() { Poll = TimeSpan.FromMilliseconds(100), Retry = TimeSpan.FromMilliseconds(100), Probation = new() { Time = TimeSpan.FromMilliseconds(300) } },
         });
         await agent.WaitForModelAsync(model);
-        await Site.UntilAsync(async () => (await site.Control.ListRolloutsAsync()).All(rollout => rollout.State == Rollouts.RolloutState.Complete), "1.0.0 settled");
+        await Site.UntilAsync(async () => (await site.Control.ListRolloutsAsync()).Rollouts.All(rollout => rollout.State == Rollouts.RolloutState.Complete), "1.0.0 settled");
 
         using var end = new CancellationTokenSource();
         var failures = new ConcurrentQueue<string>();

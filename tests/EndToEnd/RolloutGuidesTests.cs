@@ -80,7 +80,7 @@ public sealed partial class RolloutGuidesTests : IAsyncLifetime
                     break;
                 case var start when start.StartsWith("coppice rollout start ", StringComparison.Ordinal):
                     await RunAsync(start);
-                    id = (await site.Control.ListRolloutsAsync())[0].Id;
+                    id = (await site.Control.ListRolloutsAsync()).Rollouts[0].Id;
                     Assert.Equal(RolloutState.Running, (await StateAsync(id)).State);
                     break;
                 case "coppice rollout watch r-7":
@@ -133,7 +133,7 @@ public sealed partial class RolloutGuidesTests : IAsyncLifetime
         await site.Agent(Device).EventAsync(told => told.GetRawText().Contains("May the line stop for a minute?", StringComparison.Ordinal), "ask its user", Site.Patience, CancellationToken.None);
         Assert.Contains("yes to 1.4.1", await RunAsync(line), StringComparison.Ordinal);
         await ServesAsync("1.4.1");
-        var running = (await site.Control.ListRolloutsAsync())[0];
+        var running = (await site.Control.ListRolloutsAsync()).Rollouts[0];
         await site.Control.AdvanceAsync(running.Id, running.Phases.Length, "everybody has it");
     }
 
@@ -154,7 +154,7 @@ public sealed partial class RolloutGuidesTests : IAsyncLifetime
                     break;
                 case [_, _, "start"]:
                     await RunAsync(line);
-                    id = (await site.Control.ListRolloutsAsync())[0].Id;
+                    id = (await site.Control.ListRolloutsAsync()).Rollouts[0].Id;
                     await ServesAsync("1.4.2"); // it is of the lab
                     break;
                 case [_, _, "check"]:
@@ -181,7 +181,7 @@ public sealed partial class RolloutGuidesTests : IAsyncLifetime
             switch (line.Split(' ')[2])
             {
                 case "start":
-                    id = (await site.Control.ListRolloutsAsync())[0].Id;
+                    id = (await site.Control.ListRolloutsAsync()).Rollouts[0].Id;
                     break;
                 case "show":
                     Assert.Contains("cannot tell yet: each arm needs 30 devices that report accuracy", said, StringComparison.Ordinal);

@@ -105,7 +105,7 @@ public sealed partial class SetTests
         StartAgent(site);
         await ServesAsync(site, "2.0.0 2.0.0 2.0.0");
         Assert.False(File.Exists(site.PathOf("till-1", "set.json")));
-        var rollout = (await site.Control.ListRolloutsAsync())[0].Id;
+        var rollout = (await site.Control.ListRolloutsAsync()).Rollouts[0].Id;
         await Site.UntilAsync(async () => (await site.Control.GetRolloutAsync(rollout)).Rollout.Counts is { Settled: 1, Failures: 0 }, "the device settled"); // the kill is held against nobody
         await site.Control.AdvanceAsync(rollout, 1, "all have it");
     }

@@ -15,6 +15,7 @@ sealed class Site : IAsyncDisposable
     readonly Dictionary<string, ChildProcess> agents = [];
     string listen = "http://127.0.0.1:0";
     ChildProcess? server;
+    string? token; // the admin's, for good
 
     readonly string[] serve;
 
@@ -43,12 +44,15 @@ sealed class Site : IAsyncDisposable
         return site;
     }
 
+    /// <summary>The server's data folder, below <see cref="Folder"/>.</summary>
+    public string ServerFolder { get; set; } = "server";
+
     public string PathOf(params string[] parts) => Path.Combine([Folder, .. parts]);
 
     /// <summary>Starts the server, again at the same address if it ran before.</summary>
     public async Task StartServerAsync()
     {
-        server = ChildProcess.Start(Program, Environment(), ["serve", "--data", PathOf("server"), "--listen", listen, "--log", "Warning", "--json", .. serve]);
+        server = ChildProcess.Start(Program, Environment(), ["serve", "--data", PathOf(ServerFolder), "--listen", listen, "--log", "Warning", "--json", .. serve]);
         var ready = await server.EventAsync(told => told.TryGetProperty("url", out _), "serve", Patience, CancellationToken.None);
         if (JoinToken.Length > 0)
             return;
@@ -153,7 +157,7 @@ sealed class Site : IAsyncDisposable
         return await process.EventAsync(told => told.TryGetProperty("models", out _), "tell its status", Patience, CancellationToken.None);
     }
 
-    string Token() => File.ReadAllText(PathOf("server", "admin.token")).Trim();
+    string Token() => token ??= File.ReadAllText(PathOf(ServerFolder, "admin.token")).Trim();
 
     public Dictionary<string, string> Environment()
     {

@@ -97,7 +97,7 @@ public sealed class SuddenDeathTests
             Assert.Equal(rollouts, (await site.Control.ListReportsAsync(device.Id, limit: 500)).Reports.Count(kept => kept.Report.Kind == ReportKind.Settled)); // every rollout changed the release, and each settled once
         }
 
-        Assert.All(await site.Control.ListRolloutsAsync(), rollout => Assert.Equal(RolloutState.Complete, rollout.State));
+        Assert.All((await site.Control.ListRolloutsAsync()).Rollouts, rollout => Assert.Equal(RolloutState.Complete, rollout.State));
     }
 
     static async Task PublishBothAsync(Site site)

@@ -150,6 +150,9 @@ sealed class TestDevice(RunningServer? server, string id)
 {
     public string Id => id;
 
+    /// <summary>The same device, at another server.</summary>
+    public TestDevice At(RunningServer other) => new(other, id) { Key = Key, Sealing = Sealing };
+
     public DeviceKey Key { get; init; } = DeviceKey.Create();
 
     public DevicePublicKey Sealing { get; init; } = NewSealing();

@@ -21,10 +21,23 @@ public sealed class DeviceFacts(IDisk disk, IReadOnlyList<IModelRuntime> runtime
     public static string AgentVersion { get; } =
         typeof(DeviceFacts).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0.0.0";
 
+    /// <summary>Names of facts that are told to nobody; one that ends with '*' is of all that begin so.</summary>
+    public ImmutableArray<string> Withheld { get; init => field = value.IsDefault ? [] : value; } = [];
+
     /// <summary>What the operator calls the device.</summary>
     public Func<ImmutableDictionary<string, string>> Labels { get; init; } = () => [];
 
-    /// <summary>Facts without labels, as they go to the server.</summary>
+    /// <summary>Facts without labels, as they go to the server: without those that are withheld, whose names are in <see cref="FactSet.Withheld"/>.</summary>
+    public ImmutableDictionary<string, string> Told()
+    {
+        var all = Measure();
+        var kept = all.Keys.Where(IsWithheld).Order(StringComparer.Ordinal).ToArray();
+        return kept.Length == 0 ? all : all.RemoveRange(kept).SetItem(FactSet.Withheld, FactSet.NamesOf(kept));
+    }
+
+    bool IsWithheld(string name) => Withheld.Any(one => one.EndsWith('*') ? name.StartsWith(one[..^1], StringComparison.Ordinal) : one == name);
+
+    /// <summary>Facts without labels, all of them.</summary>
     public ImmutableDictionary<string, string> Measure()
     {
         var (total, free) = MachineMemory.Measure();

@@ -12,6 +12,12 @@ public sealed record ReportBox(ImmutableDictionary<string, long> Taken, Immutabl
 {
     /// <summary>The last sequence number given; null until the server has said how far it has got.</summary>
     public long? Numbered { get; init; }
+
+    /// <summary>How far the server said last that it has this device's reports; null until it has said so.</summary>
+    public long? Confirmed { get; init; }
+
+    /// <summary>For each model the few confirmed reports that tell how it stands, oldest first: what a server that lost them is told again.</summary>
+    public ImmutableDictionary<string, ImmutableArray<Report>> Standing { get; init => field = value ?? ImmutableDictionary<string, ImmutableArray<Report>>.Empty; } = ImmutableDictionary<string, ImmutableArray<Report>>.Empty;
 }
 
 /// <summary>Reports on their way to the server. At least once, in order, over restarts and any time without a network.</summary>
@@ -98,6 +104,10 @@ public sealed class ReportQueue
     }
 
     /// <summary>Forgets what the server has. Returns whether that was news.</summary>
+    /// <remarks>
+    /// A server that has less than it said before was restored from a backup, or is another one: reports that it had are gone there and here. It is told once more how each model
+    /// stands, under new numbers.
+    /// </remarks>
     /// <param name="through">The server has every report of this device up to this number.</param>
     /// <exception cref="LinkException">No server can have so many; nothing is forgotten.</exception>
     public bool Confirm(long through)
@@ -106,13 +116,38 @@ public sealed class ReportQueue
         {
             if (through < 0 || (through > MostBelieved && through > (box.Numbered ?? 0)))
                 throw new LinkException($"the server says that it has reports up to {through}, of which {box.Numbered ?? 0} were numbered here; it, or what lies between, is broken.");
+            var standing = box.Standing;
+            foreach (var report in box.Waiting.Where(report => report.Sequence > 0 && report.Sequence <= through))
+            {
+                var model = report.Model.ToString();
+                standing = standing.SetItem(model, After(standing.GetValueOrDefault(model, []), report));
+            }
+
             var left = box.Waiting.RemoveAll(report => report.Sequence > 0 && report.Sequence <= through);
             var numbered = Math.Max(box.Numbered ?? 0, through);
-            if (left.Length == box.Waiting.Length && numbered == box.Numbered)
+            var isNews = left.Length != box.Waiting.Length || numbered != box.Numbered;
+            if (!isNews && through == box.Confirmed)
                 return false;
-            Save(box with { Numbered = numbered, Waiting = left });
-            return true;
+            if (through < box.Confirmed)
+                left = left.AddRange(standing.OrderBy(model => model.Key, StringComparer.Ordinal).SelectMany(model => model.Value)
+                    .Where(report => report.Sequence > through && !box.Waiting.Any(waiting => (waiting.Model, waiting.Release, waiting.Kind) == (report.Model, report.Release, report.Kind))).Select(report => report with { Sequence = 0 }));
+            Save(box with { Numbered = numbered, Confirmed = through, Standing = standing, Waiting = left });
+            return isNews;
         }
+    }
+
+    /// <summary>How a model stands after one more report: what serves, what would serve if that were taken back, and the last that came to nothing.</summary>
+    static ImmutableArray<Report> After(ImmutableArray<Report> standing, Report report)
+    {
+        if (report.Kind == ReportKind.Started)
+            return standing; // its end is to come
+        if (report.Kind == ReportKind.Stopped)
+            return [report];
+        var all = standing.RemoveAll(known => known.Release == report.Release).Add(report);
+        var (serving, others) = (all.Where(Serves).TakeLast(2).ToArray(), all.Where(known => !Serves(known)).TakeLast(1).ToArray());
+        return [.. all.Where(known => serving.Contains(known) || others.Contains(known))];
+
+        static bool Serves(Report known) => known.Kind is ReportKind.Switched or ReportKind.Settled;
     }
 
     static ImmutableArray<Report> Bound(ImmutableArray<Report> waiting)

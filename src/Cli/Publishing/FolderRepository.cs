@@ -70,7 +70,7 @@ sealed class FolderRepository : IReleaseRepository
             var signers = KeyFiles.OfRole(keys!, role, MetadataFile.ReadTargets(tree.CurrentTargets()).Signed);
             try
             {
-                tree.AddRelease(bytes, ReleaseSigning.Prepare(tree.CurrentRole(role), [new(path, bytes)], now, null, signers.AsSpan()), now, role);
+                tree.AddRelease(bytes, ReleaseSigning.Prepare(tree.CurrentRole(role), [new(path, bytes)], now, null, tree.LeastNext.GetValueOrDefault(role, 1), signers.AsSpan()), now, role);
             }
             finally
             {

@@ -11,6 +11,9 @@ interface ISigningRepository : IDisposable
     /// <exception cref="PublicationException">It cannot be read, or is not to be trusted.</exception>
     Task<ImmutableArray<KeyValuePair<string, ReadOnlyMemory<byte>>>> PresentAsync(CancellationToken cancel);
 
+    /// <summary>The least version of the next metadata of roles that offline keys sign, where the repository was restored from a backup; empty elsewhere.</summary>
+    Task<ImmutableDictionary<string, long>> LeastNextAsync(CancellationToken cancel);
+
     /// <summary>The last metadata of a role, also of a team that was taken out; null when there never was any.</summary>
     Task<Targets?> LastOfAsync(string role, CancellationToken cancel);
 

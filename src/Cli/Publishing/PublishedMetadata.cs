@@ -21,6 +21,9 @@ sealed class PublishedMetadata
     /// <summary>The trusted top-level targets.</summary>
     public MetadataFile<Targets> Targets => Client.Trusted!.Targets!;
 
+    /// <summary>The least version of the next metadata of roles that offline keys sign: of a server that was restored.</summary>
+    public ImmutableDictionary<string, long> LeastNext => Client.Trusted!.Snapshot!.Signed.LeastNext;
+
     /// <param name="http">With the server as its base address; stays the caller's.</param>
     /// <param name="now">The time by which expiry is judged.</param>
     /// <param name="cancel">Ends the call.</param>

@@ -111,7 +111,7 @@ sealed class ServerRepository : IReleaseRepository
     {
         await PutFilesAsync(manifest, files, progress, cancel);
         var published = await PublishedAsync(cancel);
-        return KeyCeremony.Release(await published.OfflineAsync(cancel), PathOf(manifest), bytes, time.GetUtcNow());
+        return KeyCeremony.Release(await published.OfflineAsync(cancel), PathOf(manifest), bytes, time.GetUtcNow(), published.LeastNext);
     });
 
     public Task<Publication> PublishSignedAsync(ReleaseManifest manifest, byte[] bytes, string role, ReadOnlyMemory<byte> metadata, CancellationToken cancel) => RefusingAsync(async () =>
@@ -162,7 +162,7 @@ sealed class ServerRepository : IReleaseRepository
                 var now = time.GetUtcNow();
                 try
                 {
-                    await control.PublishAsync(manifest.Model, new(bytes, ReleaseSigning.Prepare(releases, [new(path, bytes)], now, null, signers.AsSpan())), cancel);
+                    await control.PublishAsync(manifest.Model, new(bytes, ReleaseSigning.Prepare(releases, [new(path, bytes)], now, null, published.LeastNext.GetValueOrDefault(releases.Role, 1), signers.AsSpan())), cancel);
                     return [.. new[] { Warning(TopLevelRole.Root, published.Root.Signed, now), Warning(TopLevelRole.Targets, published.Targets.Signed, now) }.OfType<string>()];
                 }
                 catch (ControlException e) when (e.Type == "/problems/stale-metadata" && attempt < tries)

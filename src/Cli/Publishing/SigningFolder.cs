@@ -23,6 +23,8 @@ sealed class SigningFolder : ISigningRepository
     public Task<ImmutableArray<KeyValuePair<string, ReadOnlyMemory<byte>>>> PresentAsync(CancellationToken cancel) =>
         Task.FromResult(tree.IsInitialised ? tree.CurrentOffline() : []);
 
+    public Task<ImmutableDictionary<string, long>> LeastNextAsync(CancellationToken cancel) => Task.FromResult(tree.IsInitialised ? tree.LeastNext : []);
+
     public Task<Targets?> LastOfAsync(string role, CancellationToken cancel) => Task.FromResult(tree.IsInitialised ? tree.LastOf(role)?.Signed : null);
 
     public Task<RepositoryView> StatusAsync(CancellationToken cancel) => tree.IsInitialised

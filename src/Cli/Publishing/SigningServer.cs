@@ -16,6 +16,8 @@ sealed class SigningServer(Uri server, string? token, TimeProvider time) : ISign
         return await published.OfflineAsync(cancel);
     }
 
+    public async Task<ImmutableDictionary<string, long>> LeastNextAsync(CancellationToken cancel) => (await PublishedMetadata.FetchAsync(http, time.GetUtcNow(), cancel)).LeastNext;
+
     public async Task<Targets?> LastOfAsync(string role, CancellationToken cancel)
     {
         var published = await PublishedMetadata.FetchAsync(http, time.GetUtcNow(), cancel);

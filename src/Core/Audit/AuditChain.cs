@@ -13,6 +13,9 @@ public sealed class AuditChain
     /// <summary>What stands for the hash before the first entry.</summary>
     public static Sha256Digest Start { get; } = Sha256Digest.Parse(new string('0', Sha256Digest.HexLength));
 
+    /// <summary>The kind of the one entry that may leave numbers out: what the server had given them to before it was restored from a backup is lost, and they are given to nothing else.</summary>
+    public const string RestoredKind = "serverRestored";
+
     /// <summary>Problems that are told; a file that is no log at all would have one a line.</summary>
     public const int MostProblems = 20;
 
@@ -61,7 +64,7 @@ public sealed class AuditChain
             if (entry.Id == 1 && previous != Start)
                 Tell(entry.Id, "is the first, but claims to follow another; entries before it were taken away.");
         }
-        else if (entry.Id != Last + 1)
+        else if (entry.Id != Last + 1 && !(entry.Kind == RestoredKind && entry.Id > Last))
             Tell(entry.Id, entry.Id > Last + 1
                 ? $"follows entry {Last}; {entry.Id - Last - 1} between them are missing."
                 : $"follows entry {Last}; entries were put in again or in another order.");

@@ -7,7 +7,7 @@ using Coppice.Trust;
 namespace Coppice.Audit;
 
 /// <summary>Something that happened, as the audit log keeps it. The byte-exact form is specified in docs/formats/audit.md.</summary>
-/// <param name="Id">1 and up, without a gap.</param>
+/// <param name="Id">1 and up, without a gap but before an entry that tells of a restore.</param>
 /// <param name="At">Milliseconds since 1970 by the server's clock.</param>
 /// <param name="Kind">What happened: <c>rolloutStarted</c>.</param>
 /// <param name="By">Who did it, as people call them; <c>coppice</c> when the server acted by itself.</param>

@@ -12,10 +12,20 @@ public sealed class FactSet
     /// <summary>Longest name or value, in characters.</summary>
     public const int MaxText = 256;
 
+    /// <summary>The fact that names, parted by commas, the facts that a device does not tell.</summary>
+    public const string Withheld = "withheld";
+
     readonly FrozenDictionary<string, string> values;
 
     /// <param name="values">Names as <c>os</c>, <c>ram</c>, <c>runtime.onnxruntime</c>, <c>label.site</c>; values as text, sizes in bytes, flags as true or false.</param>
     public FactSet(IEnumerable<KeyValuePair<string, string>> values) => this.values = values.ToFrozenDictionary(StringComparer.Ordinal);
+
+    /// <summary>The value of <see cref="Withheld"/>; long lists end with "…".</summary>
+    public static string NamesOf(IEnumerable<string> names)
+    {
+        var text = string.Join(',', names);
+        return text.Length <= MaxText ? text : string.Concat(text.AsSpan(0, text.LastIndexOf(',', MaxText - 2)), ",…");
+    }
 
     /// <summary>No facts at all.</summary>
     public static FactSet Empty { get; } = new([]);

@@ -61,6 +61,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(ImmutableArray<Arm>))]
 [JsonSerializable(typeof(ImmutableArray<SetMember>))]
 [JsonSerializable(typeof(ImmutableArray<RolloutView>))]
+[JsonSerializable(typeof(RolloutPage))]
 [JsonSerializable(typeof(RolloutDetail))]
 [JsonSerializable(typeof(DevicePage))]
 [JsonSerializable(typeof(DeviceLabels))]

@@ -347,6 +347,12 @@ public enum EventKind
     /// <summary>An API token opens nothing any more.</summary>
     TokenRevoked,
 
+    /// <summary>The server's state was put back from a backup; what happened after that backup is not in the log.</summary>
+    ServerRestored,
+
+    /// <summary>Devices, groups and operators of another server were taken over.</summary>
+    ServerImported,
+
     /// <summary>An act waits for another person.</summary>
     ApprovalAsked,
 

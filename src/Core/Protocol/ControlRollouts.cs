@@ -93,6 +93,11 @@ public sealed record RolloutOrder(string Why)
     public int? Attempt { get; init; }
 }
 
+/// <summary>Rollouts, newest first.</summary>
+/// <param name="Rollouts">At most as many as were asked for; fewer, even none, where the caller may not see some.</param>
+/// <param name="Next">Give it as <c>before</c> for older ones; null at the end.</param>
+public sealed record RolloutPage(ImmutableArray<RolloutView> Rollouts, long? Next = null);
+
 /// <summary>A rollout and how it stands.</summary>
 /// <param name="Id">Unique on the server: <c>r-7</c>.</param>
 /// <param name="Model">Whose release.</param>

@@ -39,27 +39,23 @@ public sealed class DevicePublicKey : IEquatable<DevicePublicKey>
     public static bool TryRead(ReadOnlySpan<byte> info, [NotNullWhen(true)] out DevicePublicKey? key)
     {
         key = null;
-        if (info.Length != Bytes)
+        if (info.Length != Bytes || !info.StartsWith(Head))
             return false;
-        var read = ECDsa.Create();
         try
         {
-            read.ImportSubjectPublicKeyInfo(info, out var consumed);
-            var found = Of(read);
-            if (consumed == info.Length && found.Info.SequenceEqual(info))
-            {
-                found._key = read;
-                key = found;
-            }
+            key = new(info.ToArray()) { _key = Import(info) };
         }
-        catch (CryptographicException) // not DER, another curve, or no point of it
+        catch (CryptographicException) // no point of the curve
         {
         }
 
-        if (key is null)
-            read.Dispose();
         return key is not null;
     }
+
+    /// <summary>What stands before the coordinates of every such key: there is one way to write it in DER.</summary>
+    static ReadOnlySpan<byte> Head => [0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04];
+
+    static ECDsa Import(ReadOnlySpan<byte> info) => ECDsa.Create(new ECParameters { Curve = ECCurve.NamedCurves.nistP256, Q = { X = info[^64..^32].ToArray(), Y = info[^32..].ToArray() } });
 
     /// <exception cref="CryptographicException">The key is on another curve.</exception>
     internal static DevicePublicKey Of(ECAlgorithm key) =>
@@ -74,12 +70,7 @@ public sealed class DevicePublicKey : IEquatable<DevicePublicKey>
             return false;
         lock (_oneAtATime)
         {
-            if (_key is null)
-            {
-                _key = ECDsa.Create();
-                _key.ImportSubjectPublicKeyInfo(_info, out _);
-            }
-
+            _key ??= Import(_info);
             return _key.VerifyData(data, signature, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
         }
     }

@@ -35,14 +35,17 @@ public static class KeyCeremony
     /// <param name="changes">What changes; one for each role at most.</param>
     /// <param name="renew">Offline roles to be signed anew, whatever changes.</param>
     /// <param name="now">The time of making.</param>
+    /// <param name="leastNext">From <see cref="Snapshot.LeastNext"/>; null for a repository that was never restored.</param>
     /// <exception cref="RepositoryConflictException">A role or key is not known, or the result may not be published.</exception>
     public static SigningRequest Change(
-        string purpose, IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> present, IReadOnlyList<RoleChange> changes, IReadOnlyCollection<string> renew, DateTimeOffset now)
+        string purpose, IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> present, IReadOnlyList<RoleChange> changes, IReadOnlyCollection<string> renew, DateTimeOffset now,
+        IReadOnlyDictionary<string, long>? leastNext = null)
     {
         var (root, targets) = Read(present);
+        var leastTargets = leastNext?.GetValueOrDefault(TopLevelRole.Targets) ?? 1;
         var delegations = targets.Signed.Delegations;
         RootDraft? nextRoot = renew.Contains(TopLevelRole.Root) ? new(root.Signed) : null;
-        TargetsDraft? nextTargets = renew.Contains(TopLevelRole.Targets) ? new(targets.Signed) : null;
+        TargetsDraft? nextTargets = renew.Contains(TopLevelRole.Targets) ? new(targets.Signed, leastTargets) : null;
         foreach (var change in changes)
         {
             if (TopLevelRole.Is(change.Role))
@@ -55,10 +58,10 @@ public static class KeyCeremony
                 var role = delegations?.Roles.FirstOrDefault(role => role.Name == change.Role)
                     ?? throw new RepositoryConflictException(change.Role, $"the targets do not delegate to it; there are root, targets, snapshot, timestamp, {string.Join(", ", delegations?.Roles.Select(known => known.Name) ?? [])}.");
                 var keys = change.Apply(targets.Signed);
-                (nextTargets ??= new(targets.Signed)).Delegate(role.Name, role.Paths, role.Terminating, keys.Threshold, keys.Keys.AsSpan());
+                (nextTargets ??= new(targets.Signed, leastTargets)).Delegate(role.Name, role.Paths, role.Terminating, keys.Threshold, keys.Keys.AsSpan());
             }
         }
-        return Finish(purpose, present, nextRoot, nextTargets, renew, _ => null, now);
+        return Finish(purpose, present, nextRoot, nextTargets, renew, _ => null, now, leastNext);
     }
 
     /// <summary>Puts other online keys in place of all present ones.</summary>
@@ -117,12 +120,14 @@ public static class KeyCeremony
     /// <param name="path">The release's target path.</param>
     /// <param name="manifest">Its manifest, byte for byte.</param>
     /// <param name="now">The time of making.</param>
-    public static SigningRequest Release(IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> present, string path, ReadOnlyMemory<byte> manifest, DateTimeOffset now)
+    /// <param name="leastNext">From <see cref="Snapshot.LeastNext"/>; null for a repository that was never restored.</param>
+    public static SigningRequest Release(
+        IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> present, string path, ReadOnlyMemory<byte> manifest, DateTimeOffset now, IReadOnlyDictionary<string, long>? leastNext = null)
     {
         var (_, targets) = Read(present);
         var role = ReleaseIndex.RoleFor(targets.Signed, path) ?? throw new RepositoryConflictException(RepositoryLayout.ReleasesRole, $"nobody may sign '{path}'.");
         var file = MetadataFile.ReadTargets(present.First(given => given.Key == role).Value, role);
-        var next = ReleaseSigning.Prepare(file, [new TargetInfo(path, manifest.Span)], now, Life);
+        var next = ReleaseSigning.Prepare(file, [new TargetInfo(path, manifest.Span)], now, Life, leastNext?.GetValueOrDefault(role) ?? 1);
         return SigningRequest.Create(
             $"Publish {path["releases/".Length..^".json".Length]}.", now, present.Where(given => given.Key is TopLevelRole.Root or TopLevelRole.Targets || given.Key == role),
             [new(role, next)], [new(path, manifest)]);
@@ -131,7 +136,7 @@ public static class KeyCeremony
     // Adds whatever else must be signed for the drafts to be published, and nothing more.
     static SigningRequest Finish(
         string purpose, IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> present, RootDraft? root, TargetsDraft? targets,
-        IReadOnlyCollection<string> renew, Func<string, Targets?> lastOf, DateTimeOffset now)
+        IReadOnlyCollection<string> renew, Func<string, Targets?> lastOf, DateTimeOffset now, IReadOnlyDictionary<string, long>? leastNext = null)
     {
         var expires = now + Life;
         var files = present.ToDictionary(file => file.Key, file => file.Value, StringComparer.Ordinal);
@@ -141,7 +146,7 @@ public static class KeyCeremony
             next[TopLevelRole.Root] = root.Sign(expires);
         var nextRoot = MetadataFile.ReadRoot(next.GetValueOrDefault(TopLevelRole.Root, files.GetValueOrDefault(TopLevelRole.Root))).Signed;
         if (targets is null && presentTargets is not null && !IsSignedFor(presentTargets, nextRoot))
-            targets = new(presentTargets.Signed);
+            targets = new(presentTargets.Signed, leastNext?.GetValueOrDefault(TopLevelRole.Targets) ?? 1);
         if (targets is not null)
             next[TopLevelRole.Targets] = targets.Sign(expires);
         var nextTargets = MetadataFile.ReadTargets(next.GetValueOrDefault(TopLevelRole.Targets, files.GetValueOrDefault(TopLevelRole.Targets))).Signed;
@@ -159,7 +164,7 @@ public static class KeyCeremony
                 && !(before?.Files.GetValueOrDefault(release.Path)?.SaysTheSameAs(release) ?? false)).ToArray();
             if (file is not null && adopted.Length == 0 && !renew.Contains(role) && IsSignedFor(file, nextTargets))
                 continue;
-            next[role] = adopted.Aggregate(new TargetsDraft(before), (draft, release) => draft.Put(release)).Sign(expires);
+            next[role] = adopted.Aggregate(new TargetsDraft(before, leastNext?.GetValueOrDefault(role) ?? 1), (draft, release) => draft.Put(release)).Sign(expires);
         }
         if (next.Count == 0)
             throw new RepositoryConflictException(TopLevelRole.Root, "nothing changes; say what to change or to sign anew.");

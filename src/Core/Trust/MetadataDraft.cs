@@ -12,16 +12,16 @@ public abstract class MetadataDraft
     // Changed whenever a rule of the specification that is followed here changes.
     const string SpecificationVersion = "1.0.34";
 
-    private protected MetadataDraft(string type, RoleMetadata? before)
+    private protected MetadataDraft(string type, RoleMetadata? before, long least = 1)
     {
         Signed = before is null ? [] : (JsonObject)JsonNode.Parse(before.Json.GetRawText())!;
-        Version = (before?.Version ?? 0) + 1;
+        Version = Math.Max((before?.Version ?? 0) + 1, least);
         Signed["_type"] = type;
         Signed["spec_version"] = SpecificationVersion;
         Signed["version"] = Version;
     }
 
-    /// <summary>One more than the version before; 1 for the first.</summary>
+    /// <summary>One more than the version before, or the least that was asked for; 1 for the first.</summary>
     public long Version { get; }
 
     private protected JsonObject Signed { get; }
@@ -112,7 +112,8 @@ public sealed class RootDraft(Root? before) : MetadataDraft(TopLevelRole.Root, b
 
 /// <summary>The next version of a targets role, top-level or delegated.</summary>
 /// <param name="before">The version before; null for the first.</param>
-public sealed class TargetsDraft(Targets? before) : MetadataDraft(TopLevelRole.Targets, before)
+/// <param name="least">The least version that it may have: of a repository that was restored, clients may have seen versions that are lost.</param>
+public sealed class TargetsDraft(Targets? before, long least = 1) : MetadataDraft(TopLevelRole.Targets, before, least)
 {
     /// <summary>Adds a target, or replaces what is said of its path.</summary>
     public TargetsDraft Put(TargetInfo target)
@@ -207,8 +208,16 @@ public sealed class TargetsDraft(Targets? before) : MetadataDraft(TopLevelRole.T
 
 /// <summary>The next snapshot.</summary>
 /// <param name="before">The snapshot before; null for the first.</param>
-public sealed class SnapshotDraft(Snapshot? before) : MetadataDraft(TopLevelRole.Snapshot, before)
+/// <param name="least">The least version that it may have.</param>
+public sealed class SnapshotDraft(Snapshot? before, long least = 1) : MetadataDraft(TopLevelRole.Snapshot, before, least)
 {
+    /// <summary>Says which version the next metadata of a role must have that others sign: clients may have seen lost ones below it.</summary>
+    public SnapshotDraft SetLeastNext(string role, long version)
+    {
+        Part(Snapshot.LeastNextField)[role] = version;
+        return this;
+    }
+
     /// <summary>Names the version of a targets role, with length and digest.</summary>
     public SnapshotDraft Put(MetadataFile<Targets> role)
     {
@@ -219,7 +228,8 @@ public sealed class SnapshotDraft(Snapshot? before) : MetadataDraft(TopLevelRole
 
 /// <summary>The next timestamp.</summary>
 /// <param name="before">The timestamp before; null for the first.</param>
-public sealed class TimestampDraft(Timestamp? before) : MetadataDraft(TopLevelRole.Timestamp, before)
+/// <param name="least">The least version that it may have.</param>
+public sealed class TimestampDraft(Timestamp? before, long least = 1) : MetadataDraft(TopLevelRole.Timestamp, before, least)
 {
     /// <summary>Names the newest snapshot, with length and digest.</summary>
     public TimestampDraft Put(MetadataFile<Snapshot> snapshot)

@@ -51,10 +51,21 @@ public static class ReleaseSigning
     /// <param name="lifetime">How long it is trusted; a year when left out.</param>
     /// <param name="keys">Keys of the role.</param>
     public static byte[] Prepare(
-        MetadataFile<Targets> present, IReadOnlyList<TargetInfo> releases, DateTimeOffset now, TimeSpan? lifetime, params ReadOnlySpan<SigningKey> keys)
+        MetadataFile<Targets> present, IReadOnlyList<TargetInfo> releases, DateTimeOffset now, TimeSpan? lifetime, params ReadOnlySpan<SigningKey> keys) =>
+        Prepare(present, releases, now, lifetime, 1, keys);
+
+    /// <inheritdoc cref="Prepare(MetadataFile{Targets}, IReadOnlyList{TargetInfo}, DateTimeOffset, TimeSpan?, ReadOnlySpan{SigningKey})"/>
+    /// <param name="present">The present metadata of the role.</param>
+    /// <param name="releases">Path and content of the manifests to add.</param>
+    /// <param name="now">The time of signing.</param>
+    /// <param name="lifetime">How long it is trusted; a year when left out.</param>
+    /// <param name="least">The least version that it may have, from <see cref="Snapshot.LeastNext"/>.</param>
+    /// <param name="keys">Keys of the role.</param>
+    public static byte[] Prepare(
+        MetadataFile<Targets> present, IReadOnlyList<TargetInfo> releases, DateTimeOffset now, TimeSpan? lifetime, long least, params ReadOnlySpan<SigningKey> keys)
     {
         var current = present.Signed;
-        var draft = new TargetsDraft(current);
+        var draft = new TargetsDraft(current, least);
         foreach (var release in releases)
         {
             if (!RepositoryLayout.IsReleaseTarget(release.Path))

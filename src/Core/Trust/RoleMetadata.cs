@@ -134,6 +134,9 @@ public sealed class Timestamp : RoleMetadata
 /// <summary>Names the versions of all targets roles that belong together (section 4.4).</summary>
 public sealed class Snapshot : RoleMetadata
 {
+    /// <summary>Member of the signed object that other clients pass over; see <see cref="LeastNext"/>.</summary>
+    internal const string LeastNextField = "x-coppice-least-next";
+
     internal Snapshot(MetadataReader reader, JsonElement signed) : base(reader, signed)
     {
         var files = new Dictionary<string, MetaFile>(StringComparer.Ordinal);
@@ -144,7 +147,18 @@ public sealed class Snapshot : RoleMetadata
             files.Add(reader.Name(member), new MetaFile(reader, member.Value));
         }
         Files = files.ToFrozenDictionary(StringComparer.Ordinal);
+        var least = ImmutableDictionary.CreateBuilder<string, long>(StringComparer.Ordinal);
+        if (MetadataReader.Optional(signed, LeastNextField) is not null)
+        {
+            foreach (var member in reader.Object(signed, LeastNextField).EnumerateObject())
+                least[reader.Name(member)] = reader.Integer(reader.Object(signed, LeastNextField), member.Name, least: 1);
+        }
+        LeastNext = least.ToImmutable();
     }
+
+    /// <summary>For roles that offline keys sign, by name: the version that the next metadata must have at least. A repository that was restored from a backup says it, for
+    /// clients may have seen versions that the backup does not hold.</summary>
+    public ImmutableDictionary<string, long> LeastNext { get; }
 
     /// <summary>By file name without version: <c>targets.json</c>, <c>releases.json</c>.</summary>
     public FrozenDictionary<string, MetaFile> Files { get; }

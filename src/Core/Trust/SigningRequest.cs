@@ -208,7 +208,7 @@ public sealed class SigningRequest
             targets.RequireSignedFor(PresentRoot.Signed);
         foreach (var (role, file) in Next)
         {
-            if (Present.TryGetValue(role, out var present) && file.Signed.Version != present.Signed.Version + 1)
+            if (Present.TryGetValue(role, out var present) && file.Signed.Version <= present.Signed.Version) // by how much it may go beyond is the repository's word
                 throw reader.Malformed($"'{role}' version {file.Signed.Version} does not follow {present.Signed.Version}", "start again from the published metadata");
             if (role != TopLevelRole.Targets && Above(Next, Present)?.Signed.KeysOf(role) is null)
                 throw reader.Malformed($"nobody delegates to '{role}'", "give the targets that do");

@@ -40,7 +40,7 @@ static class AuditTrail
         foreach (var entry in added)
         {
             var row = entry.Entity;
-            entry.Property(e => e.Id).CurrentValue = ++id;
+            entry.Property(e => e.Id).CurrentValue = id = Math.Max(id + 1, row.LeastId);
             entry.Property(e => e.Id).IsTemporary = false;
             if (caller is not null && row.By == caller.Name)
                 (row.Subject, row.Credential, row.Origin) = (caller.Subject, caller.Credential, caller.Origin);

@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations.Schema;
 using System.Text.Json;
 using Coppice.Audit;
 using Coppice.Protocol;
@@ -31,6 +32,10 @@ sealed class EventRow
 
     /// <summary>Chains the event to the one before.</summary>
     public string Hash { get; set; } = "";
+
+    /// <summary>The least number that it is given: of an event that tells of a restore, beyond those that were given to events which are lost.</summary>
+    [NotMapped]
+    public long LeastId { get; init; }
 
     /// <summary>As the audit log hashes it.</summary>
     public AuditEntry Entry() => new(Id, At.ToUnixTimeMilliseconds(), JsonNamingPolicy.CamelCase.ConvertName(Kind.ToString()), By, Why)

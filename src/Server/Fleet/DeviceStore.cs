@@ -16,8 +16,11 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
     DateTimeOffset SilentBefore => options.Time.GetUtcNow() - options.SilentAfter;
 
     /// <summary>What a call in the name of a device is judged by; null for a device that is not known.</summary>
-    public Task<DeviceStanding?> StandingAsync(string device, CancellationToken cancel) => database.ReadAsync(
-        db => db.Devices.Where(row => row.Id == device).Select(row => new DeviceStanding(row.SigningKey, row.RetiredAt, row.RevokedAt, row.Suspect != null)).FirstOrDefaultAsync(cancel), cancel);
+    public Task<DeviceStanding?> StandingAsync(string device, CancellationToken cancel) => database.ReadAsync(db => standing(db, device, cancel), cancel);
+
+    // Compiled, for every call of a device asks it; by each store for itself, for the databases of one process may be of two kinds.
+    readonly Func<CoppiceDb, string, CancellationToken, Task<DeviceStanding?>> standing = EF.CompileAsyncQuery((CoppiceDb db, string device, CancellationToken cancel) =>
+        db.Devices.Where(row => row.Id == device).Select(row => new DeviceStanding(row.SigningKey, row.RetiredAt, row.RevokedAt, row.Suspect != null)).FirstOrDefault());
 
     /// <summary>Devices that a selector holds for, in the order of their ids.</summary>
     public Task<DevicePage> ListAsync(Selector selector, DeviceState? state, string after, int limit, CancellationToken cancel) => database.ReadAsync(async db =>

@@ -1,7 +1,9 @@
+using Coppice.Server.Backups;
+
 namespace Coppice.Server.Registry;
 
 /// <summary>Signs what the online key signs again before it expires, and says when an offline key is needed.</summary>
-sealed partial class ExpiryWorker(Repository repository, TimeProvider time, ILogger<ExpiryWorker> log) : BackgroundService
+sealed partial class ExpiryWorker(Repository repository, Restores restores, TimeProvider time, ILogger<ExpiryWorker> log) : BackgroundService
 {
     static readonly TimeSpan Pause = TimeSpan.FromHours(1);
     static readonly TimeSpan PauseAfterFailure = TimeSpan.FromMinutes(1);
@@ -12,6 +14,8 @@ sealed partial class ExpiryWorker(Repository repository, TimeProvider time, ILog
     public void Refresh()
     {
         var now = time.GetUtcNow();
+        if (restores.Newest is { } restored && repository.Tree.GoPast(restored.Version, restored.Least(), now))
+            LogWentPast(restored.Version);
         if (repository.Tree.RefreshExpiry(now))
             LogSigned();
         foreach (var warning in repository.Tree.Status(now).Warnings)
@@ -45,6 +49,9 @@ sealed partial class ExpiryWorker(Repository repository, TimeProvider time, ILog
             return PauseAfterFailure;
         }
     }
+
+    [LoggerMessage(LogLevel.Information, "Repository metadata signed anew, from version {Version} on: beyond what devices can have seen before the restore.")]
+    partial void LogWentPast(long version);
 
     [LoggerMessage(LogLevel.Information, "Repository metadata signed anew.")]
     partial void LogSigned();

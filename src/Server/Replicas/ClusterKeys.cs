@@ -80,7 +80,7 @@ sealed class ClusterKeys : IDisposable
             var bytes = Opened(row);
             if (!own.Remove(row.Name))
             {
-                MakeFolders(data.Path, Path.GetDirectoryName(file)!);
+                DataFolder.MakePrivate(data.Path, Path.GetDirectoryName(file)!);
                 DataFolder.WritePrivate(file, bytes);
                 came++;
             }
@@ -106,22 +106,5 @@ sealed class ClusterKeys : IDisposable
         }
     }
 
-    static HashSet<string> Names(DataFolder data)
-    {
-        var names = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var (folder, pattern) in new[] { (data.OnlineKeys, "*.pem"), (data.Keys, "audit.pem"), (data.Keys, "outbox.key"), (data.Authorities, "*.key"), (data.Authorities, "*.pem") })
-        {
-            if (Directory.Exists(folder))
-                names.UnionWith(Directory.GetFiles(folder, pattern).Select(file => Path.GetRelativePath(data.Path, file).Replace(Path.DirectorySeparatorChar, '/')));
-        }
-
-        return names;
-    }
-
-    static void MakeFolders(string root, string folder)
-    {
-        var path = root;
-        foreach (var part in Path.GetRelativePath(root, folder).Split(Path.DirectorySeparatorChar))
-            DataFolder.MakePrivate(path = Path.Combine(path, part));
-    }
+    static HashSet<string> Names(DataFolder data) => DataFolder.SharedFiles(data.Path).ToHashSet(StringComparer.Ordinal);
 }

@@ -4,6 +4,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Approvals;
+using Coppice.Server.Backups;
 using Coppice.Server.Fleet;
 using Coppice.Server.Registry;
 using Coppice.Server.Storage;
@@ -12,7 +13,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Coppice.Server.Rollouts;
 
 /// <summary>Decides for a device as the device would, and tells why.</summary>
-sealed class ExplanationStore(Database database, Repository repository, ControlPlaneOptions options)
+sealed class ExplanationStore(Database database, Repository repository, Restores restores, ControlPlaneOptions options)
 {
     /// <summary>What the server knows of a device, read at one moment.</summary>
     sealed record Known(DeviceRow Row, FactSet Facts, ImmutableArray<DeviceModelRow> Models, ImmutableArray<RolloutDeviceRow> Words, ImmutableArray<ApprovalRow> Waiting, bool SpeaksDdi);
@@ -30,6 +31,8 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
         var now = options.Time.GetUtcNow();
         var models = asked is { } one ? [one] : known.Models.Select(row => row.Model).Where(sees).OrderBy(model => model.ToString(), StringComparer.Ordinal).ToArray();
         var notes = Notes(known.Row, now).ToList();
+        if (restores.Newest is { } restored && known.Row.LastSeen < restored.At)
+            notes.Add($"The server was restored at {restored.At.UtcDateTime:u} from a backup of {restored.BackupAt.UtcDateTime:u}, and has not heard of the device since: what the device took in between is not known here until it calls, and what it serves it keeps.");
         if (models.Length == 0)
             notes.Add("It has spoken of no model that you may see; name one to know what it would do.");
         var explained = ImmutableArray.CreateBuilder<ModelExplanation>();
@@ -63,6 +66,8 @@ sealed class ExplanationStore(Database database, Repository repository, ControlP
             yield return $"It was last heard of at {row.LastSeen.UtcDateTime:u}, {Duration.Format(Whole(now - row.LastSeen))} ago: what follows holds once it is back.";
         else if (row is { RetiredAt: null, RevokedAt: null })
             yield return $"It was last heard of at {row.LastSeen.UtcDateTime:u}; facts are of then.";
+        if (StoredText.Texts(row.Facts).TryGetValue(FactSet.Withheld, out var withheld))
+            yield return $"It does not tell {withheld}: what hangs on that is decided on the device alone, and may be otherwise than said here.";
     }
 
     static TimeSpan Whole(TimeSpan span) => TimeSpan.FromMinutes(Math.Floor(span.TotalMinutes));

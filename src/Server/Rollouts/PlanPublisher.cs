@@ -1,6 +1,7 @@
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
+using Coppice.Server.Backups;
 using Coppice.Server.Registry;
 using Coppice.Server.Storage;
 using Coppice.Trust;
@@ -13,8 +14,10 @@ namespace Coppice.Server.Rollouts;
 /// A change is committed to the tables first, with the plan's next serial; the plan is derived from them and signed
 /// after. A crash between the two leaves a plan behind that differs, and the next start or change publishes it.
 /// </remarks>
-sealed class PlanPublisher(Database database, Repository repository, TimeProvider time) : IDisposable
+sealed class PlanPublisher(Database database, Repository repository, TimeProvider time, Restores? restores = null) : IDisposable
 {
+    // Devices may have followed plans that a restore knows nothing of, also of models that it knows nothing of.
+    readonly long leastSerial = restores?.LeastSerial ?? 0;
     readonly SemaphoreSlim gate = new(1);
 
     /// <summary>Whether the tables may be ahead of the tree, because a publish failed.</summary>
@@ -41,7 +44,11 @@ sealed class PlanPublisher(Database database, Repository repository, TimeProvide
             {
                 var outcome = await change(db);
                 foreach (var name in outcome.Changed)
-                    (await db.Models.SingleAsync(row => row.Name == name, cancel)).Serial++;
+                {
+                    var row = await db.Models.SingleAsync(row => row.Name == name, cancel);
+                    row.Serial = Math.Max(row.Serial + 1, leastSerial);
+                }
+
                 return outcome;
             }, cancel);
             foreach (var name in changed)
@@ -101,6 +108,8 @@ sealed class PlanPublisher(Database database, Repository repository, TimeProvide
         if (await DeriveAsync(model) is not var (plan, known))
             return true;
 
+        if (plan.Serial < leastSerial)
+            plan = plan with { Serial = await PassAsync(model, leastSerial - 1) };
         var bytes = DocumentJson.Write(plan);
         if (published is { } there && !there.Span.SequenceEqual(bytes))
         {

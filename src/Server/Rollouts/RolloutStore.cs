@@ -65,13 +65,20 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         }, cancel);
 
     /// <summary>Rollouts, newest first.</summary>
-    public Task<ImmutableArray<RolloutView>> ListAsync(ModelName? model, RolloutState? state, DateTimeOffset now, CancellationToken cancel) => database.ReadAsync(async db =>
+    /// <param name="model">Of this model; null for any.</param>
+    /// <param name="state">In this state; null for any.</param>
+    /// <param name="sees">Of which models the caller may see some.</param>
+    /// <param name="before">Only those with a lower number.</param>
+    /// <param name="limit">Most that are looked at.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="cancel">Ends the call.</param>
+    public Task<RolloutPage> ListAsync(ModelName? model, RolloutState? state, Func<ModelName, bool> sees, long before, int limit, DateTimeOffset now, CancellationToken cancel) => database.ReadAsync(async db =>
     {
-        var rows = await db.Rollouts.Where(row => (model == null || row.Model == model) && (state == null || row.State == state)).OrderByDescending(row => row.Number).Take(MaxListed).ToListAsync(cancel);
+        var rows = await db.Rollouts.Where(row => row.Number < before && (model == null || row.Model == model) && (state == null || row.State == state)).OrderByDescending(row => row.Number).Take(limit + 1).ToListAsync(cancel);
         var views = ImmutableArray.CreateBuilder<RolloutView>(rows.Count);
-        foreach (var row in rows)
+        foreach (var row in rows.Take(limit).Where(row => sees(row.Model)))
             views.Add(row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now));
-        return views.ToImmutable();
+        return new RolloutPage(views.ToImmutable(), rows.Count > limit ? rows[limit - 1].Number : null);
     }, cancel);
 
     /// <summary>A rollout with a page of its devices.</summary>

@@ -11,6 +11,9 @@ sealed partial class RolloutWorker(
 {
     static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
 
+    /// <summary>Judging rests so many times as long as it took: of a large fleet each report may decide something, and counting takes a while.</summary>
+    const int Rest = 4;
+
     long? seen;
 
     /// <summary>Judges every running rollout once.</summary>
@@ -39,7 +42,9 @@ sealed partial class RolloutWorker(
                 if (term != seen)
                     await releases.ReconcileAsync(time.GetUtcNow(), stoppingToken); // the server before may have died in the middle of a publish
                 seen = term;
+                var began = time.GetTimestamp();
                 await JudgeAsync(stoppingToken);
+                await Task.Delay(Rest * time.GetElapsedTime(began), time, stoppingToken);
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {

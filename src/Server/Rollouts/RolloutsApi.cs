@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Security.Claims;
 using Coppice.Access;
 using Coppice.Fleet;
@@ -50,8 +49,8 @@ static class RolloutsApi
     }
 
     /// <summary>Rollouts of models that the caller may see, newest first.</summary>
-    internal static async Task<Results<Ok<ImmutableArray<RolloutView>>, ProblemHttpResult>> List(
-        RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, string? model = null, string? state = null)
+    internal static async Task<Results<Ok<RolloutPage>, ProblemHttpResult>> List(
+        RolloutStore rollouts, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel, string? model = null, string? state = null, long? before = null, int limit = 100)
     {
         var problems = new List<Problem>();
         if (!ModelName.TryParse(model, out var name) && model is not null)
@@ -65,7 +64,9 @@ static class RolloutsApi
                 problems.Add(new("state", $"'{state}' is not a state; give {string.Join(", ", Enum.GetValues<RolloutState>().Select(RolloutVerbs.Name))}."));
         }
 
-        return problems.Count > 0 ? Problems.Validation(problems) : TypedResults.Ok<ImmutableArray<RolloutView>>([.. (await rollouts.ListAsync(name, wanted, time.GetUtcNow(), cancel)).Where(rollout => caller.Rights().Sees(rollout.Model))]);
+        return problems.Count > 0
+            ? Problems.Validation(problems)
+            : TypedResults.Ok(await rollouts.ListAsync(name, wanted, caller.Rights().Sees, before ?? long.MaxValue, Math.Clamp(limit, 1, MaxPage), time.GetUtcNow(), cancel));
     }
 
     /// <summary>How a rollout stands, with a page of its devices.</summary>

@@ -2,6 +2,7 @@ using Coppice.Registry;
 using Coppice.Server.Access;
 using Coppice.Server.Approvals;
 using Coppice.Server.Audit;
+using Coppice.Server.Backups;
 using Coppice.Server.Ddi;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
@@ -55,6 +56,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<LeaseRow> Leases => Set<LeaseRow>();
     public DbSet<SharedKeyRow> SharedKeys => Set<SharedKeyRow>();
     public DbSet<AuditCheckpointRow> AuditCheckpoints => Set<AuditCheckpointRow>();
+    public DbSet<RestoreRow> Restores => Set<RestoreRow>();
 
     /// <summary>Whether events were added since this was last made false.</summary>
     public bool HasNewEvents { get; set; }
@@ -103,6 +105,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<TreeFileRow>().HasKey(row => row.Path);
         model.Entity<LeaseRow>().HasKey(row => row.Name);
         model.Entity<SharedKeyRow>().HasKey(row => row.Name);
+        model.Entity<RestoreRow>().HasKey(row => row.Number);
         model.Entity<AuditCheckpointRow>().HasKey(row => row.Entry);
         model.Entity<AuditCheckpointRow>().Property(row => row.Entry).ValueGeneratedNever();
     }

@@ -40,6 +40,71 @@ sealed class Database : IDisposable
     /// <exception cref="DatabaseUnavailableException">It does not answer.</exception>
     public static Task<Database> OpenAsync(PostgresAddress address, CancellationToken cancel) => OpenAsync(new PostgresEngine(address), cancel);
 
+    /// <summary>Opens a database that a server uses or used, and changes nothing of it: to copy it, also while the server runs.</summary>
+    /// <exception cref="InvalidDataException">It is not there, or its tables are of another version.</exception>
+    /// <exception cref="DatabaseUnavailableException">It does not answer.</exception>
+    public static async Task<Database> AttachAsync(PostgresAddress? address, string file, CancellationToken cancel)
+    {
+        if (address is null && !File.Exists(file))
+            throw new InvalidDataException($"There is no database {file}; give the server's data folder with --data, or its database with --database.");
+        var database = new Database(EngineOf(address, file));
+        try
+        {
+            return await database.AskAsync(async db => await database.engine.HasTablesAsync(db, cancel) && await Migrations.AreAllDoneAsync(db, cancel), cancel)
+                ? database
+                : throw new InvalidDataException($"The tables in {database.Place} are not those of this version of coppice; use the version that the server runs, or start the server with this one first.");
+        }
+        catch
+        {
+            database.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens a database that nothing is in yet.</summary>
+    /// <exception cref="InvalidDataException">It holds tables, or refuses this user.</exception>
+    /// <exception cref="DatabaseUnavailableException">It does not answer.</exception>
+    public static async Task<Database> OpenEmptyAsync(PostgresAddress? address, string file, CancellationToken cancel)
+    {
+        var database = new Database(EngineOf(address, file));
+        try
+        {
+            if (await database.AskAsync(db => database.engine.HasTablesAsync(db, cancel), cancel))
+                throw new InvalidDataException($"The database {database.Place} holds tables already; make an empty one for what is put back. Nothing was changed.");
+            await database.AskAsync(async db =>
+            {
+                await database.engine.PrepareAsync(db, cancel);
+                return true;
+            }, cancel);
+            return database;
+        }
+        catch
+        {
+            database.Dispose();
+            throw;
+        }
+    }
+
+    static DatabaseEngine EngineOf(PostgresAddress? address, string file) => address is null ? new SqliteEngine(file) : new PostgresEngine(address);
+
+    /// <summary>How rows go in and out in bulk.</summary>
+    public DatabaseEngine Engine => engine;
+
+    /// <summary>A context in a transaction that reads the database as it is at one moment, also while others write; both are the caller's to dispose of, the context last.</summary>
+    public (CoppiceDb Db, IDbContextTransaction Moment) BeginReading() => Guard(() =>
+    {
+        var db = contexts.CreateDbContext();
+        try
+        {
+            return (db, engine.BeginReading(db));
+        }
+        catch
+        {
+            db.Dispose();
+            throw;
+        }
+    });
+
     public async Task<T> ReadAsync<T>(Func<CoppiceDb, Task<T>> read, CancellationToken cancel)
     {
         for (var again = engine.IsShared; ; again = false)
@@ -203,22 +268,33 @@ sealed class Database : IDisposable
         var database = new Database(engine);
         try
         {
-            await using var db = await database.contexts.CreateDbContextAsync(cancel);
-            await engine.PrepareAsync(db, cancel);
-            await Migrations.RunAsync(db, engine, cancel);
-            return database;
-        }
-        catch (Exception e) when (engine.IsShared && Failure(e) is { } failure)
-        {
-            database.Dispose();
-            throw engine.IsUnavailable(failure)
-                ? new DatabaseUnavailableException(engine.Place, failure)
-                : new InvalidDataException($"The database {engine.Place} cannot be used: {failure.Message}. See that it exists and that the user may connect to it and make tables there.", e);
+            return await database.AskAsync(async db =>
+            {
+                await engine.PrepareAsync(db, cancel);
+                await Migrations.RunAsync(db, engine, cancel);
+                return database;
+            }, cancel);
         }
         catch
         {
             database.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>The first questions to a database, whose refusal is told in words for who gave its address.</summary>
+    async Task<T> AskAsync<T>(Func<CoppiceDb, Task<T>> ask, CancellationToken cancel)
+    {
+        try
+        {
+            await using var db = await contexts.CreateDbContextAsync(cancel);
+            return await ask(db);
+        }
+        catch (Exception e) when (engine.IsShared && Failure(e) is { } failure)
+        {
+            throw engine.IsUnavailable(failure)
+                ? new DatabaseUnavailableException(engine.Place, failure)
+                : new InvalidDataException($"The database {engine.Place} cannot be used: {failure.Message}. See that it exists and that the user may connect to it and make tables there.", e);
         }
     }
 

@@ -33,6 +33,26 @@ abstract class DatabaseEngine : IDisposable
     /// <summary>Begins what sees the database as it is at one moment; null where a writer of the same process is kept out already by who reads.</summary>
     public abstract Task<IDbContextTransaction?> BeginSnapshotAsync(CoppiceDb db, CancellationToken cancel);
 
+    /// <summary>Begins what reads the database as it is at one moment, also while others write, and writes nothing.</summary>
+    public abstract IDbContextTransaction BeginReading(CoppiceDb db);
+
+    /// <summary>Within a transaction: puts rows into a table, by the fastest way there is.</summary>
+    /// <param name="db">In the transaction.</param>
+    /// <param name="table">The table.</param>
+    /// <param name="rows">Values in the order of the table's columns; none may be there already.</param>
+    /// <param name="cancel">Ends the call; the transaction is to be given up.</param>
+    /// <returns>How many.</returns>
+    public abstract Task<long> InsertAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel);
+
+    /// <summary>The number that the table's next row is given.</summary>
+    public abstract Task<long> NextNumberAsync(CoppiceDb db, TableShape table, CancellationToken cancel);
+
+    /// <summary>Within a transaction: gives the table's next row this number.</summary>
+    public abstract Task SetNextNumberAsync(CoppiceDb db, TableShape table, long next, CancellationToken cancel);
+
+    /// <summary>Whether it holds tables, of whatever.</summary>
+    public abstract Task<bool> HasTablesAsync(CoppiceDb db, CancellationToken cancel);
+
     /// <summary>Within a transaction: keeps out every other server that starts.</summary>
     public abstract Task KeepStartersOutAsync(CoppiceDb db, CancellationToken cancel);
 

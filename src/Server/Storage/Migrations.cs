@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Data.Common;
 using System.Reflection;
 using Microsoft.EntityFrameworkCore;
@@ -10,26 +11,41 @@ static class Migrations
 {
     const string Prefix = "migrations/";
 
+    /// <summary>Every migration that this program knows, in their order.</summary>
+    public static ImmutableArray<string> Known { get; } =
+        [.. Assembly.GetExecutingAssembly().GetManifestResourceNames().Where(name => name.StartsWith(Prefix, StringComparison.Ordinal)).Select(name => name[Prefix.Length..]).Order(StringComparer.Ordinal)];
+
     /// <exception cref="InvalidDataException">The database was written by a newer version.</exception>
     public static async Task RunAsync(CoppiceDb db, DatabaseEngine engine, CancellationToken cancel)
     {
-        var program = Assembly.GetExecutingAssembly();
-        var known = program.GetManifestResourceNames().Where(name => name.StartsWith(Prefix, StringComparison.Ordinal)).Select(name => name[Prefix.Length..]).Order(StringComparer.Ordinal).ToArray();
         await using var transaction = await db.Database.BeginTransactionAsync(cancel);
+        await RunAsync(db, engine, Known, cancel);
+        await transaction.CommitAsync(cancel);
+    }
+
+    /// <summary>Within a transaction: runs those of the migrations that were not run yet.</summary>
+    /// <exception cref="InvalidDataException">The database was written by a newer version.</exception>
+    public static async Task RunAsync(CoppiceDb db, DatabaseEngine engine, IReadOnlyCollection<string> wanted, CancellationToken cancel)
+    {
         if (engine is PostgresEngine)
             await PostgresEngine.LockAsync(db, PostgresEngine.MigrationLock, cancel);
         await RunAsync(db, engine.Translate("CREATE TABLE IF NOT EXISTS Migrations (Name TEXT PRIMARY KEY);"), cancel);
         var done = await NamesAsync(db, cancel);
-        if (done.Except(known).Order(StringComparer.Ordinal).ToArray() is { Length: > 0 } newer)
+        if (done.Except(Known).Order(StringComparer.Ordinal).ToArray() is { Length: > 0 } newer)
             throw new InvalidDataException($"{engine.Place} was changed by a newer version of coppice ({string.Join(", ", newer)}), which this one does not know. Run the newer version, or restore a backup from before it.");
-        foreach (var name in known.Except(done))
+        foreach (var name in wanted.Except(done).Order(StringComparer.Ordinal))
         {
-            using var text = new StreamReader(program.GetManifestResourceStream(Prefix + name)!);
+            using var text = new StreamReader(Assembly.GetExecutingAssembly().GetManifestResourceStream(Prefix + name)!);
             await RunAsync(db, engine.Translate(await text.ReadToEndAsync(cancel)), cancel);
             await RunAsync(db, $"INSERT INTO \"Migrations\" (\"Name\") VALUES ('{name}')", cancel);
         }
+    }
 
-        await transaction.CommitAsync(cancel);
+    /// <summary>Whether the database's tables are those of this program, neither older nor newer.</summary>
+    public static async Task<bool> AreAllDoneAsync(CoppiceDb db, CancellationToken cancel)
+    {
+        await db.Database.OpenConnectionAsync(cancel);
+        return (await NamesAsync(db, cancel)).SetEquals(Known);
     }
 
     static async Task<HashSet<string>> NamesAsync(CoppiceDb db, CancellationToken cancel)

@@ -4,6 +4,7 @@ using System.Globalization;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Storage;
 using Npgsql;
+using NpgsqlTypes;
 
 namespace Coppice.Server.Storage;
 
@@ -45,6 +46,56 @@ sealed class PostgresEngine : DatabaseEngine
     public override void KeepTreeWritersOut(CoppiceDb db) => db.Database.ExecuteSqlRaw(Lock(TreeLock, "60s"));
 
     public override async Task<IDbContextTransaction?> BeginSnapshotAsync(CoppiceDb db, CancellationToken cancel) => await db.Database.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancel);
+
+    public override IDbContextTransaction BeginReading(CoppiceDb db)
+    {
+        var transaction = db.Database.BeginTransaction(IsolationLevel.RepeatableRead);
+        db.Database.ExecuteSqlRaw("SET TRANSACTION READ ONLY");
+        return transaction;
+    }
+
+    public override async Task<long> InsertAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel)
+    {
+        var connection = (NpgsqlConnection)db.Database.GetDbConnection();
+        await using var copy = await connection.BeginBinaryImportAsync($"COPY \"{table.Name}\" ({table.ColumnList}) FROM STDIN (FORMAT BINARY)", cancel);
+        copy.Timeout = TimeSpan.FromDays(1); // a large table takes its time
+        foreach (var row in rows)
+        {
+            await copy.StartRowAsync(cancel);
+            for (var i = 0; i < row.Length; i++)
+            {
+                await (row[i] switch
+                {
+                    null => copy.WriteNullAsync(cancel),
+                    string text => copy.WriteAsync(text, NpgsqlDbType.Text, cancel),
+                    long number => copy.WriteAsync(number, NpgsqlDbType.Bigint, cancel),
+                    double number => copy.WriteAsync(number, NpgsqlDbType.Double, cancel),
+                    bool yes => copy.WriteAsync(yes, NpgsqlDbType.Boolean, cancel),
+                    byte[] bytes => copy.WriteAsync(bytes, NpgsqlDbType.Bytea, cancel),
+                    var other => throw new InvalidOperationException($"{table.Name}.{table.Columns[i].Name}: {other.GetType()} is no value of a table."),
+                });
+            }
+        }
+
+        return (long)await copy.CompleteAsync(cancel);
+    }
+
+    public override async Task<long> NextNumberAsync(CoppiceDb db, TableShape table, CancellationToken cancel)
+    {
+#pragma warning disable EF1002 // the name is the database's own
+        var sequence = await SequenceAsync(db, table, cancel);
+        return await db.Database.SqlQueryRaw<long>($"SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END AS \"Value\" FROM {sequence}").SingleAsync(cancel);
+#pragma warning restore EF1002
+    }
+
+    public override async Task SetNextNumberAsync(CoppiceDb db, TableShape table, long next, CancellationToken cancel) =>
+        await db.Database.SqlQuery<long>($"""SELECT setval({await SequenceAsync(db, table, cancel)}::regclass, {next}, false) AS "Value" """).SingleAsync(cancel);
+
+    static Task<string> SequenceAsync(CoppiceDb db, TableShape table, CancellationToken cancel) =>
+        db.Database.SqlQuery<string>($"""SELECT pg_get_serial_sequence({$"\"{table.Name}\""}, {table.Counter}) AS "Value" """).SingleAsync(cancel);
+
+    public override async Task<bool> HasTablesAsync(CoppiceDb db, CancellationToken cancel) =>
+        await db.Database.SqlQuery<long>($"""SELECT count(*) AS "Value" FROM pg_tables WHERE schemaname = current_schema()""").SingleAsync(cancel) > 0;
 
     // A start may take long: keys are made, plans are signed.
     public override Task KeepStartersOutAsync(CoppiceDb db, CancellationToken cancel) => db.Database.ExecuteSqlRawAsync(Lock(StartLock, "15min"), cancel);

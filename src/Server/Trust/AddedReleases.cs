@@ -17,11 +17,12 @@ static class AddedReleases
     public static ImmutableArray<(string Path, ReadOnlyMemory<byte> Bytes)> Check(
         RepositoryState? current, RepositoryState next, Func<string, Targets?> lastOf, IReadOnlyList<ReadOnlyMemory<byte>> manifests)
     {
-        RequireNext(TopLevelRole.Targets, current?.Targets.Signed, next.Targets.Signed);
+        var leastNext = current?.Snapshot.Signed.LeastNext ?? ImmutableDictionary<string, long>.Empty;
+        RequireNext(TopLevelRole.Targets, current?.Targets.Signed, next.Targets.Signed, leastNext);
         foreach (var role in next.RoleNames.Where(RepositoryLayout.IsReleaseRole))
         {
             var last = lastOf(role);
-            RequireNext(role, last, next.Roles[role].Signed);
+            RequireNext(role, last, next.Roles[role].Signed, leastNext);
             RequireWithin(role, last, next);
         }
         var published = current?.Releases() ?? [];
@@ -37,9 +38,10 @@ static class AddedReleases
         return Manifests([.. after.Values.Where(release => !published.ContainsKey(release.Path))], manifests);
     }
 
-    static void RequireNext(string role, Targets? last, Targets next)
+    // No other gap than the one that a restore leaves: a stolen key could otherwise take all numbers that there are.
+    static void RequireNext(string role, Targets? last, Targets next, ImmutableDictionary<string, long> leastNext)
     {
-        if (last is not null && !ReferenceEquals(last, next) && next.Version != last.Version + 1)
+        if (last is not null && !ReferenceEquals(last, next) && next.Version != last.Version + 1 && next.Version != Math.Max(last.Version + 1, leastNext.GetValueOrDefault(role)))
             throw Conflict(role, $"version {next.Version} does not follow {last.Version}; fetch the present metadata, prepare and sign again.");
     }
 

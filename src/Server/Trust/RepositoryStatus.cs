@@ -28,11 +28,21 @@ public sealed record RepositoryStatus(ImmutableArray<RoleStatus> Roles, Immutabl
         }
         roles.Add(Of(TopLevelRole.Snapshot, state.Snapshot.Signed, root, lifetimes.Snapshot, online: true));
         roles.Add(Of(TopLevelRole.Timestamp, state.Timestamp.Signed, root, lifetimes.Timestamp, online: true));
-        return new(roles.ToImmutable(), [.. roles.Select(role => Warning(role, now)).OfType<string>()]);
+        return new(roles.ToImmutable(), [.. roles.Select(role => Warning(role, now)).Append(BehindWarning(state, roles)).OfType<string>()]);
     }
 
     static RoleStatus Of(string role, RoleMetadata metadata, IDelegator delegator, TimeSpan life, bool online = false) =>
         new(role, metadata.Version, metadata.Expires, online, life, delegator.KeysOf(role)!.Threshold, NamedKey.Of(delegator, role));
+
+    // Whether anything was signed after the backup nobody here can know; who knows that nothing was lets it be.
+    static string? BehindWarning(RepositoryState state, IEnumerable<RoleStatus> roles)
+    {
+        var behind = roles.Where(role => role.Version < state.Snapshot.Signed.LeastNext.GetValueOrDefault(role.Role)).Select(role => role.Role).ToArray();
+        return behind.Length == 0
+            ? null
+            : $"The repository was restored from a backup. If {string.Join(" or ", behind.Select(role => $"'{role}'"))} was signed after that backup (a release was published, a key or team changed), devices that have seen it refuse the repository until the role is signed once more: " +
+                $"publish a release, or coppice root renew FILE {string.Join(' ', behind.Select(role => $"--role {role}"))}; a root that was signed after it is put in force again: coppice root apply REQUEST.";
+    }
 
     static string? Warning(RoleStatus role, DateTimeOffset now) => ExpiryWarning.Of(role.Role, role.Expires, role.Life, now, role.Online
         ? "the server signs it by itself: let it run, or run 'coppice repository refresh' on a folder"

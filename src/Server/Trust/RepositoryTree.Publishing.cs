@@ -17,6 +17,10 @@ public sealed partial class RepositoryTree
         public ImmutableArray<(string Path, ReadOnlyMemory<byte> Bytes)> Files { get; init; } = [];
         public bool KeepSnapshot { get; init; }
 
+        /// <summary>The least version of snapshot and timestamp.</summary>
+        public long Least { get; init; } = 1;
+        public IReadOnlyDictionary<string, long> LeastNext { get; init; } = ImmutableDictionary<string, long>.Empty;
+
         public bool IsOffline => Root is not null || Targets is not null || Roles.Count > 0;
 
         public static Change Of(IReadOnlyList<KeyValuePair<string, ReadOnlyMemory<byte>>> metadata, DateTimeOffset now)
@@ -49,10 +53,10 @@ public sealed partial class RepositoryTree
         var roles = Roles(current, change, targets);
         var snapshot = change.KeepSnapshot
             ? current!.Snapshot
-            : MetadataFile.ReadSnapshot(roles.Values.Aggregate(new SnapshotDraft(current?.Snapshot.Signed).Put(targets), (draft, role) => draft.Put(role))
+            : MetadataFile.ReadSnapshot(change.LeastNext.Aggregate(roles.Values.Aggregate(new SnapshotDraft(current?.Snapshot.Signed, change.Least).Put(targets), (draft, role) => draft.Put(role)), (draft, role) => draft.SetLeastNext(role.Key, role.Value))
                 .Sign(now + _lifetimes.Snapshot, online.For(root.Signed, TopLevelRole.Snapshot)));
         var timestamp = MetadataFile.ReadTimestamp(
-            new TimestampDraft(current?.Timestamp.Signed).Put(snapshot).Sign(now + _lifetimes.Timestamp, online.For(root.Signed, TopLevelRole.Timestamp)));
+            new TimestampDraft(current?.Timestamp.Signed, change.Least).Put(snapshot).Sign(now + _lifetimes.Timestamp, online.For(root.Signed, TopLevelRole.Timestamp)));
         var next = new RepositoryState(root, targets, roles, snapshot, timestamp);
         var added = change.IsOffline
             ? AddedReleases.Check(current, next, role => current?.LastOf(files, role)?.Signed, change.Manifests)

@@ -260,6 +260,25 @@ public sealed partial class RepositoryTree(ITreeFiles files, OnlineKeys online, 
         return true;
     }
 
+    /// <summary>Signs timestamp, snapshot and rollouts under versions beyond any that clients can have seen of a state that was lost, once.</summary>
+    /// <param name="version">The least version of all three.</param>
+    /// <param name="leastNext">For roles that offline keys sign, the least version of their next metadata: told in the snapshot to who prepares it.</param>
+    /// <param name="now">The time of publishing.</param>
+    /// <returns>Whether anything was signed.</returns>
+    public bool GoPast(long version, IReadOnlyDictionary<string, long> leastNext, DateTimeOffset now)
+    {
+        using var writing = files.LockForWriting();
+        var current = Current();
+        if (current.Timestamp.Signed.Version >= version)
+            return false;
+        Publish(current, new Change(now) { Rollouts = new TargetsDraft(current.Rollouts.Signed, version), Least = version, LeastNext = leastNext });
+        writing.Complete();
+        return true;
+    }
+
+    /// <summary>The least version of the next metadata of roles that offline keys sign, as the snapshot says; see <see cref="Snapshot.LeastNext"/>.</summary>
+    public ImmutableDictionary<string, long> LeastNext => Current().Snapshot.Signed.LeastNext;
+
     /// <summary>Versions, expiries and keys of every role, and what somebody should do about them.</summary>
     public RepositoryStatus Status(DateTimeOffset now) => RepositoryStatus.Of(Current(), _lifetimes, now);
 

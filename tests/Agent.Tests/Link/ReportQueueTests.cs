@@ -115,4 +115,31 @@ public sealed class ReportQueueTests
         Assert.Equal((42, ReportKind.Settled), (queue.Next()[0].Sequence, queue.Next()[0].Kind));
         Assert.Null(new ReportQueue(disk).Damage);
     }
+
+    [Fact]
+    public void A_server_that_has_less_than_it_said_is_told_once_how_each_model_stands_that_it_lost()
+    {
+        Report Of(long origin, ReportKind kind, string release) => Report(origin, kind) with { Release = SemanticVersion.Parse(release) };
+        var queue = Queue();
+        queue.Take(Shop.Model, [Of(1, ReportKind.Started, "1.0.0"), Of(2, ReportKind.Switched, "1.0.0"), Of(3, ReportKind.Settled, "1.0.0")]);
+        queue.Next();
+        queue.Confirm(3); // the backup
+        queue.Take(Shop.Model, [
+            Of(4, ReportKind.Started, "1.1.0"), Of(5, ReportKind.Switched, "1.1.0"), Of(6, ReportKind.Settled, "1.1.0"), Of(7, ReportKind.Started, "1.2.0"),
+            Of(8, ReportKind.Switched, "1.2.0"), Of(9, ReportKind.TakenBack, "1.2.0"), Of(10, ReportKind.Refused, "1.3.0")]);
+        queue.Next();
+        queue.Confirm(10);
+        Assert.Equal(0, queue.Waiting);
+
+        queue = new ReportQueue(disk);
+        Assert.False(queue.Confirm(3)); // of the restored server: nothing was taken
+        Assert.Equal([(11, ReportKind.Settled, "1.1.0"), (12, ReportKind.Refused, "1.3.0")], queue.Next().Select(report => ((int)report.Sequence, report.Kind, report.Release.ToString())));
+        Assert.False(queue.Confirm(2)); // whatever it says next: not again
+        Assert.Equal(2, queue.Waiting);
+        Assert.True(queue.Confirm(12));
+        Assert.Equal(0, queue.Waiting);
+
+        Assert.False(queue.Confirm(0)); // another server, which has nothing of this device
+        Assert.Equal(["1.1.0", "1.3.0"], queue.Next().Select(report => report.Release.ToString()));
+    }
 }

@@ -47,6 +47,22 @@ public sealed class AuditChainTests : IDisposable
         return chain;
     }
 
+    [Theory]
+    [InlineData("serverRestored", true)]
+    [InlineData("rolloutStarted", false)]
+    public void Numbers_are_left_out_before_an_entry_that_tells_of_a_restore_and_nowhere_else(string kind, bool good)
+    {
+        var log = Log(5);
+        var restored = Entry(1_000_005) with { Kind = kind };
+        log.Add(new(restored, log[4].Hash, restored.HashAfter(log[4].Hash)));
+        var after = Entry(1_000_006);
+        log.Add(new(after, log[5].Hash, after.HashAfter(log[5].Hash)));
+
+        Assert.Equal(good, Verify(log).Problems.IsEmpty);
+        log.RemoveAt(4); // the hashes tell of what is missing there as everywhere
+        Assert.NotEmpty(Verify(log).Problems);
+    }
+
     [Fact]
     public void A_log_as_it_was_written_is_good_up_to_its_checkpoint()
     {

@@ -16,8 +16,9 @@ public sealed class PatchDamageTests
     {
         var (old, made) = PatchTrial.SmallPair(1);
         var patch = PatchTrial.Make(old, made).Patch;
+        var memory = new PatchMemory();
         for (var length = 0; length < patch.Length; length++)
-            Assert.Throws<MalformedPatchException>(() => PatchTrial.Apply(patch[..length], old.Bytes));
+            Assert.Throws<MalformedPatchException>(() => PatchTrial.Apply(patch[..length], new PatchApplication { Memory = memory }, old.Bytes));
     }
 
     [Fact]

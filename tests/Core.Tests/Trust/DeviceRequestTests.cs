@@ -93,6 +93,29 @@ public sealed class DeviceRequestTests
         Assert.InRange(read, 1, Cases / 2);
     }
 
+    [Fact]
+    public void A_key_is_a_point_of_P_256_written_in_the_one_way_there_is()
+    {
+        using var key = DeviceKey.Create();
+        var info = key.Public.Info.ToArray();
+        Assert.True(DevicePublicKey.TryRead(info, out var read));
+        Assert.Equal(key.Public, read);
+        Assert.True(read.Verify("data"u8, key.Sign("data"u8)));
+
+        var random = new Random(7);
+        for (var i = 0; i < 300; i++) // every byte, of head and of coordinates: half of all x have a point, but not with this y
+        {
+            var other = (byte[])info.Clone();
+            other[i % info.Length] ^= (byte)random.Next(1, 256);
+            Assert.False(DevicePublicKey.TryRead(other, out _));
+        }
+
+        Assert.False(DevicePublicKey.TryRead([.. info, 0], out _));
+        Assert.False(DevicePublicKey.TryRead(info.AsSpan()[..^1], out _));
+        Array.Clear(info, info.Length - 64, 64);
+        Assert.False(DevicePublicKey.TryRead(info, out _));
+    }
+
     static byte[] Mutated(byte[] file, Random random)
     {
         var bytes = file.ToList();

@@ -56,13 +56,13 @@ public sealed class ApprovalTests : IAsyncLifetime
 
         Assert.Equal(("a-1", ApprovalState.Awaiting, "alice", 1), (asked.Id, asked.State, asked.AskedBy, asked.Needed));
         Assert.Null(await server.PlanAsDeviceAsync());
-        Assert.Empty(await alice.ListRolloutsAsync());
+        Assert.Empty((await alice.ListRolloutsAsync()).Rollouts);
         Assert.Equal("a-1", (await AwaitsAsync(() => StartByAsync(alice))).Id); // asked twice, it waits once
         var done = await bob.ApproveAsync("a-1", "looked at the figures");
         Assert.Equal((ApprovalState.Done, "r-1", "bob"), (done.State, done.Rollout, done.DoneBy));
         Assert.Equal("alice", (await server.RolloutAsync()).StartedBy);
         Assert.Equal("r-1", Assert.Single((await server.PlanAsDeviceAsync())!.Rollouts).Id);
-        Assert.Equal((ApprovalState.Done, "r-1"), ((await bob.ApproveAsync("a-1", "again")).State, Assert.Single(await alice.ListRolloutsAsync()).Id));
+        Assert.Equal((ApprovalState.Done, "r-1"), ((await bob.ApproveAsync("a-1", "again")).State, Assert.Single((await alice.ListRolloutsAsync()).Rollouts).Id));
         Assert.Equal([EventKind.ApprovalAsked, EventKind.ApprovalGiven, EventKind.RolloutStarted], (await server.Client.ListEventsAsync(limit: 500)).Events.Select(e => e.Kind).Where(kind => kind is EventKind.ApprovalAsked or EventKind.ApprovalGiven or EventKind.RolloutStarted));
     }
 

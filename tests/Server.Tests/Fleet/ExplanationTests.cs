@@ -48,6 +48,14 @@ public sealed class ExplanationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_a_device_does_not_tell_is_named_where_its_decision_is_told_beforehand()
+    {
+        await server.EnrolAsync("till-2", ("os", "linux"), ("withheld", "line,ram"));
+        Assert.Contains((await server.Client.ExplainDeviceAsync("till-2", Bearing)).Notes, note => note.StartsWith("It does not tell line,ram: ", StringComparison.Ordinal));
+        Assert.DoesNotContain((await server.Client.ExplainDeviceAsync("till-1", Bearing)).Notes, note => note.Contains("does not tell", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_release_that_needs_another_model_is_explained_by_it_and_not_rolled_out_where_no_release_would_do()
     {
         var embedder = Coppice.Registry.ModelName.Parse("plant/embedder");

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
+using Coppice.Access;
 using Coppice.Client;
 using Coppice.Protocol;
+using Coppice.Registry;
 using Coppice.Rollouts;
 using static Coppice.Server.Tests.RunningServer;
 using static Coppice.Server.Tests.TestDevice;
@@ -71,9 +73,37 @@ public class RolloutsTests : IAsyncLifetime
 
         Assert.Equal(["r-2", "r-1"], (await server.PlanAsDeviceAsync())!.Rollouts.Select(rollout => rollout.Id));
         Assert.NotEqual((await PlannedAsync(0)).Salt, (await PlannedAsync(1)).Salt);
-        Assert.Equal("r-2", Assert.Single(await server.Client.ListRolloutsAsync(Bearing, RolloutState.Running)).Id);
-        Assert.Equal(2, (await server.Client.ListRolloutsAsync()).Length);
+        Assert.Equal("r-2", Assert.Single((await server.Client.ListRolloutsAsync(Bearing, RolloutState.Running)).Rollouts).Id);
+        Assert.Equal(2, (await server.Client.ListRolloutsAsync()).Rollouts.Length);
         Assert.Equal("r-2", (await server.Client.GetModelAsync(Bearing)).Model.Running);
+    }
+
+    [Fact]
+    public async Task Rollouts_come_in_pages_newest_first_and_those_that_one_may_not_see_are_left_out_of_theirs()
+    {
+        var other = ModelName.Parse("vision/camera");
+        await server.PublishAsync("1.0.0", other);
+        for (var i = 1; i <= 3; i++) // r-1, r-3, r-5 of the one model, r-2, r-4, r-6 of the other
+        {
+            foreach (var model in (ModelName[])[Bearing, other])
+                await server.Client.AbortAsync((await server.Client.StartRolloutAsync(new(model, V("1.0.0"), [new(1)]))).Id, "next");
+        }
+
+        var seen = new List<string>();
+        var pages = 0;
+        for (var before = (long?)null; pages == 0 || before is not null; pages++)
+        {
+            var page = await server.Client.ListRolloutsAsync(before: before, limit: 4);
+            seen.AddRange(page.Rollouts.Select(rollout => rollout.Id));
+            before = page.Next;
+        }
+
+        Assert.Equal(2, pages);
+        Assert.Equal(["r-6", "r-5", "r-4", "r-3", "r-2", "r-1"], seen);
+        using var plant = await server.OperatorAsync("plant", new RoleGrant(Role.Viewer) { Models = "plant/*" });
+        using var client = new CoppiceClient(plant.BaseAddress!, plant.DefaultRequestHeaders.Authorization!.Parameter);
+        var first = await client.ListRolloutsAsync(limit: 2);
+        Assert.Equal(("r-5", 5L), (Assert.Single(first.Rollouts).Id, first.Next!.Value));
     }
 
     [Fact]

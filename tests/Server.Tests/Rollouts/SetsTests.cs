@@ -146,6 +146,6 @@ public sealed class SetsTests : SetServer
         using var asked = await server.Operator.PostAsync("v1/rollouts", Answers.Json(
             """{"model":"plant/bearing","release":"2.0.0","phases":[{"share":1}],"with":[{"model":"plant/llm","release":"2.0.0"}]}"""));
         Assert.Equal(202, (int)asked.StatusCode);
-        Assert.Empty(await server.Client.ListRolloutsAsync());
+        Assert.Empty((await server.Client.ListRolloutsAsync()).Rollouts);
     }
 }

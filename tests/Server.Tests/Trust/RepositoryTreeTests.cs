@@ -54,6 +54,28 @@ public sealed class RepositoryTreeTests : IDisposable
     }
 
     [Fact]
+    public void A_restored_tree_goes_past_lost_versions_once_and_takes_the_one_jump_of_offline_roles_that_its_snapshot_asks_for()
+    {
+        _repository.Release("1.0.0", Now);
+        var device = _repository.Updated(Now);
+        var leastNext = new Dictionary<string, long> { ["releases"] = 1_002, ["targets"] = 1_001 };
+        Assert.True(Tree.GoPast(5_000, leastNext, Now));
+        Assert.False(Tree.GoPast(5_000, leastNext, Now));
+        Assert.Equal((5_000, 5_000, 5_000), (_repository.Updated(Now).Trusted.Timestamp!.Signed.Version, Tree.Status(Now).Roles.Single(role => role.Role == "snapshot").Version, Tree.Status(Now).Roles.Single(role => role.Role == "rollouts").Version));
+        device.Update(Now);
+        Assert.Equal(1_002, Tree.LeastNext["releases"]);
+        Assert.Contains("'targets' or 'releases' was signed", Assert.Single(Tree.Status(Now).Warnings), StringComparison.Ordinal);
+
+        byte[] Next(string version, long least) => ReleaseSigning.Prepare(Tree.CurrentRole("releases"), [new(ReleasePath(version), Manifest(version))], Now, null, least, _repository.Keys.Releases[0]);
+        Assert.Throws<RepositoryConflictException>(() => Tree.AddRelease(Manifest("1.1.0"), Next("1.1.0", 1_003), Now)); // no further than that
+        Assert.Equal(1_002, Tree.AddRelease(Manifest("1.1.0"), Next("1.1.0", 1_002), Now));
+        Assert.Throws<RepositoryConflictException>(() => Tree.AddRelease(Manifest("1.2.0"), Next("1.2.0", 2_000), Now)); // and no second time
+        Assert.Equal(1_003, Tree.AddRelease(Manifest("1.2.0"), Next("1.2.0", Tree.LeastNext["releases"]), Now));
+        device.Update(Now);
+        Assert.Equal(Manifest("1.2.0"), device.Target(ReleasePath("1.2.0")));
+    }
+
+    [Fact]
     public void Publishing_the_same_again_changes_nothing()
     {
         var metadata = _repository.Prepare(Now, "1.0.0");

@@ -11,6 +11,9 @@ public enum SealedKind : byte
 
     /// <summary>A patch between two of them.</summary>
     Patch = 2,
+
+    /// <summary>A server's backup.</summary>
+    Backup = 3,
 }
 
 /// <summary>The first 88 bytes of a sealed file. Every bit of them goes into the key of its segments. Written down in docs/formats/sealing.md.</summary>
@@ -53,7 +56,7 @@ public readonly record struct SealHeader
     /// <summary>Name of the key that opens it.</summary>
     public Sha256Digest Key { get; }
 
-    /// <summary>SHA-256 of a blob's plaintext; of a patch, see <see cref="PatchSubject"/>.</summary>
+    /// <summary>SHA-256 of a blob's plaintext; of a patch, see <see cref="PatchSubject"/>; of a backup, SHA-256 of its heading.</summary>
     public Sha256Digest Subject { get; }
 
     /// <summary>The header of a blob. It follows from key and content, so that the same file under the same key is sealed to the same bytes.</summary>
@@ -70,6 +73,12 @@ public readonly record struct SealHeader
     /// <param name="segment">Bytes of plaintext in a segment: a power of two.</param>
     public static SealHeader OfPatch(Sha256Digest key, ReadOnlySpan<Sha256Digest> from, Sha256Digest to, ReadOnlySpan<byte> salt, int segment = DefaultSegment) =>
         new(SealedKind.Patch, Checked(segment), BinaryPrimitives.ReadUInt128LittleEndian(salt), key, PatchSubject(from, to));
+
+    /// <summary>The header of a backup, under a key that seals nothing else.</summary>
+    /// <param name="key">Its key.</param>
+    /// <param name="heading">SHA-256 of what stands before it in the clear.</param>
+    /// <param name="segment">Bytes of plaintext in a segment: a power of two.</param>
+    public static SealHeader OfBackup(Sha256Digest key, Sha256Digest heading, int segment = DefaultSegment) => new(SealedKind.Backup, Checked(segment), 0, key, heading);
 
     /// <summary>What a patch is about: SHA-256 of the digests of the old files and the new one, one after the other.</summary>
     public static Sha256Digest PatchSubject(ReadOnlySpan<Sha256Digest> from, Sha256Digest to)
@@ -93,11 +102,11 @@ public readonly record struct SealHeader
         if (BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic)
             throw new BrokenSealException("It is not a sealed file of a version that is known here; one begins with 'CPS1'.");
         var kind = (SealedKind)bytes[4];
-        if (kind is not (SealedKind.Blob or SealedKind.Patch) || bytes[5] is < 12 or > 24 || bytes[6] != 0 || bytes[7] != 0)
+        if (kind is not (SealedKind.Blob or SealedKind.Patch or SealedKind.Backup) || bytes[5] is < 12 or > 24 || bytes[6] != 0 || bytes[7] != 0)
             throw new BrokenSealException("The header of the sealed file is not one.");
         var salt = BinaryPrimitives.ReadUInt128LittleEndian(bytes[SaltAt..]);
-        if (kind == SealedKind.Blob && salt != 0)
-            throw new BrokenSealException("The header of a sealed blob has a salt; it has none.");
+        if (kind != SealedKind.Patch && salt != 0)
+            throw new BrokenSealException("Of sealed files only patches have a salt.");
         return new(kind, 1 << bytes[5], salt, new(bytes.Slice(KeyAt, Sha256Digest.ByteCount)), new(bytes.Slice(SubjectAt, Sha256Digest.ByteCount)));
     }
 
