@@ -238,19 +238,19 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
 
     /// <summary>Counts a device's reports for the rollouts they name.</summary>
     /// <returns>Whether one of these rollouts may have to be judged anew.</returns>
-    internal static async Task<bool> CountAsync(CoppiceDb db, string device, ImmutableArray<Report> reports, DateTimeOffset now, CancellationToken cancel)
+    internal static async Task<bool> CountAsync(ReportBook book, string device, ImmutableArray<Report> reports, DateTimeOffset now, CancellationToken cancel)
     {
-        var decides = false;
+        var (db, decides) = (book.Db, false);
         foreach (var ofRollout in reports.Where(report => report.Kind != ReportKind.Stopped).GroupBy(report => RolloutRow.TryNumber(report.Rollout)))
         {
-            if (ofRollout.Key is not { } number || await db.Rollouts.FindAsync([number], cancel) is not { } rollout)
+            if (ofRollout.Key is not { } number || await book.RolloutAsync(number, cancel) is not { } rollout)
                 continue;
-            var row = await db.RolloutDevices.FindAsync([number, device], cancel);
+            var row = await book.RolloutDeviceAsync(number, device, cancel);
             // A report of an attempt that nobody ordered, or about another release, counts for nothing.
             foreach (var report in ofRollout.Where(report => report.Model == rollout.Model && rollout.Brings(report.Release) && report.Attempt <= rollout.Attempt))
             {
                 if (row is null)
-                    db.RolloutDevices.Add(row = new() { Rollout = number, Device = device });
+                    book.Add(row = new() { Rollout = number, Device = device });
                 if (report.Sequence > row.Sequence)
                     await RolloutBytesRow.TakeAsync(db, number, report, device, cancel);
                 if (row.Take(report, rollout.Phase, now))
