@@ -164,7 +164,12 @@ public sealed class ControlPlane : IAsyncDisposable
     {
         var (data, database, repository, authorities, sealing, audit, secrets, cluster, restores) = parts;
         var tls = new ServerCertificate(authorities, options);
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = data.Path, EnvironmentName = Environments.Production });
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
+        {
+            ContentRootPath = data.Path,
+            EnvironmentName = Environments.Production,
+            Args = ["--hostBuilder:reloadConfigOnChange=false"], // else every write to the database is told to a watcher of the folder
+        });
         builder.Configuration.Sources.Clear(); // a server is what its options say, not what lies around it
         builder.Configuration.AddInMemoryCollection();
         builder.WebHost.UseUrls(options.Listen);

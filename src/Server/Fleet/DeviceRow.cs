@@ -33,6 +33,9 @@ sealed class DeviceRow
 
     /// <summary>The device need not send reports up to this one again.</summary>
     public long Through { get; set; }
+
+    /// <summary>The highest number of its reports; beyond <see cref="Through"/> while some between are awaited.</summary>
+    public long Highest { get; set; }
     public required string Facts { get; set; }
     public required string Labels { get; set; }
 
@@ -56,6 +59,12 @@ sealed class DeviceRow
 
     FactSet Plain(IEnumerable<KeyValuePair<string, string>> labels) =>
         new(StoredText.Texts(Facts).Concat(labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));
+
+    /// <summary>What changes when a device is heard of.</summary>
+    public static TableShape HeardOf { get; } = new(
+        "Devices", [new("Facts", ColumnKind.Text), new("Highest", ColumnKind.Integer), new("Id", ColumnKind.Text), new("LastSeen", ColumnKind.Integer), new("Sendings", ColumnKind.Text), new("Through", ColumnKind.Integer)], ["Id"], null);
+
+    public object?[] HeardValues() => [Facts, Highest, Id, LastSeen.ToUnixTimeMilliseconds(), Sendings, Through];
 
     /// <summary>Another after each change of the labels that operators give it one by one.</summary>
     public string Revision() => Preconditions.Revision.Of(
@@ -101,6 +110,17 @@ sealed class DeviceModelRow
     public string? Variant { get; set; }
     public string? Rollout { get; set; }
     public string? Why { get; set; }
+
+    public static TableShape Table { get; } = new(
+        "DeviceModels",
+        [
+            new("At", ColumnKind.Integer), new("Before", ColumnKind.Text), new("Device", ColumnKind.Text), new("Last", ColumnKind.Text), new("Model", ColumnKind.Text), new("Release", ColumnKind.Text),
+            new("Rollout", ColumnKind.Text), new("Sequence", ColumnKind.Integer), new("Serving", ColumnKind.Text), new("Settled", ColumnKind.Boolean), new("Variant", ColumnKind.Text), new("Why", ColumnKind.Text),
+        ],
+        ["Device", "Model"], null);
+
+    public object?[] Values() =>
+        [At.ToUnixTimeMilliseconds(), Before?.ToString(), Device, Last.ToString(), Model.ToString(), Release.ToString(), Rollout, Sequence, Serving?.ToString(), Settled, Variant, Why];
 
     /// <summary>Takes a report into account, unless a later one was.</summary>
     public void Take(Report report)

@@ -1,55 +1,58 @@
-using System.Collections.Concurrent;
+using System.Threading.Channels;
 using Coppice.Protocol;
 using Coppice.Server.Storage;
 
 namespace Coppice.Server.Fleet;
 
 /// <summary>Keeps the batches that devices send at the same time in one transaction: what that costs, they share.</summary>
-/// <remarks>Nobody waits for others to come: whoever finds the database free takes along all that wait. A batch that cannot be kept spoils no other.</remarks>
-sealed class ReportIntake(Database database, ReportStore reports) : IDisposable
+/// <remarks>Nobody waits for others to come: when the database is free, all that wait are taken along. A batch that cannot be kept spoils no other.</remarks>
+sealed class ReportIntake : IDisposable
 {
     /// <summary>Most batches of one transaction.</summary>
-    const int AtOnce = 200;
+    const int AtOnce = 1_000;
 
-    readonly ConcurrentQueue<Waiting> queue = new();
-    readonly SemaphoreSlim one = new(1);
+    readonly Channel<Waiting> queue = Channel.CreateUnbounded<Waiting>(new() { SingleReader = true });
+    readonly ReportStore reports;
 
-    /// <inheritdoc cref="ReportStore.KeepAsync(string, ReportBatch, DateTimeOffset, CancellationToken)"/>
-    public async Task<KeptBatch> KeepAsync(string device, ReportBatch batch, DateTimeOffset now)
+    public ReportIntake(ReportStore reports)
     {
-        var mine = new Waiting(device, batch, now);
-        queue.Enqueue(mine);
-        await one.WaitAsync(); // not cancelled: it may be among those that another keeps
-        try
-        {
-            while (!mine.Done.Task.IsCompleted)
-                await KeepSomeAsync();
-        }
-        finally
-        {
-            one.Release();
-        }
-
-        return await mine.Done.Task;
+        this.reports = reports;
+        _ = RunAsync();
     }
 
-    public void Dispose() => one.Dispose();
-
-    async Task KeepSomeAsync()
+    /// <inheritdoc cref="ReportStore.KeepAsync(string, ReportBatch, DateTimeOffset, CancellationToken)"/>
+    public Task<KeptBatch> KeepAsync(string device, ReportBatch batch, DateTimeOffset now)
     {
-        var some = new List<Waiting>();
-        var devices = new HashSet<string>(StringComparer.Ordinal);
-        while (some.Count < AtOnce && queue.TryPeek(out var next) && devices.Add(next.Device)) // the second of a device reads what the first has written
-        {
-            queue.TryDequeue(out _);
-            some.Add(next);
-        }
+        var mine = new Waiting(device, batch, now);
+        return queue.Writer.TryWrite(mine) ? mine.Done.Task : throw new ObjectDisposedException(nameof(ReportIntake));
+    }
 
+    public void Dispose() => queue.Writer.TryComplete();
+
+    async Task RunAsync()
+    {
+        var (some, devices) = (new List<Waiting>(), new HashSet<string>(StringComparer.Ordinal));
+        while (await queue.Reader.WaitToReadAsync())
+        {
+            while (some.Count < AtOnce && queue.Reader.TryPeek(out var next) && devices.Add(next.Device)) // the second of a device reads what the first has written
+            {
+                queue.Reader.TryRead(out _);
+                some.Add(next);
+            }
+
+            await KeepAsync(some);
+            some.Clear();
+            devices.Clear();
+        }
+    }
+
+    async Task KeepAsync(List<Waiting> some)
+    {
         if (some.Count > 1)
         {
             try
             {
-                var kept = await database.WriteAsync(db => ReportStore.KeepAllAsync(db, [.. some.Select(waiting => (waiting.Device, waiting.Batch, waiting.Now))], CancellationToken.None), CancellationToken.None);
+                var kept = await reports.KeepAllAsync([.. some.Select(waiting => (waiting.Device, waiting.Batch, waiting.Now))], CancellationToken.None);
                 for (var i = 0; i < some.Count; i++)
                     some[i].Done.SetResult(kept[i]);
                 return;

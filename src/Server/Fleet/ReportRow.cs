@@ -23,6 +23,20 @@ sealed class ReportRow
     public string? BytesByWay { get; set; }
     public string? Measures { get; set; }
 
+    public static TableShape Table { get; } = new(
+        "Reports",
+        [
+            new("At", ColumnKind.Integer), new("Attempt", ColumnKind.Integer), new("BytesByWay", ColumnKind.Text), new("BytesFetched", ColumnKind.Integer), new("BytesTotal", ColumnKind.Integer), new("Device", ColumnKind.Text),
+            new("Kind", ColumnKind.Text), new("Measures", ColumnKind.Text), new("Model", ColumnKind.Text), new("ReceivedAt", ColumnKind.Integer), new("Release", ColumnKind.Text), new("Rollout", ColumnKind.Text),
+            new("Sequence", ColumnKind.Integer), new("Variant", ColumnKind.Text), new("Why", ColumnKind.Text),
+        ],
+        ["Device", "Sequence"], null);
+
+    public object?[] Values() =>
+    [
+        At.ToUnixTimeMilliseconds(), (long)Attempt, BytesByWay, BytesFetched, BytesTotal, Device, Kind.ToString(), Measures, Model.ToString(), ReceivedAt.ToUnixTimeMilliseconds(), Release.ToString(), Rollout, Sequence, Variant, Why,
+    ];
+
     public static ReportRow Of(string device, Report report, DateTimeOffset now) => new()
     {
         Device = device,

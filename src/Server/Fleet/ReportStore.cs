@@ -10,9 +10,14 @@ namespace Coppice.Server.Fleet;
 
 /// <summary>What came of a batch.</summary>
 /// <param name="Through">Reports up to this number are kept; null when the device was retired or revoked meanwhile.</param>
-/// <param name="Labels">What the operator calls the device.</param>
+/// <param name="Device">The device, as it was then.</param>
+/// <param name="Groups">The groups of then.</param>
 /// <param name="Decides">Whether a rollout may have to be judged anew.</param>
-sealed record KeptBatch(long? Through, ImmutableDictionary<string, string> Labels, bool Decides);
+sealed record KeptBatch(long? Through, DeviceRow Device, GroupSet Groups, bool Decides)
+{
+    /// <summary>What the operator calls the device.</summary>
+    public ImmutableDictionary<string, string> Labels => Device.AllLabels(Groups);
+}
 
 sealed class ReportStore(Database database)
 {
@@ -26,34 +31,30 @@ sealed class ReportStore(Database database)
     /// batch's first on, and never back.
     /// </remarks>
     public Task<KeptBatch> KeepAsync(string id, ReportBatch batch, DateTimeOffset now, CancellationToken cancel) =>
-        database.WriteAsync(async db => await KeepAsync(db, id, batch, now, await db.GroupsAsync(cancel), null, cancel), cancel);
+        database.WriteAsync(async db => await KeepAsync(new TrackedBook(db), id, batch, now, await db.GroupsAsync(cancel), cancel), cancel);
 
-    /// <summary>Keeps batches of different devices within a write, having read together what each of them needs.</summary>
+    /// <summary>Keeps batches of different devices within one write: what each of them needs is read together and written together.</summary>
     /// <exception cref="InvalidOperationException">One of them is an event for the audit log, which tells of one act: keep each by itself.</exception>
-    public static async Task<KeptBatch[]> KeepAllAsync(CoppiceDb db, IReadOnlyList<(string Device, ReportBatch Batch, DateTimeOffset Now)> batches, CancellationToken cancel)
+    public Task<KeptBatch[]> KeepAllAsync(IReadOnlyList<(string Device, ReportBatch Batch, DateTimeOffset Now)> batches, CancellationToken cancel) => database.WriteAsync(async db =>
     {
-        var ids = batches.Select(one => one.Device).ToArray();
         var numbers = batches.SelectMany(one => one.Batch.Reports).Select(report => RolloutRow.TryNumber(report.Rollout)).OfType<long>().Distinct().ToArray();
-        await db.Devices.Where(row => ids.Contains(row.Id)).LoadAsync(cancel);
-        await db.DeviceModels.Where(row => ids.Contains(row.Device)).LoadAsync(cancel);
-        await db.Rollouts.Where(row => numbers.Contains(row.Number)).LoadAsync(cancel);
-        await db.RolloutDevices.Where(row => numbers.Contains(row.Rollout) && ids.Contains(row.Device)).LoadAsync(cancel);
-        // What is kept already: of a device whose reports come in their order, nothing.
-        var beyond = (await db.Reports.Where(row => ids.Contains(row.Device) && row.Sequence > db.Devices.First(device => device.Id == row.Device).Through)
-            .Select(row => new { row.Device, row.Sequence }).ToListAsync(cancel)).ToLookup(row => row.Device, row => row.Sequence, StringComparer.Ordinal);
+        var book = await BatchBook.ReadAsync(db, [.. batches.Select(one => one.Device)], numbers, cancel);
         var groups = await db.GroupsAsync(cancel);
         var kept = new KeptBatch[batches.Count];
         for (var i = 0; i < kept.Length; i++)
-            kept[i] = await KeepAsync(db, batches[i].Device, batches[i].Batch, batches[i].Now, groups, beyond, cancel);
-        return db.ChangeTracker.Entries<EventRow>().Any() ? throw new InvalidOperationException("An event is told of by itself.") : kept;
-    }
+            kept[i] = await KeepAsync(book, batches[i].Device, batches[i].Batch, batches[i].Now, groups, cancel);
+        if (db.ChangeTracker.Entries<EventRow>().Any())
+            throw new InvalidOperationException("An event is told of by itself.");
+        await book.WriteAsync(database.Engine, cancel);
+        return kept;
+    }, cancel);
 
-    static async Task<KeptBatch> KeepAsync(CoppiceDb db, string id, ReportBatch batch, DateTimeOffset now, GroupSet groups, ILookup<string, long>? beyond, CancellationToken cancel)
+    static async Task<KeptBatch> KeepAsync(ReportBook book, string id, ReportBatch batch, DateTimeOffset now, GroupSet groups, CancellationToken cancel)
     {
-        var device = await db.Devices.FindAsync([id], cancel) ?? throw new InvalidOperationException($"'{id}' has proved who it is and is not in the database.");
+        var device = await book.DeviceAsync(id, cancel) ?? throw new InvalidOperationException($"'{id}' has proved who it is and is not in the database.");
         if (device.RetiredAt is not null || device.RevokedAt is not null)
-            return new KeptBatch(null, [], false);
-        if (TakeSending(db, device, batch.Sending, now) is SendingVerdict.New or SendingVerdict.Forked) // what was repeated or overtaken says nothing of now
+            return new KeptBatch(null, device, groups, false);
+        if (TakeSending(book.Db, device, batch.Sending, now) is SendingVerdict.New or SendingVerdict.Forked) // what was repeated or overtaken says nothing of now
         {
             device.LastSeen = now;
             if (batch.Facts is { } facts)
@@ -64,19 +65,26 @@ sealed class ReportStore(Database database)
         if (!batch.Reports.IsEmpty)
         {
             var first = batch.Reports[0].Sequence;
-            var kept = beyond is not null && first > device.Through ? beyond[id] : await db.Reports.AsNoTracking().Where(row => row.Device == id && row.Sequence >= first).OrderBy(row => row.Sequence).Select(row => row.Sequence).Take(10_000).ToListAsync(cancel);
-            var known = kept.ToHashSet();
+            // Of a device whose reports come in their order, nothing is kept beyond the last answer.
+            var known = first > device.Through && device.Highest <= device.Through
+                ? []
+                : (await book.Db.Reports.AsNoTracking().Where(row => row.Device == id && row.Sequence >= first).OrderBy(row => row.Sequence).Select(row => row.Sequence).Take(10_000).ToListAsync(cancel)).ToHashSet();
             var fresh = batch.Reports.Where(report => known.Add(report.Sequence)).Select(report => report with { Why = Cut(report.Why) }).ToImmutableArray();
-            db.Reports.AddRange(fresh.Select(report => ReportRow.Of(id, report, now)));
-            await TakeAsync(db, id, fresh, cancel);
-            decides = await RolloutStore.CountAsync(db, id, fresh, now, cancel);
+            foreach (var report in fresh)
+            {
+                book.Add(ReportRow.Of(id, report, now));
+                device.Highest = Math.Max(device.Highest, report.Sequence);
+            }
+
+            await TakeAsync(book, id, fresh, cancel);
+            decides = await RolloutStore.CountAsync(book, id, fresh, now, cancel);
 
             device.Through = Math.Max(device.Through, first - 1);
             while (known.Contains(device.Through + 1))
                 device.Through++;
         }
 
-        return new KeptBatch(device.Through, device.AllLabels(groups), decides);
+        return new KeptBatch(device.Through, device, groups, decides);
     }
 
     /// <summary>Keeps, within a write, what the server itself learnt of a device that sends no reports; it gives the report the device's next number.</summary>
@@ -84,9 +92,11 @@ sealed class ReportStore(Database database)
     public static async Task<bool> NoteAsync(CoppiceDb db, DeviceRow device, Report report, DateTimeOffset now, CancellationToken cancel)
     {
         report = report with { Sequence = ++device.Through, Why = Cut(report.Why) };
-        db.Reports.Add(ReportRow.Of(device.Id, report, now));
-        await TakeAsync(db, device.Id, [report], cancel);
-        return await RolloutStore.CountAsync(db, device.Id, [report], now, cancel);
+        device.Highest = Math.Max(device.Highest, report.Sequence);
+        var book = new TrackedBook(db);
+        book.Add(ReportRow.Of(device.Id, report, now));
+        await TakeAsync(book, device.Id, [report], cancel);
+        return await RolloutStore.CountAsync(book, device.Id, [report], now, cancel);
     }
 
     static SendingVerdict TakeSending(CoppiceDb db, DeviceRow device, Sending? sending, DateTimeOffset now)
@@ -115,13 +125,13 @@ sealed class ReportStore(Database database)
         return new ReportPage([.. rows.Select(row => row.View())], rows.Count == limit ? rows[^1].Sequence : null);
     }, cancel);
 
-    static async Task TakeAsync(CoppiceDb db, string device, ImmutableArray<Report> reports, CancellationToken cancel)
+    static async Task TakeAsync(ReportBook book, string device, ImmutableArray<Report> reports, CancellationToken cancel)
     {
         foreach (var ofModel in reports.GroupBy(report => report.Model))
         {
-            var row = await db.DeviceModels.FindAsync([device, ofModel.Key], cancel);
+            var row = await book.ModelAsync(device, ofModel.Key, cancel);
             if (row is null)
-                db.DeviceModels.Add(row = new() { Device = device, Model = ofModel.Key, Release = ofModel.First().Release });
+                book.Add(row = new() { Device = device, Model = ofModel.Key, Release = ofModel.First().Release });
             foreach (var report in ofModel)
                 row.Take(report);
         }

@@ -37,7 +37,7 @@ sealed class PostgresEngine : DatabaseEngine
 
     public override bool IsShared => true;
 
-    public override void Configure(DbContextOptionsBuilder options) => options.UseNpgsql(source);
+    public override void Configure(DbContextOptionsBuilder options) => options.UseNpgsql(source, postgres => postgres.UseParameterizedCollectionMode(ParameterTranslationMode.Parameter));
 
     public override Task PrepareAsync(CoppiceDb db, CancellationToken cancel) => Task.CompletedTask;
 
@@ -56,6 +56,8 @@ sealed class PostgresEngine : DatabaseEngine
 
     public override async Task<long> InsertAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel)
     {
+        if (rows.TryGetNonEnumeratedCount(out var known) && known == 0)
+            return 0;
         var connection = (NpgsqlConnection)db.Database.GetDbConnection();
         await using var copy = await connection.BeginBinaryImportAsync($"COPY \"{table.Name}\" ({table.ColumnList}) FROM STDIN (FORMAT BINARY)", cancel);
         copy.Timeout = TimeSpan.FromDays(1); // a large table takes its time
@@ -78,6 +80,32 @@ sealed class PostgresEngine : DatabaseEngine
         }
 
         return (long)await copy.CompleteAsync(cancel);
+    }
+
+    public override async Task UpdateAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel)
+    {
+        var all = rows as IReadOnlyList<object?[]> ?? [.. rows];
+        if (all.Count == 0)
+            return;
+        await using var command = ((NpgsqlConnection)db.Database.GetDbConnection()).CreateCommand();
+        command.Transaction = (NpgsqlTransaction?)db.Database.CurrentTransaction?.GetDbTransaction();
+        string Are(string parted, bool key) => string.Join(parted, table.Columns.Where(column => table.Key.Contains(column.Name) == key).Select(column => $"{(key ? "t." : "")}\"{column.Name}\" = v.\"{column.Name}\""));
+#pragma warning disable CA2100 // the names are the program's own
+        command.CommandText = $"UPDATE \"{table.Name}\" AS t SET {Are(", ", key: false)} FROM unnest({string.Join(", ", table.Columns.Select((_, i) => $"${i + 1}"))}) AS v({table.ColumnList}) WHERE {Are(" AND ", key: true)}";
+#pragma warning restore CA2100
+        for (var i = 0; i < table.Columns.Length; i++)
+        {
+            command.Parameters.Add(table.Columns[i].Kind switch
+            {
+                ColumnKind.Text => new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text, Value = all.Select(row => (string?)row[i]).ToArray() },
+                ColumnKind.Integer => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint, Value = all.Select(row => (long?)row[i]).ToArray() },
+                ColumnKind.Real => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Double, Value = all.Select(row => (double?)row[i]).ToArray() },
+                ColumnKind.Boolean => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Boolean, Value = all.Select(row => (bool?)row[i]).ToArray() },
+                _ => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bytea, Value = all.Select(row => (byte[]?)row[i]).ToArray() },
+            });
+        }
+
+        await command.ExecuteNonQueryAsync(cancel);
     }
 
     public override async Task<long> NextNumberAsync(CoppiceDb db, TableShape table, CancellationToken cancel)

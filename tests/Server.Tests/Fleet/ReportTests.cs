@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Json;
 using Coppice.Protocol;
 using Coppice.Trust;
+using Microsoft.EntityFrameworkCore;
 using static Coppice.Protocol.ReportKind;
 using static Coppice.Server.Tests.TestDevice;
 
@@ -64,6 +65,56 @@ public class ReportTests : IAsyncLifetime
         }
 
         Assert.Equal("till-11", Assert.Single((await server.Client.ListEventsAsync(kind: "deviceSuspected")).Events).Device);
+    }
+
+    [Fact]
+    public async Task What_is_kept_together_is_what_each_device_would_have_kept_by_itself()
+    {
+        await server.PublishAsync("1.0.0");
+        await server.StartRolloutAsync("1.0.0");
+        var (alone, together) = (new List<string>(), new List<string>());
+        for (var i = 0; i < 8; i++)
+        {
+            await server.EnrolAsync($"alone-{i}", ("os", "linux"));
+            await server.EnrolAsync($"together-{i}", ("os", "linux"));
+            alone.Add($"alone-{i}");
+            together.Add($"together-{i}");
+        }
+
+        var (store, now) = (server.Get<Server.Fleet.ReportStore>(), server.Time.GetUtcNow());
+        ReportBatch[] batches =
+        [
+            new([Report(1, Started), Report(2, Switched)]) { Sending = new(1, "a", now) },
+            new([Report(5, Settled) with { BytesFetched = 7, BytesTotal = 9, BytesByWay = ImmutableSortedDictionary<string, long>.Empty.Add("whole", 7), Measures = ImmutableDictionary<string, double>.Empty.Add("accuracy", 0.1 + 0.2), Variant = "fp32" }]) { Sending = new(2, "b", now) },
+            new([Report(3, Started, attempt: 1), Report(4, Started), Report(5, Settled), Report(6, Refused, "1.1.0", "r-99", why: "no \0 such")]) { Facts = new Dictionary<string, string> { ["os"] = "bsd" }.ToImmutableDictionary(), Sending = new(3, "c", now) },
+            new([Report(6, Stopped), Report(8, TakenBack, why: "worse")]) { Sending = new(4, "d", now) },
+        ];
+        foreach (var batch in batches)
+        {
+            server.Time.Advance(TimeSpan.FromMinutes(1));
+            now = server.Time.GetUtcNow();
+            foreach (var id in alone)
+                await store.KeepAsync(id, batch, now, CancellationToken.None);
+            await store.KeepAllAsync([.. together.Select(id => (id, batch, now))], CancellationToken.None);
+        }
+
+        for (var i = 0; i < alone.Count; i++)
+        {
+            var (one, other) = (await StandsAsync(alone[i]), await StandsAsync(together[i]));
+            Assert.Equal(one.Select(line => line.Replace(alone[i], "ID", StringComparison.Ordinal)), other.Select(line => line.Replace(together[i], "ID", StringComparison.Ordinal)));
+            Assert.Contains(one, line => line.StartsWith("Reports", StringComparison.Ordinal) && line.Contains("0.30000000000000004", StringComparison.Ordinal));
+        }
+
+        // Every column of every row that a report touches, but for keys and what it was enrolled with.
+        Task<List<string>> StandsAsync(string id) => server.Get<Server.Storage.Database>().ReadAsync(async db =>
+        {
+            var lines = new List<string>();
+            lines.AddRange((await db.Devices.Where(row => row.Id == id).ToListAsync()).Select(row => System.Text.Json.JsonSerializer.Serialize(new { row.LastSeen, row.Sendings, row.Through, row.Highest, row.Facts, row.Labels, row.Suspect })));
+            lines.AddRange((await db.DeviceModels.Where(row => row.Device == id).ToListAsync()).Select(row => "DeviceModels " + string.Join('|', row.Values())));
+            lines.AddRange((await db.Reports.Where(row => row.Device == id).OrderBy(row => row.Sequence).ToListAsync()).Select(row => "Reports " + string.Join('|', row.Values())));
+            lines.AddRange((await db.RolloutDevices.Where(row => row.Device == id).ToListAsync()).Select(row => System.Text.Json.JsonSerializer.Serialize(new { row.Rollout, row.Sequence, row.Kind, row.At, row.Since, row.Measures, row.BytesFetched, row.Why })));
+            return lines;
+        }, CancellationToken.None);
     }
 
     [Fact]

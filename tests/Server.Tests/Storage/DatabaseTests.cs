@@ -1,3 +1,4 @@
+using Coppice.Server.Fleet;
 using Coppice.Server.Storage;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
@@ -51,6 +52,21 @@ public class DatabaseTests : IDisposable
 
             return true;
         }, CancellationToken.None);
+    }
+
+    [Fact]
+    public async Task What_is_written_in_bulk_has_the_columns_of_the_model()
+    {
+        using var database = await OpenAsync();
+        var tables = await database.ReadAsync(db => Task.FromResult(TableShape.All(db.Model).ToDictionary(table => table.Name)), CancellationToken.None);
+        foreach (var written in new[] { ReportRow.Table, DeviceModelRow.Table })
+        {
+            Assert.Equal(tables[written.Name].Columns.AsEnumerable(), written.Columns.AsEnumerable());
+            Assert.Equal(tables[written.Name].Key.AsEnumerable(), written.Key.AsEnumerable());
+        }
+
+        Assert.Subset(tables["Devices"].Columns.ToHashSet(), DeviceRow.HeardOf.Columns.ToHashSet());
+        Assert.Equal(tables["Devices"].Key.AsEnumerable(), DeviceRow.HeardOf.Key.AsEnumerable());
     }
 
     static string Stored(IProperty property)
