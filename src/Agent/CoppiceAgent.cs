@@ -53,6 +53,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
     readonly Lock telling = new();
     readonly Random random;
     readonly DeviceIdentity identity;
+    readonly DeviceSets sets;
     Task work = Task.CompletedTask;
     int disposed;
 
@@ -60,6 +61,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
     {
         (this.options, this.hold) = (options, hold);
         disk = new FolderDisk(options.Data);
+        sets = new(disk);
         random = options.Seed is { } seed ? new(seed) : new();
         history = new(disk);
         live = new(disk, options.Time);
@@ -136,13 +138,24 @@ public sealed class CoppiceAgent : IAsyncDisposable
     /// <summary>Ends when a release of the model serves.</summary>
     public Task WaitForModelAsync(string name, CancellationToken cancel = default) => Model(name).WaitAsync(cancel);
 
+    /// <summary>Takes the right to run several models until it is given back, all of one moment: where a rollout switches them together, all from before it or all from after.</summary>
+    /// <param name="names">The models; each among <see cref="AgentOptions.Models"/>.</param>
+    /// <exception cref="ArgumentException">One is not.</exception>
+    /// <exception cref="ModelNotReadyException">Nothing serves of one.</exception>
+    public LeaseSet LeaseTogether(params ReadOnlySpan<string> names)
+    {
+        var wanted = new AgentModel[names.Length];
+        for (var i = 0; i < names.Length; i++)
+            wanted[i] = Model(names[i]);
+        return LeaseSet.Take(wanted, () => sets.Epoch);
+    }
+
     async Task StartAsync(CancellationToken cancel)
     {
         Tell(new(options.Time.GetUtcNow(), AgentEventKind.Opened, $"agent {DeviceFacts.AgentVersion} of {identity.Device}, {string.Join(", ", models.Keys)}"));
         if (reports.Damage is { } damage)
             Tell(new(options.Time.GetUtcNow(), AgentEventKind.Damaged, damage));
-        foreach (var model in models.Values)
-            await model.Runner.StartAsync(cancel);
+        await UpdateRunner.StartAsync([.. models.Values.Select(model => model.Runner)], cancel);
         work = Task.WhenAll([.. models.Values.Select(model => Task.Run(() => KeepAsync(model), CancellationToken.None)), Task.Run(LinkAsync, CancellationToken.None)]);
     }
 
@@ -297,6 +310,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
         var boot = MachineBoot.Current();
         var runners = new List<UpdateRunner>();
         var hosts = new List<ModelHost>();
+        sets.Nudge = name => models?.GetValueOrDefault(name.ToString())?.Poll();
         foreach (var name in names)
         {
             var slots = new SlotStore(disk, blobs, name);
@@ -331,6 +345,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 Random = new(random.Next()),
                 Tell = Tell,
                 Needs = needs,
+                Sets = sets,
                 Others = () => runners.Where(other => other.State.Model != name && other.State.Serving is not null).ToImmutableDictionary(other => other.State.Model, other => other.State.Serving!.Release),
                 NeededBy = () => [.. hosts.Select(other => other.Serving).OfType<LoadedRelease>().SelectMany(other => ModelNeed.Of(other.Manifest, name))],
                 Policy = options.Policy,
@@ -408,6 +423,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
         connection?.Dispose();
         identity.Dispose();
         send.Dispose();
+        sets.Dispose();
         closing.Dispose();
         await hold.DisposeAsync();
     }

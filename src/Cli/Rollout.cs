@@ -51,7 +51,7 @@ public static class RolloutCommand
 
         var saved = rollout.BytesTotal - rollout.BytesFetched;
         Output.Fields(
-            ("rollout", $"{rollout.Id}: {rollout.Model} {rollout.Release}"), ("for", rollout.Selector.Length == 0 ? "all devices" : rollout.Selector),
+            ("rollout", $"{rollout.Id}: {rollout.Model} {rollout.Release}"), ("with", rollout.With is { } with ? $"{string.Join(", ", with.Select(member => $"{member.Model} {member.Release}"))}; devices take all or none" : null), ("for", rollout.Selector.Length == 0 ? "all devices" : rollout.Selector),
             ("state", $"{Output.Words(rollout.State)}, phase {Phase(rollout)}{(rollout.Attempt > 1 ? $", attempt {rollout.Attempt}" : "")}"), ("why", rollout.Why.Length == 0 ? null : rollout.Why),
             ("phases", string.Join(", ", rollout.Phases.Select(phase => $"{Output.Share(phase.Share)}{(phase.Selector is { } selector ? $" where {selector}" : "")}{(phase.Soak is { } soak ? $" for {Duration.Format(soak)}" : " until advanced")}"))),
             ("stops", $"{Output.Words(rollout.Policy.OnFailure)} {(rollout.Policy.MaxFailures is { } borne ? $"after more than {borne} failures" : "when a gate is bad")}"),

@@ -22,14 +22,15 @@ static class RolloutStart
         var onFailure = new Option<string>("--on-failure") { Description = "What stopping means.", DefaultValueFactory = _ => "hold" };
         onFailure.AcceptOnlyFromAmong("hold", "revert");
         var windows = new Option<string[]>("--window") { Description = "When devices may switch, in their local time: 22:00-04:00, or sat,sun:06:00-18:00; may be repeated." };
+        var with = new Option<string[]>("--with") { Description = "A release of another model that devices take together with this one, all or none: plant/embedder@2.0.0; may be repeated." };
         var salt = new Option<string?>("--salt") { Description = "Places the devices: with another rollout's salt the same devices go first." };
         var why = new Option<string>("--why") { Description = "The reason; kept with the event.", DefaultValueFactory = _ => "" };
-        var command = new Command("start", "Starts a rollout.") { model, version, file, shares, soak, phases, selector, failures, onFailure, windows, salt, why };
+        var command = new Command("start", "Starts a rollout.") { model, version, file, shares, soak, phases, selector, failures, onFailure, windows, with, salt, why };
         command.SetAction((parsed, cancel) => Output.RunAsync(async () =>
         {
             if (parsed.GetValue(file) is { } plan)
             {
-                if (parsed.GetValue(model) is not null || shares.Given(parsed) || soak.Given(parsed) || phases.Given(parsed) || selector.Given(parsed) || failures.Given(parsed) || onFailure.Given(parsed) || windows.Given(parsed) || salt.Given(parsed))
+                if (parsed.GetValue(model) is not null || shares.Given(parsed) || soak.Given(parsed) || phases.Given(parsed) || selector.Given(parsed) || failures.Given(parsed) || onFailure.Given(parsed) || windows.Given(parsed) || with.Given(parsed) || salt.Given(parsed))
                     throw new UsageException("--file says it all; leave out the model and the other options.");
                 var ordered = PlanFile.Read(plan);
                 if (why.Given(parsed))
@@ -48,6 +49,7 @@ static class RolloutStart
                 Selector = parsed.GetRequiredValue(selector),
                 Policy = new(parsed.GetValue(failures), parsed.GetValue(onFailure) == "revert" ? PhaseAction.Revert : PhaseAction.Hold),
                 Windows = [.. (parsed.GetValue(windows) ?? []).Select(Window)],
+                With = [.. (parsed.GetValue(with) ?? []).Select(Member)],
                 Salt = parsed.GetValue(salt),
                 Why = parsed.GetRequiredValue(why),
             };
@@ -73,6 +75,10 @@ static class RolloutStart
 
     static TimeSpan Soak(string text, string option) =>
         Duration.TryParse(text, out var soak) ? soak : throw new UsageException($"{option}: '{text}' is not a duration; write it as 30m, 24h or 7d.");
+
+    static MemberDraft Member(string text) => text.Split('@') is [var model, var version]
+        ? new(ModelCommand.Name(model), ModelCommand.Version(version))
+        : throw new UsageException($"--with: '{text}' is not a release; write it as plant/embedder@2.0.0.");
 
     static MaintenanceWindow Window(string text) =>
         MaintenanceWindowText.TryParse(text, out var window, out var problem) ? window : throw new UsageException($"--window: {problem}");

@@ -21,6 +21,8 @@ static class RolloutWhyCommand
                 return;
             }
 
+            if (why.With is { } with)
+                Console.Out.WriteLine($"{why.Rollout} comes with {string.Join(" and ", with.Select(member => $"{member.Model} {member.Release}"))}: devices take all or none, and each counts once.");
             foreach (var decision in why.Decisions)
                 Decision(decision);
             foreach (var order in why.Orders)

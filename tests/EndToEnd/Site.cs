@@ -78,7 +78,9 @@ sealed class Site : IAsyncDisposable
 
     ChildProcess StartAgent(string server, string name, string data, string[] more) => agents[name] = ChildProcess.Start(
         Program, Environment(),
-        ["agent", "--server", server, "--join", JoinToken, "--name", name, "--data", data, "--poll", "150ms", "--probation", "300ms", "--json", .. more]);
+        ["agent", "--server", server, "--join", JoinToken, "--name", name, "--data", data, .. Unless(more, "--poll", "150ms"), .. Unless(more, "--probation", "300ms"), "--json", .. more]);
+
+    static string[] Unless(string[] given, string option, string value) => given.Contains(option) ? [] : [option, value];
 
     /// <summary>Runs a verb of the program to its end.</summary>
     public async Task<(int Exit, string Errors)> RunAsync(params string[] arguments)

@@ -15,6 +15,10 @@ static class StateJson
 
     public static byte[] Write(UpdateState state) => JsonSerializer.SerializeToUtf8Bytes(state, StateContext.Default.UpdateState);
 
+    public static byte[] Write(SetRecord record) => JsonSerializer.SerializeToUtf8Bytes(record, StateContext.Default.SetRecord);
+
+    public static bool TryRead(byte[] bytes, [NotNullWhen(true)] out SetRecord? record) => TryRead(bytes, StateContext.Default.SetRecord, out record);
+
     public static byte[] Write(IdentityFile identity) => JsonSerializer.SerializeToUtf8Bytes(identity, StateContext.Default.IdentityFile);
 
     public static byte[] Write(AnswerBox box) => JsonSerializer.SerializeToUtf8Bytes(box, StateContext.Default.AnswerBox);
@@ -67,6 +71,7 @@ static class StateJson
         typeof(NamedEnum<UpdateStep>), typeof(NamedEnum<ReportKind>), typeof(NamedEnum<AgentEventKind>),
     ])]
 [JsonSerializable(typeof(UpdateState))]
+[JsonSerializable(typeof(SetRecord))]
 [JsonSerializable(typeof(IdentityFile))]
 [JsonSerializable(typeof(ReportBox))]
 [JsonSerializable(typeof(AnswerBox))]

@@ -17,6 +17,15 @@ public sealed record Slot(SemanticVersion Release, Sha256Digest Manifest, string
     /// <summary>95 % of its runs in trial took at most this; null when not measured.</summary>
     public TimeSpan? TrialLatency { get; init; }
 
+    /// <summary>The leading model of the set that brought it; null when it came by itself.</summary>
+    public ModelName? Set { get; init; }
+
+    /// <summary>What it stood as before a set took it over, of the same files: the device goes back to it by name only. Null when the set brought its files.</summary>
+    public Slot? Instead { get; init; }
+
+    /// <summary>Whether it came by the same set.</summary>
+    public bool IsOfSet(Slot other) => Set is not null && Set == other.Set && Rollout == other.Rollout;
+
     /// <summary>Its folder among the model's slots: the same release and variant always have the same.</summary>
     public string Folder => $"{Manifest.ToString()[..16]}-{Variant}";
 

@@ -124,6 +124,9 @@ public static class DataFolder
     /// <summary>A file for each blob whose ranges are known.</summary>
     public const string RangeMaps = "ranges";
 
+    /// <summary>What was decided for several models at once; there only until each model's own state says it.</summary>
+    public const string Set = "set.json";
+
     /// <summary>A short name for a file of the repository.</summary>
     internal static string Key(string file) => Sha256Digest.Of(System.Text.Encoding.UTF8.GetBytes(file)).ToString()[..32];
 }

@@ -5,7 +5,6 @@ using Coppice.Fleet;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
-using Coppice.Trust;
 
 namespace Coppice.Agent.Updates;
 
@@ -15,17 +14,25 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
     /// <summary>A turn or window that opens is not waited for more exactly than this.</summary>
     static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
 
+    readonly SetDecision set = new(context);
+
     public async Task<StepResult> RunAsync(UpdateState state, CancellationToken cancel)
     {
         await context.Repository.RefreshAsync(cancel);
-        if (await ReadPlanAsync(state, cancel) is not { } plan)
+        if (await context.Repository.PlanAsync(context.Model, state.PlanSerial, cancel) is not { } plan)
             return new(Outcome.Nothing, state, "the repository has no plan for this model; nobody has rolled out a release");
 
         state = state with { PlanSerial = plan.Serial, Revoked = plan.Revoked };
+        if (state.Serving is { Set: not null } served && plan.Revoked.Contains(served.Release))
+            return new(Outcome.Crashed, state with { Target = null, Complaint = new($"{served.Release} is revoked", Refuse: false) }, $"{served} serves here but is revoked: its set goes back");
+        if (set.Refused(state, plan) is { } refused)
+            return refused;
         var facts = context.Facts();
         var view = new DeviceView(context.Device, facts, state.Serving?.Release, state.Refusals) { Others = context.Others(), NeededBy = context.NeededBy(), Answers = context.Answers() };
         var now = context.Time.GetLocalNow();
-        var choice = await ReleaseChoice.ChooseAsync(plan, view, now, async rollout => DocumentJson.TryRead((await ReadManifestAsync(rollout, cancel)).Span, out ReleaseManifest? manifest, out _) ? manifest : null);
+        var choice = plan.Rollouts.Any(rollout => rollout.With is not null || rollout.Lead is not null)
+            ? await set.ChooseAsync(state, plan, view, now, cancel)
+            : await ReleaseChoice.ChooseAsync(plan, view, now, async rollout => DocumentJson.TryRead((await ReadManifestAsync(rollout, cancel)).Span, out ReleaseManifest? manifest, out _) ? manifest : null);
         var question = choice.Asks is { } asks ? new Question(asks.Id, asks.Attempt, asks.Release, asks.Consent!) : null;
         var asked = question is not null && question != state.Question;
         state = state with { Question = question };
@@ -33,6 +40,7 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
         {
             ChoiceKind.Keep => new(Outcome.Nothing, state with { Target = null }, choice.Reasons),
             ChoiceKind.Stop => new(Outcome.Revoked, state with { Target = null, Complaint = new(choice.Reasons[0], Refuse: false) }, choice.Reasons),
+            ChoiceKind.Leave => new(Outcome.Crashed, state with { Target = null, Complaint = new(choice.Reasons[^1], Refuse: false) }, choice.Reasons),
             _ => await TakeAsync(state, choice.Rollout!, facts, choice.Reasons, fetchOnly: choice.Kind == ChoiceKind.Prepare, cancel),
         };
         if (asked && result.Event is null) // also when it goes on to fetch
@@ -40,20 +48,6 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
         if (result.Outcome != Outcome.Nothing)
             return result;
         return choice.Again is { } again && again - now is var wait && wait < context.Policy.Poll ? result with { Wait = wait > Soonest ? wait : Soonest } : result;
-    }
-
-    async Task<RolloutPlan?> ReadPlanAsync(UpdateState state, CancellationToken cancel)
-    {
-        var target = RepositoryLayout.PlanTarget(context.Model.ToString());
-        if (await context.Repository.FindAsync(target, RolloutPlan.MaxBytes, cancel) is not { } bytes)
-            return null;
-        if (!DocumentJson.TryRead(bytes.Span, out RolloutPlan? plan, out var problems))
-            throw new LinkException($"the signed plan cannot be read by this agent: {problems[0]}");
-        if (plan.Model != context.Model)
-            throw new LinkException($"the signed plan at {target} is about {plan.Model}.");
-        return plan.Serial >= state.PlanSerial
-            ? plan
-            : throw new LinkException($"the signed plan has the serial {plan.Serial}; {state.PlanSerial} was followed here before, and a device never goes back.");
     }
 
     async Task<StepResult> TakeAsync(UpdateState state, Rollout rollout, FactSet facts, ImmutableArray<string> reasons, bool fetchOnly, CancellationToken cancel)
@@ -68,7 +62,7 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
         if (choice.Chosen is not { } variant)
             return Unfit(state, rollout, string.Join("; ", choice.Misfits.Select(misfit => $"{misfit.Variant} {string.Join(", and ", misfit.Reasons)}")), reasons);
 
-        var slot = new Slot(rollout.Release, rollout.Manifest, variant.Name, rollout.Id, rollout.Attempt);
+        var slot = new Slot(rollout.Release, rollout.Manifest, variant.Name, rollout.Id, rollout.Attempt) { Set = LeadOf(rollout) };
         var lines = reasons.AddRange(choice.Misfits.Select(misfit => $"{misfit.Variant}: {string.Join(", and ", misfit.Reasons)}")).Add($"{variant.Name}: fits");
         var known = state.Target is { } target && target.Slot with { TrialLatency = null } == slot ? target : null;
         if (fetchOnly && known is not null && variant.Files.Concat(manifest.Trial?.Files ?? []).All(context.Blobs.Has))
@@ -76,38 +70,43 @@ sealed class DecideStep(UpdateContext context) : IUpdateStep
         if (known is not null && (fetchOnly || !known.FetchOnly))
             return new(Outcome.Done, state, lines); // goes on after a pause: told and reported before
 
+        if (rollout.With is not null && known is null)
+        {
+            var (misfit, lacking) = await set.WeighAsync(state, rollout, facts, cancel);
+            if (misfit is not null)
+                return Unfit(state, rollout, misfit, reasons);
+            if (lacking is not null)
+                return new(Outcome.Later, state with { Target = null }, lacking);
+        }
+
         context.Slots.Keep(bytes.Span);
         // A variant may name one blob twice, and share it with the trial.
         var total = variant.Files.Concat(manifest.Trial?.Files ?? []).DistinctBy(file => file.Digest).Sum(file => file.Length);
-        var next = state with { Target = new(slot, total, known?.BytesFetched ?? 0) { FetchOnly = fetchOnly }, Misfit = null };
+        var next = state with { Target = new(slot, total, known?.BytesFetched ?? 0) { FetchOnly = fetchOnly, With = rollout.With ?? [] }, Misfit = null };
         if (fetchOnly) // not begun, as the server counts: the device may wait for days
             return new(Outcome.Done, next, lines);
-        return new(Outcome.Done, next.Reporting(next.ReportOf(ReportKind.Started, slot, context.Time.GetUtcNow())), lines)
+        if (slot.Set is null || slot.Set == context.Model) // of a set, its leading model speaks
+            next = next.Reporting(next.ReportOf(ReportKind.Started, slot, context.Time.GetUtcNow()));
+        return new(Outcome.Done, next, lines)
         {
             Event = (AgentEventKind.Started, $"{slot} by {rollout.Id}, {ByteSize.Format(total)}"),
         };
     }
 
-    async Task<ReadOnlyMemory<byte>> ReadManifestAsync(Rollout rollout, CancellationToken cancel)
-    {
-        var target = RepositoryLayout.ReleaseTarget(context.Model.ToString(), rollout.Release.ToString());
-        var bytes = await context.Repository.FindAsync(target, ReleaseManifest.MaxBytes, cancel)
-            ?? throw new LinkException($"the plan wants {rollout.Release}, but the repository has no signed manifest of it; publish it again.");
-        return Sha256Digest.Of(bytes.Span) == rollout.Manifest
-            ? bytes
-            : throw new LinkException($"the signed manifest of {rollout.Release} is not the one that the plan means; one of them was replaced.");
-    }
+    Task<ReadOnlyMemory<byte>> ReadManifestAsync(Rollout rollout, CancellationToken cancel) => context.Repository.ManifestAsync(context.Model, rollout.Release, rollout.Manifest, cancel);
+
+    ModelName? LeadOf(Rollout rollout) => rollout.With is null ? null : rollout.Lead ?? context.Model;
 
     /// <summary>Said once for each attempt and reason; looked at again at every poll.</summary>
     StepResult Unfit(UpdateState state, Rollout rollout, string why, ImmutableArray<string> reasons)
     {
         var memo = $"{rollout.Id} {rollout.Attempt}: {why}";
         var lines = reasons.Add($"{rollout.Release}: {why}");
-        if (state.Misfit == memo)
+        if (state.Misfit == memo || LeadOf(rollout) is { } lead && lead != context.Model)
             return new(Outcome.Nothing, state with { Target = null }, lines);
         var slot = new Slot(rollout.Release, rollout.Manifest, "", rollout.Id, rollout.Attempt);
         var next = state with { Target = null, Misfit = memo };
-        return new(Outcome.Nothing, next.Reporting(next.ReportOf(ReportKind.Unfit, slot, context.Time.GetUtcNow(), why) with { Variant = null }), lines)
+        return new(Outcome.Nothing, next.Reporting(next.ReportOf(ReportKind.Unfit, slot, context.Time.GetUtcNow(), why)), lines)
         {
             Event = (AgentEventKind.Unfit, $"{rollout.Release}: {why}"),
         };

@@ -60,11 +60,12 @@ sealed class FetchStep(UpdateContext context) : IUpdateStep
     UpdateState MakeRoom(UpdateState state, long missing, out string? why)
     {
         context.Collect(state);
-        why = Short(missing, 0);
+        why = context.Short(missing, 0);
         if (why is not null && state.Previous is not null && state.Serving is { Settled: true })
         {
-            var without = state with { Previous = null };
-            if (Short(missing, context.FreedBy(without)) is { } still)
+            // Without it there is no going back with a set either: this model goes its own way from here.
+            var without = state with { Previous = null, Serving = state.Serving with { Set = null, Instead = null } };
+            if (context.Short(missing, context.FreedBy(without)) is { } still)
             {
                 why = still; // going back stays possible, for nothing would be won
                 return state;
@@ -73,22 +74,9 @@ sealed class FetchStep(UpdateContext context) : IUpdateStep
             state = without;
             context.Save(state); // before its files go
             context.Collect(state);
-            why = Short(missing, 0);
+            why = context.Short(missing, 0);
         }
 
         return state;
-    }
-
-    /// <param name="missing">Bytes that are wanted.</param>
-    /// <param name="freed">Bytes that could be freed first.</param>
-    string? Short(long missing, long freed)
-    {
-        // Beginnings of these very files count as used and as missing: that is on the safe side.
-        var (used, free) = (context.Blobs.Used() - freed, context.Disk.FreeBytes + freed);
-        if (missing > 0 && used + missing > context.Blobs.Quota)
-            return $"{ByteSize.Format(missing)} would go beyond the quota of {ByteSize.Format(context.Blobs.Quota)}, of which {ByteSize.Format(used)} are taken{(freed > 0 ? " without the release before" : "")}; raise it";
-        return missing > 0 && free < missing
-            ? $"{ByteSize.Format(missing)} are wanted, and the disk has {ByteSize.Format(free)} free{(freed > 0 ? " without the release before" : "")}; free some"
-            : null;
     }
 }

@@ -20,6 +20,9 @@ readonly record struct StepResult(Outcome Outcome, UpdateState State, params IRe
     /// <summary>How long to wait before the next step; null for the pace of the outcome.</summary>
     public TimeSpan? Wait { get; init; }
 
+    /// <summary>Whether the state is on the disk already, as of a set, whose models' states are written at once.</summary>
+    public bool Saved { get; init; }
+
     /// <summary>What to tell once the state is saved.</summary>
     public (AgentEventKind Kind, string Text)? Event { get; init; }
 }

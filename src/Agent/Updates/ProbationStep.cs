@@ -16,6 +16,8 @@ sealed class ProbationStep(UpdateContext context) : IUpdateStep
     public async Task<StepResult> RunAsync(UpdateState state, CancellationToken cancel)
     {
         var slot = state.Serving ?? throw new UnreachableException("watches nothing");
+        if (slot.Instead is not null)
+            return new(Outcome.Done, state, $"{slot} served before the set came");
         if (context.Host.Serving is not { } serving || serving.Slot.Folder != slot.Folder)
             throw new UnreachableException($"watches {slot}, which does not serve");
         if (watched != $"{slot.Folder} {slot.Rollout} {slot.Attempt}")

@@ -10,9 +10,25 @@ static class Refusing
     public static StepResult Refuse(this UpdateContext context, UpdateState state, Slot slot, string why, bool crash = false)
     {
         context.Host.DropCandidate();
-        var next = state.Refusing(slot, why) with { Exposures = state.Exposures.RemoveAll(known => known.Slot == slot.Folder) };
-        next = next.Reporting(state.ReportOf(ReportKind.Refused, slot, context.Time.GetUtcNow(), why) with { Measures = UpdateState.Crashed(crash, state.Target?.Measures) });
+        var next = state.Refusing(slot, why, crash) with { Exposures = state.Exposures.RemoveAll(known => known.Slot == slot.Folder) };
+        if (slot.Set is null || slot.Set == context.Model) // a set is refused once, by its leading model
+        {
+            var told = context.Sets.WithAllBytes(state);
+            next = next.Reporting(told.ReportOf(ReportKind.Refused, slot, context.Time.GetUtcNow(), why) with { Measures = UpdateState.Crashed(crash, state.Target?.Measures) });
+        }
+
         return new(Outcome.Failed, next, why) { Event = (AgentEventKind.Refused, $"{slot}: {why}") };
+    }
+
+    /// <summary>What comes of a set's target when another model of the set was refused; null when none was.</summary>
+    public static StepResult? RefusedBeside(this UpdateContext context, UpdateState state, Target target)
+    {
+        if (target.With.IsEmpty || context.Sets.RefusedBeside(target) is not var (model, refusal))
+            return null;
+        var why = $"{model} {refusal.Release}: {refusal.Why}";
+        return target.Slot.Set == context.Model
+            ? context.Refuse(state, target.Slot, why, refusal.Crash)
+            : new(Outcome.Failed, state, $"{target.Slot} is not taken without {why}");
     }
 
     /// <summary>Writes down that what ends the process from now on counts against a slot.</summary>

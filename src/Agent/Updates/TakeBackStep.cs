@@ -7,10 +7,14 @@ namespace Coppice.Agent.Updates;
 /// <summary>Goes back to the release before, without the network.</summary>
 sealed class TakeBackStep(UpdateContext context) : IUpdateStep
 {
+    readonly SetTakeBack set = new(context);
+
     public async Task<StepResult> RunAsync(UpdateState state, CancellationToken cancel)
     {
         if (state.Serving is not { } bad)
             return new(Outcome.Done, state with { Target = null }, "nothing serves that could be taken back");
+        if (bad.Set is not null)
+            return await set.RunAsync(state, bad, cancel);
         var complaint = state.Complaint ?? new("it crashed its host", Refuse: true, Crash: true);
         var good = state.Previous;
         if (good is not null && state.Revoked.Contains(good.Release))
@@ -32,6 +36,8 @@ sealed class TakeBackStep(UpdateContext context) : IUpdateStep
             }
         }
 
+        if (good is not null)
+            good = DeviceSets.Alone(good, context.Sets.Runners.Where(other => other.State.Model != state.Model).Select(other => other.State.Serving));
         var next = After(state, bad, complaint) with { Serving = good };
         var told = $"{bad}: {complaint.Why}; {(good is null ? "nothing serves" : $"{good} serves again")}";
         if (complaint.Refuse)

@@ -17,6 +17,12 @@ sealed class TrialStep(UpdateContext context) : IUpdateStep
     {
         var target = state.Target ?? throw new UnreachableException("tries without a target");
         var slot = target.Slot;
+        if (context.RefusedBeside(state, target) is { } refused)
+            return refused;
+        if (state.Serving is { Settled: true } serving && serving.Folder == slot.Folder)
+            return new(Outcome.Done, state, $"{slot} serves here already");
+        if (slot.Set is not null && target.Measures is not null && context.Host.CanServe(slot))
+            return new(Outcome.Done, state, $"{slot} has passed, and waits for the rest of its set");
         if (state.Previous is { Settled: true } before && before.Folder == slot.Folder)
             return new(Outcome.Done, state with { Target = target with { Slot = slot with { TrialLatency = before.TrialLatency } } }, $"{slot} has settled here before");
         if (state.ExposureOf(slot).Crashes >= CrashRule.Limit)

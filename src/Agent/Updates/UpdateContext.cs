@@ -115,6 +115,9 @@ public sealed class UpdateContext
     /// <summary>What people see of the update while it goes on.</summary>
     public LiveModel Live { get; set; } = new(UpdateStep.Idle, [], 0, 0);
 
+    /// <summary>What the device's models do together; of its own where nobody gives one.</summary>
+    public DeviceSets Sets { get => field ??= new(Disk); init; }
+
     /// <summary>Told when <see cref="Live"/> changed.</summary>
     public Action Shown { get; init; } = () => { };
 
@@ -146,6 +149,31 @@ public sealed class UpdateContext
     {
         Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
         return Needs.AllWith(Model, Slots.Needed(kept.OfType<Slot>())) is { } wanted ? Blobs.Unwanted(wanted) : 0;
+    }
+
+    /// <summary>Bytes of blobs that would be deleted if models had other states.</summary>
+    internal long FreedBy(IEnumerable<(UpdateContext Context, UpdateState State)> others)
+    {
+        var needs = others.ToDictionary(other => other.Context.Model, other =>
+        {
+            Slot?[] kept = [other.State.Serving, other.State.Previous, other.State.Target?.Slot, .. other.Context.Host.Held()];
+            return other.Context.Slots.Needed(kept.OfType<Slot>());
+        });
+        return Needs.AllWith(needs) is { } wanted ? Blobs.Unwanted(wanted) : 0;
+    }
+
+    /// <summary>Why there is no room for bytes; null when there is.</summary>
+    /// <param name="missing">Bytes that are wanted.</param>
+    /// <param name="freed">Bytes that could be freed first.</param>
+    internal string? Short(long missing, long freed)
+    {
+        // Beginnings of these very files count as used and as missing: that is on the safe side.
+        var (used, free) = (Blobs.Used() - freed, Disk.FreeBytes + freed);
+        if (missing > 0 && used + missing > Blobs.Quota)
+            return $"{ByteSize.Format(missing)} would go beyond the quota of {ByteSize.Format(Blobs.Quota)}, of which {ByteSize.Format(used)} are taken{(freed > 0 ? " without the release before" : "")}; raise it";
+        return missing > 0 && free < missing
+            ? $"{ByteSize.Format(missing)} are wanted, and the disk has {ByteSize.Format(free)} free{(freed > 0 ? " without the release before" : "")}; free some"
+            : null;
     }
 
     /// <summary>Deletes what neither this model's slots, nor leases that are out, nor other models need.</summary>
@@ -187,6 +215,13 @@ public sealed class BlobNeeds(IEnumerable<ModelName> models)
     {
         lock (gate)
             return All(needs.Select(need => need.Key == model ? digests : need.Value));
+    }
+
+    /// <summary>What all models would need if some needed something else.</summary>
+    public ImmutableHashSet<Trust.Sha256Digest>? AllWith(IReadOnlyDictionary<ModelName, ImmutableHashSet<Trust.Sha256Digest>> others)
+    {
+        lock (gate)
+            return All(needs.Select(need => others.TryGetValue(need.Key, out var digests) ? digests : need.Value));
     }
 
     static ImmutableHashSet<Trust.Sha256Digest>? All(IEnumerable<ImmutableHashSet<Trust.Sha256Digest>?> each) =>

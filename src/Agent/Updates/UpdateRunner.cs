@@ -13,7 +13,7 @@ public sealed class UpdateRunner
     /// <summary>A server that asks for more than this is asked again anyway.</summary>
     static readonly TimeSpan LongestWait = TimeSpan.FromHours(6);
 
-    const int MostStepsBack = 3;
+    const int MostStepsBack = 4;
 
     readonly UpdateContext context;
     readonly FrozenDictionary<UpdateStep, IUpdateStep> steps;
@@ -21,11 +21,13 @@ public sealed class UpdateRunner
     int failures;
     string? trouble;
     string? kept;
+    volatile bool isInStep; // and nobody else's business
 
-    /// <summary>A runner; <see cref="StartAsync"/> comes first.</summary>
+    /// <summary>A runner; <see cref="StartAsync(CancellationToken)"/> comes first.</summary>
     public UpdateRunner(UpdateContext context)
     {
         this.context = context;
+        context.Sets.Add(this);
         state = new UpdateState { Model = context.Model };
         steps = new Dictionary<UpdateStep, IUpdateStep>
         {
@@ -47,14 +49,45 @@ public sealed class UpdateRunner
     /// <summary>Where the update stands.</summary>
     public UpdateState State => state;
 
+    /// <summary>What it works with.</summary>
+    internal UpdateContext Context => context;
+
+    /// <summary>Whether it waits at a step that sets take together, so that the one whose turn it is may act for it.</summary>
+    internal bool IsAt(UpdateStep step) => !isInStep && state.Step == step;
+
     /// <summary>What the device's user answered.</summary>
     internal System.Collections.Immutable.ImmutableArray<Rollouts.ConsentAnswer> Answers() => context.Answers();
 
     /// <summary>Reads what was saved, counts crashes, and loads the serving release, without the network.</summary>
     /// <exception cref="InferenceException">The native library that the serving release needs cannot be loaded; what was saved stays.</exception>
-    public async Task StartAsync(CancellationToken cancel)
+    public Task StartAsync(CancellationToken cancel) => StartAsync([this], cancel);
+
+    /// <summary>Starts the models of a device: what serves when this returns is of one set wherever a set was switched to.</summary>
+    /// <exception cref="InferenceException">The native library that a serving release needs cannot be loaded; what was saved stays.</exception>
+    public static async Task StartAsync(IReadOnlyList<UpdateRunner> runners, CancellationToken cancel)
     {
-        state = Read();
+        if (runners.Count == 0)
+            return;
+        var sets = runners[0].context.Sets;
+        sets.Recover();
+        var outcomes = runners.ToDictionary(runner => runner, runner => runner.Wake());
+        foreach (var runner in runners)
+            await runner.LoadAsync(outcomes[runner], cancel);
+        sets.Started();
+        // What served before serves when this returns, as the serving one would have.
+        for (var i = 0; i < MostStepsBack; i++)
+        {
+            foreach (var runner in runners.Where(runner => runner.GoesBack))
+                await runner.StepAsync(cancel);
+        }
+    }
+
+    bool GoesBack => state.Step is UpdateStep.TakeBack or UpdateStep.Withdraw || context.Sets.RecallOf(state) is not null;
+
+    /// <summary>Reads what was saved and counts crashes.</summary>
+    Outcome Wake()
+    {
+        state = context.Sets.FoundOf(context.Model) ?? Read();
         var outcome = Outcome.Restarted;
         var serving = state.Serving;
         foreach (var open in state.Exposures.Where(exposure => exposure.Open))
@@ -63,11 +96,20 @@ public sealed class UpdateRunner
         {
             outcome = Outcome.Crashed;
             state = state with { Complaint = new(serving.Settled ? "the process ended too often while it was loaded" : "the process ended on probation", Refuse: true, Crash: true) };
+            if (serving.Set is not null)
+                context.Sets.Recall(serving, state.Complaint);
         }
 
         state = state with { Exposures = [.. state.Exposures.Select(CrashRule.Count)] };
+        return outcome;
+    }
+
+    async Task LoadAsync(Outcome outcome, CancellationToken cancel)
+    {
+        if (context.Sets.RecallOf(state) is { } recalled)
+            (outcome, state) = (Outcome.Crashed, state with { Complaint = recalled });
         var goes = UpdateTable.Next(state.Step, outcome) is UpdateStep.TakeBack or UpdateStep.Withdraw;
-        if (serving is not null && !goes && await LoadAsync(serving, cancel) is { } complaint)
+        if (state.Serving is { } serving && !goes && await LoadAsync(serving, cancel) is { } complaint)
         {
             outcome = Outcome.Crashed;
             state = state with { Complaint = complaint };
@@ -78,9 +120,6 @@ public sealed class UpdateRunner
         context.Needs.Set(context.Model, context.Slots.Needed(Kept(state)));
         Serve();
         Show(null, []);
-        // The release before serves when this returns, as the serving one would have.
-        for (var i = 0; i < MostStepsBack && state.Step is UpdateStep.TakeBack or UpdateStep.Withdraw; i++)
-            await StepAsync(cancel);
     }
 
     /// <summary>Loads the serving release; returns why it cannot be.</summary>
@@ -122,6 +161,39 @@ public sealed class UpdateRunner
     /// <returns>How long to wait before the next one, unless somebody asks earlier.</returns>
     public async Task<TimeSpan> StepAsync(CancellationToken cancel)
     {
+        // A release that goes back with its set does so from wherever it is.
+        if (context.Sets.RecallOf(state) is { } recalled && state.Step is not (UpdateStep.TakeBack or UpdateStep.Withdraw) && !context.Sets.Concerns(state))
+            state = state with { Step = UpdateStep.TakeBack, Target = null, Complaint = recalled };
+        if (!context.Sets.Concerns(state))
+        {
+            isInStep = true;
+            try
+            {
+                return await RunAsync(cancel);
+            }
+            finally
+            {
+                isInStep = false;
+            }
+        }
+
+        using var held = await context.Sets.HoldAsync(cancel);
+        try
+        {
+            context.Sets.Finish();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Pause(new(Outcome.Later, state, $"what was decided for the set cannot be carried out yet: {e.Message}"));
+        }
+
+        if (context.Sets.RecallOf(state) is { } goes && state.Step is not (UpdateStep.TakeBack or UpdateStep.Withdraw))
+            state = state with { Step = UpdateStep.TakeBack, Target = null, Complaint = goes };
+        return await RunAsync(cancel);
+    }
+
+    async Task<TimeSpan> RunAsync(CancellationToken cancel)
+    {
         var step = state.Step;
         context.Live = context.Live with { Step = step, Next = null };
         context.Shown();
@@ -136,6 +208,9 @@ public sealed class UpdateRunner
             result = new(Outcome.Later, Reached(), e.Message) { Wait = (e as LinkException)?.After };
         }
 
+        if (result.Saved) // and told
+            return Pause(result with { Wait = TimeSpan.Zero }, step);
+        var before = state;
         var after = result.State with { Step = UpdateTable.Next(step, result.Outcome) };
         try
         {
@@ -152,12 +227,27 @@ public sealed class UpdateRunner
         if (result.Event is { } told)
             context.Happened(told.Kind, told.Text, after.Outbox.LastOrDefault()?.Release ?? (after.Target?.Slot ?? after.Serving)?.Release);
         Flush();
+        context.Sets.Moved(before, after);
         return Pause(result, step);
+    }
+
+    /// <summary>Takes a state that was saved for it. Not while it is in a step, but for its own.</summary>
+    internal void Adopt(UpdateState next) => (state, context.SavedInStep) = (next, null);
+
+    /// <summary>Tells what came of a decision for several models, and lets its reports go.</summary>
+    internal void Tell((AgentEventKind Kind, string Text)? happened)
+    {
+        if (happened is { } told)
+            context.Happened(told.Kind, told.Text, state.Outbox.LastOrDefault()?.Release ?? state.Serving?.Release);
+        Flush();
+        Show(TimeSpan.Zero, []);
     }
 
     /// <summary>Ends in order: what happens to the process from here on is nobody's crash.</summary>
     public void Stop()
     {
+        if (context.Sets.IsPending(context.Model))
+            return; // the next start carries it out
         var reached = Reached();
         TrySave(state = reached with { Exposures = [.. reached.Exposures.Select(exposure => exposure with { Open = false })] });
     }
@@ -202,9 +292,9 @@ public sealed class UpdateRunner
     }
 
     /// <summary>What serves follows what is saved. A release that is to go stays until the one before is ready.</summary>
-    void Serve()
+    internal void Serve()
     {
-        if (state.Step is not (UpdateStep.TakeBack or UpdateStep.Withdraw))
+        if (!context.Sets.IsPending(context.Model) && state.Step is not (UpdateStep.TakeBack or UpdateStep.Withdraw))
             context.Host.Serve(state.Serving, keep: state.Step == UpdateStep.Probation && context.Policy.KeepLoaded);
     }
 

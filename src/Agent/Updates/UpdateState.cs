@@ -58,12 +58,12 @@ public sealed record UpdateState
     public const int MaxRefusals = 64;
 
     /// <summary>This state and a refusal more.</summary>
-    public UpdateState Refusing(Slot slot, string why)
+    public UpdateState Refusing(Slot slot, string why, bool crash = false)
     {
         var kept = Refusals.RemoveAll(refusal => refusal.Rollout == slot.Rollout && refusal.Release == slot.Release);
         if (kept.Length >= MaxRefusals)
             kept = kept.RemoveAt(0);
-        return this with { Refusals = kept.Add(new(slot.Rollout, slot.Release, slot.Attempt, why)) };
+        return this with { Refusals = kept.Add(new(slot.Rollout, slot.Release, slot.Attempt, why) { Crash = crash }) };
     }
 
     /// <summary>This state and a report more.</summary>
@@ -76,7 +76,7 @@ public sealed record UpdateState
     /// <summary>A report about a slot, not numbered yet.</summary>
     public Report ReportOf(ReportKind kind, Slot slot, DateTimeOffset at, string? why = null) => new(0, at, kind, Model, slot.Release)
     {
-        Variant = slot.Variant,
+        Variant = slot.Variant.Length == 0 ? null : slot.Variant,
         Rollout = slot.Rollout,
         Attempt = slot.Attempt,
         Why = why,
@@ -101,6 +101,9 @@ public sealed record Target(Slot Slot, long BytesTotal, long BytesFetched = 0)
 {
     /// <summary>Whether it is only fetched for now, because it may not serve yet.</summary>
     public bool FetchOnly { get; init; }
+
+    /// <summary>The releases of other models that it serves together with, or not at all; empty when it comes by itself.</summary>
+    public ImmutableArray<SetMember> With { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>Bytes by the way they came, those that were copied here among them; null when none has come.</summary>
     public ImmutableSortedDictionary<string, long>? BytesByWay { get; init; }

@@ -58,7 +58,7 @@ public enum Outcome
     /// <summary>The serving release may serve no more, and nothing stands in for it.</summary>
     Revoked,
 
-    /// <summary>The serving release crashed its host too often, or cannot be loaded.</summary>
+    /// <summary>The serving release crashed its host too often, or cannot be loaded, or its set is over: it is to be taken back.</summary>
     Crashed,
 
     /// <summary>The process ended in it.</summary>

@@ -59,6 +59,7 @@ public sealed record ControlProblem(string? Type = null, string? Title = null, i
 [JsonSerializable(typeof(PhaseEvidence))]
 [JsonSerializable(typeof(RolloutView))]
 [JsonSerializable(typeof(ImmutableArray<Arm>))]
+[JsonSerializable(typeof(ImmutableArray<SetMember>))]
 [JsonSerializable(typeof(ImmutableArray<RolloutView>))]
 [JsonSerializable(typeof(RolloutPage))]
 [JsonSerializable(typeof(RolloutDetail))]

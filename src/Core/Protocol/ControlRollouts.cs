@@ -55,6 +55,9 @@ public sealed record StartRollout(ModelName Model, SemanticVersion Release, Immu
     /// <summary>What must serve beside it before a device switches.</summary>
     public ImmutableArray<ModelRequirement> Requires { get; init => field = value.IsDefault ? [] : value; } = [];
 
+    /// <summary>Releases of other models that devices take together with this one, all or none; empty for this one alone.</summary>
+    public ImmutableArray<MemberDraft> With { get; init => field = value.IsDefault ? [] : value; } = [];
+
     /// <summary>Releases side by side, with their parts of the devices; empty for the one release.</summary>
     public ImmutableArray<ArmDraft> Arms { get; init => field = value.IsDefault ? [] : value; } = [];
 
@@ -67,6 +70,11 @@ public sealed record StartRollout(ModelName Model, SemanticVersion Release, Immu
     /// <summary><see cref="Deadline"/>, or what it is where nobody says.</summary>
     public TimeSpan DeadlineOrDefault => Deadline ?? RolloutTerms.DefaultDeadline;
 }
+
+/// <summary>A release of another model that a new rollout brings with its own.</summary>
+/// <param name="Model">The model.</param>
+/// <param name="Release">A release that is published and not revoked.</param>
+public sealed record MemberDraft(ModelName Model, SemanticVersion Release);
 
 /// <summary>An arm of a new experiment.</summary>
 /// <param name="Name">1 to <see cref="GateRules.MaxName"/> characters.</param>
@@ -122,6 +130,9 @@ public sealed record RolloutView(
     /// <summary>What was ordered at its start.</summary>
     public StartRollout? Ordered { get; init; }
 
+    /// <summary>Releases of other models that devices take together with it, all or none; null for it alone. A device counts once, by what it says of the rollout's own model.</summary>
+    public ImmutableArray<SetMember>? With { get; init; }
+
     /// <summary>What each gate of the present phase says now.</summary>
     public ImmutableArray<GateVerdict> Gates { get; init => field = value.IsDefault ? [] : value; } = [];
 
@@ -160,7 +171,11 @@ public sealed record RolloutDecision(long Id, DateTimeOffset At, PhaseAction Act
 /// <param name="Decisions">What the server decided, oldest first.</param>
 /// <param name="Now">What is known now.</param>
 /// <param name="Orders">What operators ordered, oldest first.</param>
-public sealed record RolloutWhy(string Rollout, ImmutableArray<RolloutDecision> Decisions, PhaseEvidence Now, ImmutableArray<ControlEvent> Orders);
+public sealed record RolloutWhy(string Rollout, ImmutableArray<RolloutDecision> Decisions, PhaseEvidence Now, ImmutableArray<ControlEvent> Orders)
+{
+    /// <summary>As in <see cref="RolloutView.With"/>.</summary>
+    public ImmutableArray<SetMember>? With { get; init; }
+}
 
 /// <summary>A rollout with a page of its devices.</summary>
 /// <param name="Rollout">How it stands.</param>

@@ -17,7 +17,7 @@ public static class DocumentJson
     public static byte[] Write(ReleaseManifest manifest) => JsonSerializer.SerializeToUtf8Bytes(manifest, DocumentContext.Default.ReleaseManifest);
 
     /// <summary>Writes a plan; the same plan gives the same bytes.</summary>
-    public static byte[] Write(RolloutPlan plan) => JsonSerializer.SerializeToUtf8Bytes(plan, DocumentContext.Default.RolloutPlan);
+    public static byte[] Write(RolloutPlan plan) => JsonSerializer.SerializeToUtf8Bytes(SetForm.Written(plan), DocumentContext.Default.RolloutPlan);
 
     /// <summary>Writes an index of patches; the same index gives the same bytes.</summary>
     public static byte[] Write(PatchIndex index) => JsonSerializer.SerializeToUtf8Bytes(index, DocumentContext.Default.PatchIndex);
@@ -40,8 +40,13 @@ public static class DocumentJson
     /// <param name="utf8">The signed bytes, at most <see cref="RolloutPlan.MaxBytes"/>.</param>
     /// <param name="plan">The plan when there is no problem.</param>
     /// <param name="problems">Everything that is wrong.</param>
-    public static bool TryRead(ReadOnlySpan<byte> utf8, [NotNullWhen(true)] out RolloutPlan? plan, out ImmutableArray<Problem> problems) =>
-        TryRead(utf8, RolloutPlan.MaxBytes, DocumentContext.Default.RolloutPlan, RolloutRules.Check, out plan, out problems);
+    public static bool TryRead(ReadOnlySpan<byte> utf8, [NotNullWhen(true)] out RolloutPlan? plan, out ImmutableArray<Problem> problems)
+    {
+        if (!TryRead(utf8, RolloutPlan.MaxBytes, DocumentContext.Default.RolloutPlan, RolloutRules.Check, out plan, out problems))
+            return false;
+        plan = SetForm.Read(plan);
+        return true;
+    }
 
     static bool TryRead<T>(
         ReadOnlySpan<byte> utf8, int most, JsonTypeInfo<T> type, Func<T, ImmutableArray<Problem>> check, [NotNullWhen(true)] out T? value, out ImmutableArray<Problem> problems)

@@ -52,6 +52,8 @@ public static class RolloutDraft
                 yield return new($"requires[{i}].model", "is the rollout's own model; name another one of the device.");
         }
 
+        foreach (var problem in RolloutRules.CheckMembers(request.Model, request.With.IsEmpty ? null : request.With.Select(member => member.Model), arms: !request.Arms.IsEmpty))
+            yield return problem;
         foreach (var problem in CheckArms(request))
             yield return problem;
     }

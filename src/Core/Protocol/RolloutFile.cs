@@ -38,6 +38,7 @@ public static class RolloutFile
             Consent = read.Text("consent"),
             ForcedFrom = read.Moment("forcedFrom"),
             Requires = read.List("requires", required: false, Requirement),
+            With = read.List("with", required: false, Member),
             Arms = read.List("arms", required: false, ReadArm),
             Experiment = read.Object("experiment", Experiment),
         };
@@ -108,6 +109,10 @@ public static class RolloutFile
     static ModelRequirement Requirement(FieldReader read) => new(
         read.Text("model", required: true, "a model name such as plant/embedder", text => ModelName.TryParse(text, out var name) ? name : null) ?? ModelName.Parse("a/b"),
         read.Text("versions", required: true, "a range such as '>=1.2.0 <2.0.0'", text => VersionRange.TryParse(text, out var range) ? range : null) ?? Any);
+
+    static MemberDraft Member(FieldReader read) => new(
+        read.Text("model", required: true, "a model name such as plant/embedder", text => ModelName.TryParse(text, out var name) ? name : null) ?? ModelName.Parse("a/b"),
+        read.Text("release", required: true, "a version such as 1.4.0", Version) ?? SemanticVersion.Parse("0.0.0"));
 
     static VersionRange Any => VersionRange.TryParse("0.0.0", out var any) ? any : throw new System.Diagnostics.UnreachableException();
 

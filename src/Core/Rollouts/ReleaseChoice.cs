@@ -18,6 +18,9 @@ public enum ChoiceKind
 
     /// <summary>Stop serving: the release is revoked and nothing may stand in for it.</summary>
     Stop,
+
+    /// <summary>Go back to what served before <see cref="ReleaseChoice.Rollout"/>'s set, together with all of it.</summary>
+    Leave,
 }
 
 /// <summary>Which release of a model a device should run, and why: the same function on the device, the server and in a rehearsal.</summary>
@@ -43,7 +46,7 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
         {
             var choice = Choose(plan, device, now);
             if (choice is not { Kind: ChoiceKind.Take or ChoiceKind.Prepare, Rollout: { } rollout } || await manifest(rollout) is not { Requires: { } requires }
-                || ModelRequirement.Missing(requires, device.Others) is not { } why)
+                || ModelRequirement.Missing(requires, device.Beside(rollout)) is not { } why)
                 return choice;
             device = device with { Lacks = device.Lacks.SetItem(rollout.Id, why) }; // another one the next time
         }
@@ -67,7 +70,7 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
         {
             if (planned.State == RolloutState.Reverted)
             {
-                servingReverted |= device.Serving is { } has && planned.Brings(has);
+                servingReverted |= device.Serving is { } has && planned.Brings(has) && (planned.With is null || device.ServingBy == planned.Id);
                 reasons.Add($"{planned.Id} ({planned.Release}): reverted");
                 continue;
             }
@@ -75,8 +78,14 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
             var arm = planned.ArmOf(device.Id);
             var rollout = arm is { Release: { } release, Manifest: { } manifest } ? planned with { Release = release, Manifest = manifest } : planned;
             var name = arm is null ? $"{rollout.Id} ({rollout.Release})" : $"{rollout.Id} (arm {arm.Name}{(arm.Release is null ? "" : $", {arm.Release}")})";
-            var serves = rollout.Release == device.Serving;
-            if (plan.Revoked.Contains(rollout.Release))
+            // Of a set, what serves by another rollout's order may have its release without its other models.
+            var serves = rollout.Release == device.Serving && (rollout.With is null || device.ServingBy == rollout.Id);
+            if (device.Over.TryGetValue(rollout.Id, out var over))
+            {
+                servingReverted |= serves;
+                reasons.Add($"{name}: {over}");
+            }
+            else if (plan.Revoked.Contains(rollout.Release))
                 reasons.Add($"{name}: the release is revoked");
             else if (!Selector.TryParse(rollout.Selector, out var selector, out var problems))
                 reasons.Add($"{name}: its selector cannot be read by this agent ({problems[0]})");
@@ -88,6 +97,8 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
                 reasons.Add($"{name}: keeps what it has, to be compared with");
             else if (serves)
                 return new(ChoiceKind.Keep, rollout, reasons.With($"{name}: serves here")) { Again = again };
+            else if (rollout is { Lead: { } lead, With: null })
+                reasons.Add($"{name}: comes with {lead}, whose plan does not bring it");
             else if (rollout.State is RolloutState.Held or RolloutState.Aborted)
                 reasons.Add($"{name}: {(rollout.State == RolloutState.Held ? "held" : "aborted")}");
             else if (device.Refusals.FirstOrDefault(refusal => refusal.Covers(rollout)) is { } refusal)
@@ -97,16 +108,18 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
                 Later(starts);
                 reasons.Add($"{name}: starts at {starts.UtcDateTime:u}");
             }
-            else if (!servingRevoked && rollout.Spread is not null && rollout.Since + rollout.TurnOf(device.Id) is { } turn && now < turn)
+            else if (!servingRevoked && !device.Urgent.Contains(rollout.Id) && rollout.Spread is not null && rollout.Since + rollout.TurnOf(device.Id) is { } turn && now < turn)
             {
                 Later(turn);
                 reasons.Add($"{name}: its turn comes at {turn.UtcDateTime:u}, for the devices begin spread over {Duration.Format(rollout.Spread.Value)}");
             }
-            else if ((ModelRequirement.Missing(rollout.Requires ?? [], device.Others) ?? device.Lacks.GetValueOrDefault(rollout.Id)) is { } missing)
+            else if ((device.Lacks.GetValueOrDefault(rollout.Id) ?? ModelRequirement.Missing(rollout.Requires ?? [], device.Beside(rollout))) is { } missing)
                 reasons.Add($"{name}: {missing}");
-            else if (device.Serving is not null && !servingRevoked && !servingReverted && device.NeededBy.FirstOrDefault(need => !need.Versions.Contains(rollout.Release)) is { } need)
+            else if (rollout.With is { } with && !device.Sets.Contains(rollout.Id))
+                reasons.Add($"{name}: comes together with {string.Join(" and ", with.Select(member => $"{member.Model} {member.Release}"))}, and is not taken alone");
+            else if (device.Serving is not null && !servingRevoked && !servingReverted && device.NeededBy.FirstOrDefault(need => !need.Versions.Contains(rollout.Release) && rollout.With?.Any(member => member.Model == need.Model) != true) is { } need)
                 reasons.Add($"{name}: {need.Model} {need.Release}, which serves here, needs {plan.Model} {need.Versions}");
-            else if (device.Serving is not null && !servingRevoked && !servingReverted && !(rollout.ForcedFrom <= now) && Waits(rollout, device, now) is (var why, var until, var asks))
+            else if (device.Serving is not null && !servingRevoked && !servingReverted && !device.Urgent.Contains(rollout.Id) && !(rollout.ForcedFrom <= now) && Waits(rollout, device, now) is (var why, var until, var asks))
             {
                 if (rollout.ForcedFrom is { } forced)
                     Later(forced);
@@ -171,6 +184,25 @@ public sealed record DeviceView(string Id, FactSet Facts, SemanticVersion? Servi
 
     /// <summary>What its user answered.</summary>
     public ImmutableArray<ConsentAnswer> Answers { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>The rollout by whose order <see cref="Serving"/> serves, as far as is known; sets go by it.</summary>
+    public string? ServingBy { get; init; }
+
+    /// <summary>Whether something served before it that could serve again.</summary>
+    public bool CanGoBack { get; init; }
+
+    /// <summary>Rollouts of sets that may be taken, because every model of them may; the others are passed over. See <see cref="SetChoice"/>.</summary>
+    public ImmutableHashSet<string> Sets { get; init; } = [];
+
+    /// <summary>Rollouts of sets that are over for this device, and why.</summary>
+    public ImmutableDictionary<string, string> Over { get; init; } = ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>Rollouts of sets that are not waited for, because a model of them serves a revoked release.</summary>
+    public ImmutableHashSet<string> Urgent { get; init; } = [];
+
+    /// <summary>What would serve beside a rollout's release.</summary>
+    internal ImmutableDictionary<ModelName, SemanticVersion> Beside(Rollout rollout) =>
+        rollout.With is { } with ? Others.SetItems(with.Select(member => KeyValuePair.Create(member.Model, member.Release))) : Others;
 }
 
 /// <summary>What a release that serves needs of another model.</summary>
@@ -200,6 +232,9 @@ public sealed record Refusal(string Rollout, SemanticVersion Release, int Attemp
     /// <summary>Whether the rollout would bring the same failure again: the same release, and no newer attempt ordered by this very rollout.</summary>
     /// <remarks>Another rollout of the same release is a new order, and tries again.</remarks>
     public bool Covers(Rollout rollout) => Rollout == rollout.Id && Release == rollout.Release && rollout.Attempt <= Attempt;
+
+    /// <summary>Whether it took its host down.</summary>
+    public bool Crash { get; init; }
 }
 
 static class Reasons

@@ -64,6 +64,15 @@ public sealed record Rollout(
     /// <summary>Releases side by side; null for one.</summary>
     public ImmutableArray<Arm>? Arms { get; init; }
 
+    /// <summary>The releases of other models that it brings together with its own, all or none; null for its own alone.</summary>
+    public ImmutableArray<SetMember>? With { get; init; }
+
+    /// <summary>The model in whose plan the rollout stands, where this is the plan of another model of its set; null in that plan itself.</summary>
+    public ModelName? Lead { get; init; }
+
+    /// <summary>Of a set, whether it goes on, where <see cref="State"/> is for readers that know no sets; see <see cref="SetForm"/>. Null once it is read.</summary>
+    public RolloutState? SetState { get; init; }
+
     /// <summary>The largest share of the selected devices that the phases so far reach.</summary>
     public double Share => Phases.Take(Phase + 1).Max(phase => phase.Share);
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Registry;
 
 namespace Coppice.Rollouts;
 
@@ -34,6 +35,7 @@ public static class RolloutRules
                 found.Add(new($"rollouts[{i}].spread", $"{spread} is not between 0 and {RolloutTerms.Longest.Days} days."));
 
             found.AddRange(Check(rollout.Arms).Select(problem => problem with { Where = $"rollouts[{i}].{problem.Where}" }));
+            found.AddRange(CheckMembers(plan.Model, rollout.With?.Select(member => member.Model), rollout.Arms is not null).Select(problem => problem with { Where = $"rollouts[{i}].{problem.Where}" }));
             if (rollout.Attempt < 1)
                 found.Add(new($"rollouts[{i}].attempt", $"{rollout.Attempt} is not an attempt; give 1 or more."));
         }
@@ -97,5 +99,28 @@ public static class RolloutRules
         if (!given.IsDefault && given.All(arm => arm.Release is null))
             found.Add(new("arms", "none of them brings a release; give at least one."));
         return found.ToImmutable();
+    }
+
+    /// <summary>Everything that is wrong with the models that a rollout brings with its own.</summary>
+    /// <param name="model">Its own.</param>
+    /// <param name="members">The others; null for none.</param>
+    /// <param name="arms">Whether it is an experiment.</param>
+    public static IEnumerable<Problem> CheckMembers(ModelName model, IEnumerable<ModelName>? members, bool arms)
+    {
+        if (members is null)
+            yield break;
+        var named = members.ToList();
+        if (named.Count is 0 or > RolloutTerms.MaxMembers)
+            yield return new("with", $"{named.Count} models; give 1 to {RolloutTerms.MaxMembers}, or leave it out.");
+        for (var i = 0; i < named.Count; i++)
+        {
+            if (named[i] == model)
+                yield return new($"with[{i}].model", "is the rollout's own model; name another one of the device.");
+            else if (named.IndexOf(named[i]) < i)
+                yield return new($"with[{i}].model", $"{named[i]} is there already; a set has one release of each model.");
+        }
+
+        if (arms)
+            yield return new("with", "an experiment compares releases of one model; leave out arms, or with.");
     }
 }

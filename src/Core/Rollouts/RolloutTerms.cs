@@ -17,4 +17,7 @@ public static class RolloutTerms
 
     /// <summary>Most arms, and most requirements.</summary>
     public const int MaxArms = 8;
+
+    /// <summary>Most models that a rollout brings with its own.</summary>
+    public const int MaxMembers = 7;
 }

@@ -74,7 +74,11 @@ public sealed class BundleContent(IMetadataSource metadata, IRepositoryFiles rep
             DocumentJson.TryRead(bytes.Span, out plan, out _);
             // Devices look at the manifest of whatever their plan offers, also of what they then do not take.
             foreach (var rollout in plan?.Rollouts ?? [])
+            {
                 await ManifestAsync(model, rollout.Release, cancel);
+                foreach (var other in (rollout.With ?? []).Select(member => member.Model).Concat(rollout.Lead is { } lead ? [lead] : []).Where(other => order.Models.All(known => known.Model != other)))
+                    notes.Add($"{rollout.Id} brings {model} together with {other}, which is not in this bundle: devices take neither of them by it.");
+            }
         }
         else
         {

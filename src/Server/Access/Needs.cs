@@ -66,16 +66,22 @@ static class Abouts
     public static About DevicesLabelled<TBody>(Func<TBody, ImmutableDictionary<string, string>> labels) => (call, caller, permission) =>
         Answer(caller.Rights.May(permission, new FactSet(labels(Body<TBody>(call)).Select(label => KeyValuePair.Create("label." + label.Key, label.Value)))), "on devices with these labels");
 
-    /// <summary>A rollout in the body, which is confined to the devices that the caller may roll out to.</summary>
-    /// <param name="model">Its model.</param>
+    /// <summary>A rollout in the body, which is confined to the devices that the caller may roll all of its models out to.</summary>
+    /// <param name="models">Every model that it brings a release of.</param>
     /// <param name="confine">The same with its selector confined.</param>
-    public static About Rollout<TBody>(Func<TBody, ModelName> model, Func<TBody, Selector, TBody> confine) => (call, caller, permission) =>
+    public static About Rollout<TBody>(Func<TBody, IEnumerable<ModelName>> models, Func<TBody, Selector, TBody> confine) => (call, caller, permission) =>
     {
         var body = Body<TBody>(call);
-        if (caller.Rights.Confinement(permission, model(body)) is not { } devices)
-            return Answer(false, $"on {model(body)}");
-        if (!devices.IsAll)
-            call.Arguments[call.Arguments.IndexOf(body)] = confine(body, devices);
+        var (at, confined) = (call.Arguments.IndexOf(body), body);
+        foreach (var model in models(body))
+        {
+            if (caller.Rights.Confinement(permission, model) is not { } devices)
+                return Answer(false, $"on {model}");
+            if (!devices.IsAll)
+                confined = confine(confined, devices);
+        }
+
+        call.Arguments[at] = confined;
         return Answer(true, "");
     };
 

@@ -3,8 +3,8 @@ using Coppice.Access;
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Server.Access;
-using Coppice.Server.Rollouts;
 using Coppice.Server.Preconditions;
+using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -15,13 +15,15 @@ sealed class ApprovalStore(Database database, RolloutStore rollouts)
 {
     /// <summary>Keeps an act waiting where a policy says so.</summary>
     /// <returns>Null when it need not wait.</returns>
-    public async Task<ApprovalView?> AskAsync(ApprovalAct act, ModelName model, SemanticVersion release, string? rollout, string selector, string request, string why, Caller caller, DateTimeOffset now, CancellationToken cancel)
+    /// <remarks>A policy holds for a rollout that brings one of its models, alone or with others.</remarks>
+    public async Task<ApprovalView?> AskAsync(ApprovalAct act, IReadOnlyList<ModelName> models, SemanticVersion release, string? rollout, string selector, string request, string why, Caller caller, DateTimeOffset now, CancellationToken cancel)
     {
-        if (await database.ReadAsync(db => NeededAsync(db, model, cancel), cancel) == 0)
+        if (await database.ReadAsync(db => NeededAsync(db, models, cancel), cancel) == 0)
             return null;
+        var model = models[0];
         return await database.WriteAsync(async db =>
         {
-            var needed = await NeededAsync(db, model, cancel);
+            var needed = await NeededAsync(db, models, cancel);
             // Asked for twice, it waits once.
             var since = now - ApprovalRow.Life;
             var row = await db.Approvals.FirstOrDefaultAsync(there => there.State == ApprovalState.Awaiting && there.AskedAt > since && there.Act == act && there.Model == model && there.Rollout == rollout
@@ -157,8 +159,8 @@ sealed class ApprovalStore(Database database, RolloutStore rollouts)
         (row.State, row.Rollout, row.DoneAt, row.DoneBy) = (ApprovalState.Done, rollout, now, by);
     }
 
-    static async Task<int> NeededAsync(CoppiceDb db, ModelName model, CancellationToken cancel) =>
-        (await db.ApprovalPolicies.AsNoTracking().ToListAsync(cancel)).Where(row => ModelPattern.TryParse(row.Models, out var models) && models.Holds(model)).Select(row => row.Approvals).DefaultIfEmpty().Max();
+    static async Task<int> NeededAsync(CoppiceDb db, IReadOnlyList<ModelName> brought, CancellationToken cancel) =>
+        (await db.ApprovalPolicies.AsNoTracking().ToListAsync(cancel)).Where(row => ModelPattern.TryParse(row.Models, out var models) && brought.Any(models.Holds)).Select(row => row.Approvals).DefaultIfEmpty().Max();
 
     static Task<List<ApprovalVoteRow>> VotesAsync(CoppiceDb db, long number, CancellationToken cancel) => db.ApprovalVotes.AsNoTracking().Where(vote => vote.Approval == number).ToListAsync(cancel);
 

@@ -36,6 +36,8 @@ static class ApprovalsApi
         if (!caller.Rights.Sees(approval.Model))
             return $"on the model of {approval.Id}";
         var may = PermissionTable.Of(permission).Reach == Reach.ModelOnDevices ? caller.Rights.May(permission, approval.Model, approval.Selector) : caller.Rights.May(permission, approval.Model);
+        if (may && permission == Permission.RolloutApprove && approval.Ordered?.With.FirstOrDefault(member => !caller.Rights.May(permission, member.Model, approval.Selector)) is { } member)
+            return $"on {member.Model}, which it brings with {approval.Model}";
         return may ? null : $"on {approval.Model}{(approval.Selector.Length == 0 ? " on all devices" : $" where {approval.Selector}")}";
     };
 

@@ -27,7 +27,7 @@ static class AwaitsApproval
             // What is wrong with it is for the endpoint to say, at once.
             if (RolloutDraft.Check(wanted).Any())
                 return null;
-            return await approvals.AskAsync(act, wanted.Model, wanted.Release, null, wanted.Selector, JsonSerializer.Serialize(wanted, ControlContext.Default.StartRollout), wanted.Why, context.User.Caller(), now, cancel);
+            return await approvals.AskAsync(act, [wanted.Model, .. wanted.With.Select(member => member.Model)], wanted.Release, null, wanted.Selector, JsonSerializer.Serialize(wanted, ControlContext.Default.StartRollout), wanted.Why, context.User.Caller(), now, cancel);
         }
 
         var id = context.GetRouteValue("id") as string;
@@ -37,7 +37,7 @@ static class AwaitsApproval
             return null;
         // The others decide on what they see then; what the asker had not seen is not put before them.
         IfMatch.Read(context.Request.Headers.IfMatch)?.Require($"the rollout {rollout.Id}", rollout.Revision());
-        return await approvals.AskAsync(act, rollout.Model, rollout.Release, rollout.Id, rollout.Selector, request, why, context.User.Caller(), now, cancel);
+        return await approvals.AskAsync(act, [.. rollout.Models()], rollout.Release, rollout.Id, rollout.Selector, request, why, context.User.Caller(), now, cancel);
     }
 
     static (string Request, string Why, bool IsBad) Ask(PromoteArm order) => (JsonSerializer.Serialize(order, ControlContext.Default.PromoteArm), order.Why, RolloutsApi.Unexplained(order.Why) is not null);

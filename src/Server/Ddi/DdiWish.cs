@@ -62,7 +62,7 @@ sealed record DdiWish(ModelName Model, Rollout Rollout, DdiNeed Need, Variant? V
     /// <returns>Null when the device is to go on as it is.</returns>
     public static async Task<DdiWish?> OfAsync(ModelName model, RolloutPlan plan, DdiStanding standing, DateTimeOffset now, Repository repository)
     {
-        var device = new DeviceChoice(standing.Device.Id, standing.Facts, standing.Models, standing.Words) { Answers = standing.Answers };
+        var device = new DeviceChoice(standing.Device.Id, standing.Facts, standing.Models, standing.Words) { Answers = standing.Answers, SpeaksDdi = true };
         var (choice, serving) = (await device.ChooseAsync(plan, repository, standing.Local(now)), device.Serving(model));
         if (choice.Rollout is not { } rollout || rollout.Release == serving)
             return null;

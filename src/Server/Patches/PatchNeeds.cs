@@ -3,6 +3,7 @@ using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
 using Coppice.Server.Registry;
+using Coppice.Server.Rollouts;
 using Coppice.Server.Storage;
 using Coppice.Trust;
 using Microsoft.EntityFrameworkCore;
@@ -32,8 +33,9 @@ sealed class PatchNeeds(Database database)
 
     static async Task<List<PatchDemand>> OfModelAsync(CoppiceDb db, ModelName model, Dictionary<Sha256Digest, ReleaseFile> files, CancellationToken cancel)
     {
-        var rollouts = await db.Rollouts.Where(row => row.Model == model).OrderByDescending(row => row.Number).Take(RolloutRules.MaxRollouts)
-            .Select(row => new { row.Release, row.State }).ToListAsync(cancel);
+        var quoted = RolloutRow.Quoted(model);
+        var rollouts = (await db.Rollouts.Where(row => row.Model == model || (row.Members != null && row.Members.Contains(quoted))).OrderByDescending(row => row.Number).Take(RolloutRules.MaxRollouts).ToListAsync(cancel))
+            .Select(row => new { row.ToRollout(model).Release, row.State }).ToList();
         var served = await db.DeviceModels.Where(row => row.Model == model && row.Serving != null).GroupBy(row => row.Serving)
             .Select(group => new { Release = group.Key!, Devices = group.Count() }).OrderByDescending(row => row.Devices).ToListAsync(cancel);
         var newest = (await db.Releases.Where(row => row.Model == model && row.RevokedAt == null).Select(row => new { row.Version, row.PublishedAt }).ToListAsync(cancel))

@@ -38,7 +38,7 @@ sealed class ReleaseStore(Database database, Repository repository, PlanPublishe
         var models = await db.Models.OrderBy(model => model.Name).ToListAsync(cancel);
         var releases = (await db.Releases.Select(row => new { row.Model, row.Version, Revoked = row.RevokedAt != null }).ToListAsync(cancel)).ToLookup(row => row.Model);
         var serving = await db.DeviceModels.Where(row => row.Serving != null).GroupBy(row => row.Model).Select(group => new { group.Key, Count = group.Count() }).ToDictionaryAsync(row => row.Key, row => row.Count, cancel);
-        var running = await db.Rollouts.Where(row => row.State == RolloutState.Running).ToDictionaryAsync(row => row.Model, row => row.Id, cancel);
+        var running = (await db.Rollouts.Where(row => row.State == RolloutState.Running).ToListAsync(cancel)).SelectMany(row => row.Models().Select(model => (Model: model, row.Id))).ToDictionary(row => row.Model, row => row.Id);
         return models.Select(model => new ModelView(
             model.Name, releases[model.Name].Count(), serving.GetValueOrDefault(model.Name),
             releases[model.Name].Where(release => !release.Revoked).Max(release => release.Version), running.GetValueOrDefault(model.Name))).ToImmutableArray();
@@ -51,7 +51,8 @@ sealed class ReleaseStore(Database database, Repository repository, PlanPublishe
         var serving = (await db.DeviceModels.Where(row => row.Model == name && row.Serving != null).GroupBy(row => row.Serving).Select(group => new { group.Key, Count = group.Count() }).ToListAsync(cancel))
             .ToDictionary(row => row.Key!, row => row.Count);
         var releases = (await db.Releases.Where(row => row.Model == name).ToListAsync(cancel)).OrderByDescending(row => row.Version).Select(row => row.View(serving.GetValueOrDefault(row.Version))).ToImmutableArray();
-        var rollouts = await db.Rollouts.Where(row => row.Model == name).OrderByDescending(row => row.Number).Take(MaxRollouts).ToListAsync(cancel);
+        var quoted = RolloutRow.Quoted(name);
+        var rollouts = await db.Rollouts.Where(row => row.Model == name || (row.Members != null && row.Members.Contains(quoted))).OrderByDescending(row => row.Number).Take(MaxRollouts).ToListAsync(cancel);
         var views = ImmutableArray.CreateBuilder<RolloutView>();
         foreach (var rollout in rollouts)
             views.Add(rollout.View(await RolloutStanding.ReadAsync(db, rollout, now, cancel), now));
@@ -83,25 +84,30 @@ sealed class ReleaseStore(Database database, Repository repository, PlanPublishe
         }
     }
 
-    /// <summary>Bars a release from serving anywhere, for ever, and takes back a rollout that brings it.</summary>
+    /// <summary>Bars a release from serving anywhere, for ever, and takes back a rollout that brings it, alone or with others.</summary>
     /// <returns>Null when there is no such release.</returns>
     public Task<ReleaseView?> RevokeAsync(ModelName model, SemanticVersion version, string why, string by, DateTimeOffset now, CancellationToken cancel) =>
         plans.ChangeAsync<ReleaseView?>(model, async db =>
         {
             if (await FindRowAsync(db, model, version, cancel) is not { } row)
-                return (null, false);
+                return (null, []);
             var serving = await ServingAsync(db, row, cancel);
             if (row.RevokedAt is not null)
-                return (row.View(serving), false);
+                return (row.View(serving), []);
+            var changed = new HashSet<ModelName> { model };
+            var quoted = RolloutRow.Quoted(model);
             (row.RevokedAt, row.RevokedBy, row.RevokedWhy) = (now, by, why);
             db.Events.Add(new() { At = now, Kind = EventKind.ReleaseRevoked, By = by, Why = why, Model = model, Release = row.Version });
-            foreach (var rollout in await db.Rollouts.Where(rollout => rollout.Model == model && rollout.Release == row.Version && rollout.State == RolloutState.Running).ToListAsync(cancel))
+            foreach (var rollout in await db.Rollouts.Where(rollout => rollout.State == RolloutState.Running && (rollout.Model == model || (rollout.Members != null && rollout.Members.Contains(quoted)))).ToListAsync(cancel))
             {
-                rollout.Become(RolloutState.Reverted, $"{row.Version} was revoked: {why}");
+                if ((rollout.Model == model ? rollout.Release : rollout.MemberList()!.Value.First(member => member.Model == model).Release) != row.Version)
+                    continue;
+                rollout.Become(RolloutState.Reverted, $"{(rollout.Model == model ? "" : $"{model} ")}{row.Version} was revoked: {why}");
+                changed.Add(rollout.Model);
                 db.Events.Add(rollout.Event(EventKind.RolloutReverted, by, now));
             }
 
-            return (row.View(serving), true);
+            return (row.View(serving), changed);
         }, cancel);
 
     internal static async Task<ReleaseRow?> FindRowAsync(CoppiceDb db, ModelName model, SemanticVersion version, CancellationToken cancel)

@@ -21,20 +21,63 @@ sealed record DeviceChoice(string Device, FactSet Facts, ImmutableArray<DeviceMo
     /// <summary>The release of a model that serves; null for none.</summary>
     public SemanticVersion? Serving(ModelName model) => Models.FirstOrDefault(row => row.Model == model)?.Serving;
 
+    /// <summary>Whether it speaks hawkBit's API: then it takes one model at a time, and no sets.</summary>
+    public bool SpeaksDdi { get; init; }
+
     /// <summary>Decides.</summary>
     /// <param name="plan">The model's plan.</param>
-    /// <param name="repository">Where manifests are: what releases need decides too.</param>
+    /// <param name="repository">Where plans and manifests are: what releases need, and what sets bring, decides too.</param>
     /// <param name="now">The device's time, with its local offset.</param>
-    public Task<ReleaseChoice> ChooseAsync(RolloutPlan plan, Repository repository, DateTimeOffset now)
+    public async Task<ReleaseChoice> ChooseAsync(RolloutPlan plan, Repository repository, DateTimeOffset now)
+    {
+        Task<ReleaseManifest?> Manifest(ModelName model, Rollout rollout) => Task.FromResult(repository.Manifest(model, rollout.Release));
+        if (!plan.Rollouts.Any(rollout => rollout.With is not null || rollout.Lead is not null))
+            return await ReleaseChoice.ChooseAsync(plan, ViewOf(plan, repository), now, rollout => Manifest(plan.Model, rollout));
+
+        var plans = PlansOf(plan, repository);
+        if (SpeaksDdi)
+        {
+            var resolved = SetForm.Resolved(plan, plans);
+            var lacks = resolved.Rollouts.Where(rollout => rollout.With is not null).ToImmutableDictionary(rollout => rollout.Id, rollout =>
+                $"brings {string.Join(" and ", rollout.With!.Value.Select(member => $"{member.Model} {member.Release}"))} with it, and a device that speaks hawkBit's API takes one model at a time");
+            return await ReleaseChoice.ChooseAsync(resolved, ViewOf(resolved, repository) with { Lacks = lacks }, now, rollout => Manifest(plan.Model, rollout));
+        }
+
+        // Which models the device keeps it does not tell: those of a set are taken to be there.
+        var sides = plans.ToDictionary(known => known.Key, known => new SetSide(known.Value, ViewOf(SetForm.Resolved(known.Value, plans), repository)));
+        return (await SetChoice.ChooseAsync(sides, plans, now, Manifest))[plan.Model];
+    }
+
+    /// <summary>A plan and those that it reaches by the sets that they name.</summary>
+    static Dictionary<ModelName, RolloutPlan> PlansOf(RolloutPlan plan, Repository repository)
+    {
+        var (plans, named) = (new Dictionary<ModelName, RolloutPlan>(), new Queue<RolloutPlan>([plan]));
+        while (named.TryDequeue(out var next))
+        {
+            if (!plans.TryAdd(next.Model, next))
+                continue;
+            foreach (var model in next.Rollouts.SelectMany(rollout => (rollout.With ?? []).Select(member => member.Model).Concat(rollout.Lead is { } lead ? [lead] : [])).Distinct())
+            {
+                if (repository.Plan(model) is { } other)
+                    named.Enqueue(other);
+            }
+        }
+
+        return plans;
+    }
+
+    DeviceView ViewOf(RolloutPlan plan, Repository repository)
     {
         var others = Models.Where(row => row.Model != plan.Model && row.Serving is not null).ToArray();
-        var view = new DeviceView(Device, Facts, Serving(plan.Model), Refusals(plan))
+        var own = Models.FirstOrDefault(row => row.Model == plan.Model);
+        return new(Device, Facts, own?.Serving, Refusals(plan))
         {
             Others = others.ToImmutableDictionary(row => row.Model, row => row.Serving!),
             NeededBy = [.. others.Select(row => repository.Manifest(row.Model, row.Serving!)).OfType<ReleaseManifest>().SelectMany(other => ModelNeed.Of(other, plan.Model))],
             Answers = Answers,
+            ServingBy = plan.Rollouts.FirstOrDefault(rollout => rollout.With is { } with && own?.Serving == rollout.Release && with.All(member => Serving(member.Model) == member.Release))?.Id,
+            CanGoBack = own?.Before is not null,
         };
-        return ReleaseChoice.ChooseAsync(plan, view, now, rollout => Task.FromResult(repository.Manifest(plan.Model, rollout.Release)));
     }
 
     /// <summary>What failed on the device, as it remembers it.</summary>

@@ -16,7 +16,7 @@ namespace Coppice.Server.Rollouts;
 sealed class ExplanationStore(Database database, Repository repository, Restores restores, ControlPlaneOptions options)
 {
     /// <summary>What the server knows of a device, read at one moment.</summary>
-    sealed record Known(DeviceRow Row, FactSet Facts, ImmutableArray<DeviceModelRow> Models, ImmutableArray<RolloutDeviceRow> Words, ImmutableArray<ApprovalRow> Waiting);
+    sealed record Known(DeviceRow Row, FactSet Facts, ImmutableArray<DeviceModelRow> Models, ImmutableArray<RolloutDeviceRow> Words, ImmutableArray<ApprovalRow> Waiting, bool SpeaksDdi);
 
     /// <summary>Explains.</summary>
     /// <param name="id">The device.</param>
@@ -50,7 +50,8 @@ sealed class ExplanationStore(Database database, Repository repository, Restores
             device.FactSet(await db.GroupsAsync(cancel)),
             [.. await db.DeviceModels.AsNoTracking().Where(row => row.Device == id).ToListAsync(cancel)],
             [.. await db.RolloutDevices.AsNoTracking().Where(row => row.Device == id).ToListAsync(cancel)],
-            [.. await db.Approvals.AsNoTracking().Where(row => row.State == ApprovalState.Awaiting && row.Act == ApprovalAct.Start).ToListAsync(cancel)]);
+            [.. await db.Approvals.AsNoTracking().Where(row => row.State == ApprovalState.Awaiting && row.Act == ApprovalAct.Start).ToListAsync(cancel)],
+            await db.DdiDevices.AnyAsync(row => row.Device == id, cancel));
     }
 
     IEnumerable<string> Notes(DeviceRow row, DateTimeOffset now)
@@ -85,11 +86,12 @@ sealed class ExplanationStore(Database database, Repository repository, Restores
         if (repository.Plan(model) is not { } plan)
             return explained with { Verdict = "Nobody has rolled out a release of the model.", Reasons = reasons.ToImmutable() };
 
-        var choice = await new DeviceChoice(known.Row.Id, known.Facts, known.Models, known.Words).ChooseAsync(plan, repository, now);
+        var choice = await new DeviceChoice(known.Row.Id, known.Facts, known.Models, known.Words) { SpeaksDdi = known.SpeaksDdi }.ChooseAsync(plan, repository, now);
         reasons.AddRange(choice.Reasons);
         var verdict = choice.Kind switch
         {
             ChoiceKind.Stop => "It stops serving the model.",
+            ChoiceKind.Leave => "It goes back to what served before, with all of the set.",
             ChoiceKind.Keep => state?.Serving is { } serving ? $"It keeps {serving}." : "It has nothing, and takes nothing.",
             _ => Taken(model, choice.Rollout!, known.Facts, reasons),
         };
@@ -108,6 +110,18 @@ sealed class ExplanationStore(Database database, Repository repository, Restores
             return $"It would take {rollout.Release}, whose manifest is not in the repository.";
         var variant = VariantChoice.Choose(manifest, facts, _ => 0);
         reasons.AddRange(variant.Misfits.Select(misfit => $"{rollout.Release} {misfit.Variant}: {string.Join(", and ", misfit.Reasons)}"));
-        return variant.Chosen is { } chosen ? $"It takes {rollout.Release} ({chosen.Name}) when it next asks." : $"It is to take {rollout.Release}, and nothing of that fits it.";
+        if (variant.Chosen is not { } chosen)
+            return $"It is to take {rollout.Release}, and nothing of that fits it.";
+        foreach (var member in rollout.With ?? [])
+        {
+            if (repository.Manifest(member.Model, member.Release) is { } other && VariantChoice.Choose(other, facts, _ => 0) is { Chosen: null } unfit)
+            {
+                reasons.AddRange(unfit.Misfits.Select(misfit => $"{member.Model} {member.Release} {misfit.Variant}: {string.Join(", and ", misfit.Reasons)}"));
+                return $"It is to take {rollout.Release} together with {member.Model} {member.Release}, and nothing of that fits it: it takes neither.";
+            }
+        }
+
+        var together = rollout.With is { } with ? $", together with {string.Join(" and ", with.Select(member => $"{member.Model} {member.Release}"))} or not at all," : "";
+        return $"It takes {rollout.Release} ({chosen.Name}){together} when it next asks.";
     }
 }

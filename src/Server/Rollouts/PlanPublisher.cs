@@ -27,7 +27,14 @@ sealed class PlanPublisher(Database database, Repository repository, TimeProvide
     /// <param name="model">The model.</param>
     /// <param name="change">Returns its result, and whether the plan changes.</param>
     /// <param name="cancel">Ends the call before the change is committed; not between that and the publishing.</param>
-    public async Task<T> ChangeAsync<T>(ModelName model, Func<CoppiceDb, Task<(T Result, bool Changed)>> change, CancellationToken cancel)
+    public Task<T> ChangeAsync<T>(ModelName model, Func<CoppiceDb, Task<(T Result, bool Changed)>> change, CancellationToken cancel) =>
+        ChangeAsync(model, async db => await change(db) is var (result, changed) && changed ? (result, [model]) : (result, (IReadOnlyCollection<ModelName>)[]), cancel);
+
+    /// <summary>Changes what plans are made of, and publishes them.</summary>
+    /// <param name="model">The model that it is about.</param>
+    /// <param name="change">Returns its result, and the models whose plans change.</param>
+    /// <param name="cancel">Ends the call before the change is committed; not between that and the publishing.</param>
+    public async Task<T> ChangeAsync<T>(ModelName model, Func<CoppiceDb, Task<(T Result, IReadOnlyCollection<ModelName> Changed)>> change, CancellationToken cancel)
     {
         await gate.WaitAsync(cancel);
         try
@@ -36,16 +43,16 @@ sealed class PlanPublisher(Database database, Repository repository, TimeProvide
             var (result, changed) = await database.WriteAsync(async db =>
             {
                 var outcome = await change(db);
-                if (outcome.Changed)
+                foreach (var name in outcome.Changed)
                 {
-                    var row = await db.Models.SingleAsync(row => row.Name == model, cancel);
+                    var row = await db.Models.SingleAsync(row => row.Name == name, cancel);
                     row.Serial = Math.Max(row.Serial + 1, leastSerial);
                 }
 
                 return outcome;
             }, cancel);
-            if (changed)
-                await PublishAsync(model);
+            foreach (var name in changed)
+                await PublishAsync(name);
             return result;
         }
         finally
@@ -126,9 +133,10 @@ sealed class PlanPublisher(Database database, Repository repository, TimeProvide
     {
         if (await db.Models.FirstOrDefaultAsync(row => row.Name == name) is not { Serial: > 0 } model)
             return null;
-        var rollouts = await db.Rollouts.Where(row => row.Model == name).OrderByDescending(row => row.Number).Take(RolloutRules.MaxRollouts).ToListAsync();
+        var quoted = RolloutRow.Quoted(name);
+        var rollouts = await db.Rollouts.Where(row => row.Model == name || (row.Members != null && row.Members.Contains(quoted))).OrderByDescending(row => row.Number).Take(RolloutRules.MaxRollouts).ToListAsync();
         var revoked = await db.Releases.Where(row => row.Model == name && row.RevokedAt != null).Select(row => row.Version).ToListAsync();
-        return (new(RolloutPlan.CurrentSchema, name, model.Serial, [.. rollouts.Select(row => row.ToRollout())], [.. revoked.Order()]), model.Published);
+        return (new(RolloutPlan.CurrentSchema, name, model.Serial, [.. rollouts.Select(row => row.ToRollout(name))], [.. revoked.Order()]), model.Published);
     }, CancellationToken.None);
 
     Task<long> PassAsync(ModelName name, long seen) => database.WriteAsync(async db =>

@@ -40,6 +40,9 @@ sealed class RolloutRow
     /// <summary>An experiment's arms as devices read them, as JSON; null where there are none.</summary>
     public string? Arms { get; set; }
 
+    /// <summary>Releases of other models that it brings with its own, as JSON; null for its own alone.</summary>
+    public string? Members { get; set; }
+
     StartRollout? ordered;
 
     /// <summary>As devices and people name it.</summary>
@@ -56,6 +59,14 @@ sealed class RolloutRow
     public ImmutableArray<Gate> GateList() => PhaseList()[Phase].Gates ?? Terms().Gates;
 
     public ImmutableArray<Arm>? ArmList() => Arms is null ? null : JsonSerializer.Deserialize(Arms, ControlContext.Default.ImmutableArrayArm);
+
+    public ImmutableArray<SetMember>? MemberList() => Members is null ? null : JsonSerializer.Deserialize(Members, ControlContext.Default.ImmutableArraySetMember);
+
+    /// <summary>Every model that it brings a release of.</summary>
+    public IEnumerable<ModelName> Models() => (MemberList() ?? []).Select(member => member.Model).Prepend(Model);
+
+    /// <summary>A model's name as it stands in <see cref="Members"/> of rollouts that bring it with their own.</summary>
+    public static string Quoted(ModelName model) => $"\"{model}\"";
 
     public ImmutableArray<Phase> PhaseList() => JsonSerializer.Deserialize(Phases, ControlContext.Default.ImmutableArrayPhase);
 
@@ -98,8 +109,12 @@ sealed class RolloutRow
             ForcedFrom = terms.ForcedFrom,
             Requires = terms.Requires.IsEmpty ? null : terms.Requires,
             Arms = ArmList(),
+            With = MemberList(),
         };
     }
+
+    /// <summary>As it stands in a model's plan: in its own, or as a member of its set.</summary>
+    public Rollout ToRollout(ModelName model) => model == Model ? ToRollout() : SetForm.Pointer(Id, Model, MemberList()!.Value.First(member => member.Model == model));
 
     /// <summary>Whether it brings a release to anybody.</summary>
     public bool Brings(SemanticVersion release) => Release == release || ArmList() is { } arms && arms.Any(arm => arm.Release == release);
@@ -137,6 +152,7 @@ sealed class RolloutRow
             Revision = Revision(),
             Windows = rollout.Windows,
             Ordered = Ordered is null ? null : Terms(),
+            With = rollout.With,
             Gates = verdict.Gates,
             UndecidedSince = verdict.IsUndecided ? UndecidedSince : null,
             Experiment = verdict.Compared,

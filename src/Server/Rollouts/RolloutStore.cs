@@ -7,8 +7,8 @@ using Coppice.Rollouts;
 using Coppice.Server.Access;
 using Coppice.Server.Events;
 using Coppice.Server.Fleet;
-using Coppice.Server.Registry;
 using Coppice.Server.Preconditions;
+using Coppice.Server.Registry;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -27,31 +27,41 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
     public Task<(RolloutView? Started, Refused? Refused)> StartAsync(StartRollout wanted, string by, DateTimeOffset now, CancellationToken cancel, Func<CoppiceDb, string, Task>? alongside = null) =>
         plans.ChangeAsync<(RolloutView?, Refused?)>(wanted.Model, async db =>
         {
-            if (await ReleaseStore.FindRowAsync(db, wanted.Model, wanted.Release, cancel) is not { } release)
-                return (No("no-release", "There is no such release.", $"{wanted.Model} has no release {wanted.Release}; publish it first."), false);
-            if (release.RevokedAt is not null)
-                return (No("release-revoked", "The release is revoked.", $"{wanted.Model} {release.Version} was revoked at {release.RevokedAt:u} ({release.RevokedWhy}); roll out another."), false);
-            if (await RunningAsync(db, wanted.Model, cancel) is { } active)
-                return (Active(active), false);
-            if (await UnmetAsync(db, release, cancel) is { } unmet)
-                return (No("needs-model", "The release needs another model.", unmet), false);
+            var releases = new List<ReleaseRow>();
+            foreach (var (model, version) in wanted.With.Select(member => (member.Model, member.Release)).Prepend((wanted.Model, wanted.Release)))
+            {
+                if (await ReleaseStore.FindRowAsync(db, model, version, cancel) is not { } found)
+                    return (No("no-release", "There is no such release.", $"{model} has no release {version}; publish it first."), []);
+                if (found.RevokedAt is not null)
+                    return (No("release-revoked", "The release is revoked.", $"{model} {found.Version} was revoked at {found.RevokedAt:u} ({found.RevokedWhy}); roll out another."), []);
+                if (await RunningAsync(db, model, cancel) is { } active)
+                    return (Active(active, model), []);
+                if (await UnmetAsync(db, found, cancel) is { } unmet)
+                    return (No("needs-model", "The release needs another model.", unmet), []);
+                releases.Add(found);
+            }
+
+            var release = releases[0];
 
             var row = RolloutRow.Of(wanted, release.Version, release.Digest, wanted.Salt ?? Secret.Create()[..16], by, now);
             if (!wanted.Arms.IsEmpty)
             {
                 var (arms, missing) = await ArmsAsync(db, wanted, cancel);
                 if (missing is not null)
-                    return (No("no-release", "There is no such release.", missing), false);
+                    return (No("no-release", "There is no such release.", missing), []);
                 row.Arms = JsonSerializer.Serialize(arms, ControlContext.Default.ImmutableArrayArm);
             }
 
+            if (releases.Count > 1)
+                row.Members = JsonSerializer.Serialize([.. releases.Skip(1).Select(member => new SetMember(member.Model, member.Version, member.Digest))], ControlContext.Default.ImmutableArraySetMember);
             db.Rollouts.Add(row);
             await db.SaveChangesAsync(cancel); // gives it its number
             db.Events.Add(row.Event(EventKind.RolloutStarted, by, now));
             await RolloutFigures.ReadControlAsync(db, row, cancel);
             if (alongside is not null)
                 await alongside(db, row.Id);
-            return ((row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now), null), true);
+            // The leading model's plan last: what points to it is held until it is there.
+            return ((row.View(await RolloutStanding.ReadAsync(db, row, now, cancel), now), null), [.. row.Models().Reverse()]);
         }, cancel);
 
     /// <summary>Rollouts, newest first.</summary>
@@ -93,12 +103,12 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             match?.Require($"the rollout {row.Id}", row.Revision());
             if (verb is RolloutVerb.Resume or RolloutVerb.Retry && row.State is RolloutState.Held or RolloutState.Complete)
             {
-                if (await db.Releases.AnyAsync(release => release.Model == model && release.Version == row.Release && release.RevokedAt != null, cancel))
-                    return (No("release-revoked", "The release is revoked.", $"{model} {row.Release} may not serve any more; start a rollout of another."), false);
-                if (verb == RolloutVerb.Retry || row.State == RolloutState.Held)
+                foreach (var (brought, version) in (row.MemberList() ?? []).Select(member => (member.Model, member.Release)).Prepend((model, row.Release)))
                 {
-                    if (await RunningAsync(db, model, cancel) is { } active)
-                        return (Active(active), false);
+                    if (await db.Releases.AnyAsync(release => release.Model == brought && release.Version == version && release.RevokedAt != null, cancel))
+                        return (No("release-revoked", "The release is revoked.", $"{brought} {version} may not serve any more; start a rollout of another."), false);
+                    if ((verb == RolloutVerb.Retry || row.State == RolloutState.Held) && await RunningAsync(db, brought, cancel) is { } active)
+                        return (Active(active, brought), false);
                 }
             }
 
@@ -164,7 +174,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         var decisions = await db.RolloutDecisions.Where(decision => decision.Rollout == number).OrderBy(decision => decision.Id).ToListAsync(cancel);
         var orders = await db.Events.Where(happened => happened.Rollout == row.Id && happened.By != EventRow.Itself).OrderBy(happened => happened.Id).Take(MaxListed).ToListAsync(cancel);
         var (evidence, _) = await VerdictAsync(db, row, now, cancel);
-        return new RolloutWhy(row.Id, [.. decisions.Select(decision => decision.View())], evidence, [.. orders.Select(order => order.View())]);
+        return new RolloutWhy(row.Id, [.. decisions.Select(decision => decision.View())], evidence, [.. orders.Select(order => order.View())]) { With = row.MemberList() };
     }, cancel);
 
     /// <summary>Takes what somebody outside says of the present phase.</summary>
@@ -343,11 +353,14 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
     Task<ModelName?> ModelOfAsync(long number, CancellationToken cancel) =>
         database.ReadAsync(db => db.Rollouts.Where(row => row.Number == number).Select(row => row.Model).FirstOrDefaultAsync(cancel), cancel);
 
-    static Task<RolloutRow?> RunningAsync(CoppiceDb db, ModelName model, CancellationToken cancel) =>
-        db.Rollouts.AsNoTracking().FirstOrDefaultAsync(row => row.Model == model && row.State == RolloutState.Running, cancel);
+    static Task<RolloutRow?> RunningAsync(CoppiceDb db, ModelName model, CancellationToken cancel)
+    {
+        var quoted = RolloutRow.Quoted(model);
+        return db.Rollouts.AsNoTracking().FirstOrDefaultAsync(row => row.State == RolloutState.Running && (row.Model == model || (row.Members != null && row.Members.Contains(quoted))), cancel);
+    }
 
-    static (RolloutView?, Refused?) Active(RolloutRow active) => No("rollout-active", "The model already has a running rollout.",
-        $"{active.Id} brings {active.Model} {active.Release} (phase {active.Phase + 1} of {active.PhaseList().Length}); let it finish, hold it or revert it first.");
+    static (RolloutView?, Refused?) Active(RolloutRow active, ModelName model) => No("rollout-active", "The model already has a running rollout.",
+        $"{active.Id} brings {(active.MemberList()?.FirstOrDefault(member => member.Model == model) is { } member ? $"{model} {member.Release} with {active.Model} {active.Release}" : $"{model} {active.Release}")} (phase {active.Phase + 1} of {active.PhaseList().Length}); let it finish, hold it or revert it first.");
 
     static (RolloutView?, Refused?) No(string type, string title, string detail) => (null, new(type, title, detail));
 }

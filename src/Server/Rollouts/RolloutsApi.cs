@@ -20,7 +20,7 @@ static class RolloutsApi
     public static void MapRollouts(this IEndpointRouteBuilder routes)
     {
         var rollouts = routes.MapGroup("/v1/rollouts").WithTags("Rollouts").ProducesProblem(400);
-        rollouts.MapPost("/", Start).Needs(Permission.RolloutStart, Abouts.Rollout<StartRollout>(wanted => wanted.Model, (wanted, devices) => wanted with { Selector = Within(wanted.Selector, devices) })).MayAwaitApproval(ApprovalAct.Start).ProducesProblem(409);
+        rollouts.MapPost("/", Start).Needs(Permission.RolloutStart, Abouts.Rollout<StartRollout>(wanted => wanted.With.Select(member => member.Model).Prepend(wanted.Model), (wanted, devices) => wanted with { Selector = Within(wanted.Selector, devices) })).MayAwaitApproval(ApprovalAct.Start).ProducesProblem(409);
         rollouts.MapGet("/", List).Needs(Permission.RolloutRead);
         rollouts.MapGet("/{id}", Get).Tagged<RolloutDetail>(found => found.Rollout.Revision).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);
         rollouts.MapGet("/{id}/why", Why).Needs(Permission.RolloutRead, Abouts.RolloutInRoute).ProducesProblem(404);

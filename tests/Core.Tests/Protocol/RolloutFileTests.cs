@@ -29,6 +29,7 @@ public sealed class RolloutFileTests
         Assert.Equal(Fields(top.GetProperty("policy")), Known("""{"policy":{"zzz":1}}""", "policy.zzz"));
         Assert.Equal(Fields(top.GetProperty("experiment")), Known("""{"experiment":{"zzz":1}}""", "experiment.zzz"));
         Assert.Equal(Fields(top.GetProperty("requires").GetProperty("items")), Known("""{"requires":[{"zzz":1}]}""", "requires[0].zzz"));
+        Assert.Equal(Fields(top.GetProperty("with").GetProperty("items")), Known("""{"with":[{"zzz":1}]}""", "with[0].zzz"));
     }
 
     [Fact]
@@ -42,7 +43,8 @@ public sealed class RolloutFileTests
               "policy": { "maxFailures": 10, "onFailure": "revert", "onUndecided": "hold", "decideWithin": "6h" }, "confidence": 0.99, "deadline": "12h", "spread": "2h", "fetchEarly": true,
               "startsAt": "2026-12-01T08:00:00+01:00", "forcedFrom": "2026-12-08T08:00:00Z", "consent": "May it?",
               "windows": ["sat,sun:06:00-18:00", { "days": ["monday"], "from": "22:00", "to": "04:00" }],
-              "requires": [{ "model": "plant/embedder", "versions": ">=1.2.0 <2.0.0" }]
+              "requires": [{ "model": "plant/embedder", "versions": ">=1.2.0 <2.0.0" }],
+              "with": [{ "model": "plant/embedder", "release": "2.0.0" }]
             }
             """;
         Assert.True(RolloutFile.TryRead(JsonDocument.Parse(Text).RootElement, out var plan, out var problems), string.Join(" ", problems));
@@ -52,6 +54,7 @@ public sealed class RolloutFileTests
         Assert.Equal((0.02, Reference.Before, 0.2), (plan.Gates[0].Max, plan.Gates[1].Against, plan.Gates[1].MaxRise));
         Assert.Equal((10, PhaseAction.Revert, 0.99), (plan.Policy.MaxFailures, plan.Policy.OnFailure, plan.Confidence));
         Assert.Equal((PhaseAction.Hold, TimeSpan.FromHours(6)), (plan.Policy.OnUndecided, plan.Policy.DecideWithin));
+        Assert.Equal(new MemberDraft(Coppice.Registry.ModelName.Parse("plant/embedder"), Coppice.Registry.SemanticVersion.Parse("2.0.0")), Assert.Single(plan.With));
         Assert.Equal(new DateTimeOffset(2026, 12, 1, 7, 0, 0, TimeSpan.Zero), plan.StartsAt);
         Assert.Equal([DayOfWeek.Saturday, DayOfWeek.Sunday], plan.Windows[0].Days.AsEnumerable());
         Assert.Equal(new TimeOnly(22, 0), plan.Windows[1].From);
@@ -76,6 +79,8 @@ public sealed class RolloutFileTests
     [InlineData("""{"policy":{"maxFailures":0,"onUndecided":"hold","decideWithin":"0s"}}""", "policy.decideWithin")]
     [InlineData("""{"experiment":{"metric":"accuracy","sharpAt":0},"arms":[{"name":"control"},{"name":"b","release":"1.0.0"}]}""", "experiment.sharpAt")]
     [InlineData("""{"requires":[{"model":"plant/bearing","versions":"1.0.0"}]}""", "requires[0].model")]
+    [InlineData("""{"with":[{"model":"plant/bearing","release":"1.0.0"}]}""", "with[0].model")]
+    [InlineData("""{"with":[{"model":"plant/embedder"}]}""", "with[0].release")]
     [InlineData("""{"startsAt":"2026-12-01"}""", "startsAt")]
     public void What_does_not_fit_together_is_said_by_field(string members, string where)
     {

@@ -57,3 +57,8 @@ public sealed class EventStreamOnPostgresTests : EventStreamTests
 {
     public EventStreamOnPostgresTests() => RunningServer.UsePostgres();
 }
+
+public sealed class SetsOnPostgresTests : SetQueriesTests
+{
+    public SetsOnPostgresTests() => RunningServer.UsePostgres();
+}
