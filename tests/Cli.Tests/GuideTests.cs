@@ -9,7 +9,7 @@ namespace Coppice.Cli.Tests;
 /// <summary>What the guides tell people to type and to write.</summary>
 public sealed partial class GuideTests
 {
-    static readonly string[] Guides = ["first-rollout.md", "canary.md", "ab-test.md"];
+    static readonly string[] Guides = ["first-rollout.md", "canary.md", "ab-test.md", "sets.md"];
 
     static string Guide(string name) => File.ReadAllText(Path.Combine(RepositoryRoot.Path, "docs", "guides", name));
 
