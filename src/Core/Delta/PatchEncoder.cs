@@ -47,7 +47,7 @@ public static class PatchEncoder
         {
             var writer = new PatchWriter(to);
             writer.Header(header);
-            var parts = new EncoderRun(old, bytes, made.Bytes, steps, writer, options, cancel, wanted).Write();
+            var parts = new EncoderRun(old, oldFiles, made.Bytes, steps, writer, options, cancel, wanted).Write();
             return new(made.Bytes.Length, writer.Position, parts);
         }
     }

@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Globalization;
 
 namespace Coppice.Fleet;
@@ -15,10 +14,16 @@ public sealed class FactSet
     /// <summary>The fact that names, parted by commas, the facts that a device does not tell.</summary>
     public const string Withheld = "withheld";
 
-    readonly FrozenDictionary<string, string> values;
+    readonly Dictionary<string, string> values; // made for every device of a page and read once: what is dearer to make and cheaper to read would not pay
 
     /// <param name="values">Names as <c>os</c>, <c>ram</c>, <c>runtime.onnxruntime</c>, <c>label.site</c>; values as text, sizes in bytes, flags as true or false.</param>
-    public FactSet(IEnumerable<KeyValuePair<string, string>> values) => this.values = values.ToFrozenDictionary(StringComparer.Ordinal);
+    public FactSet(IEnumerable<KeyValuePair<string, string>> values)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        this.values = new(StringComparer.Ordinal);
+        foreach (var (name, value) in values)
+            this.values[name] = value;
+    }
 
     /// <summary>The value of <see cref="Withheld"/>; long lists end with "…".</summary>
     public static string NamesOf(IEnumerable<string> names)

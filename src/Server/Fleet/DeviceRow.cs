@@ -55,10 +55,10 @@ sealed class DeviceRow
     public ImmutableDictionary<string, string> AllLabels(GroupSet groups) => StoredText.Texts(Labels).SetItems(groups.LabelsOf(PlainFactSet()));
 
     /// <summary>Facts and labels; of groups, those that the device was put into.</summary>
-    FactSet PlainFactSet() => Plain(StoredText.Texts(Labels));
+    FactSet PlainFactSet() => Plain(StoredText.Pairs(Labels));
 
     FactSet Plain(IEnumerable<KeyValuePair<string, string>> labels) =>
-        new(StoredText.Texts(Facts).Concat(labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));
+        new(StoredText.Pairs(Facts).Concat(labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));
 
     /// <summary>What changes when a device is heard of.</summary>
     public static TableShape HeardOf { get; } = new(

@@ -25,14 +25,25 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
     /// <summary>Devices that a selector holds for, in the order of their ids.</summary>
     public Task<DevicePage> ListAsync(Selector selector, DeviceState? state, string after, int limit, CancellationToken cancel) => database.ReadAsync(async db =>
     {
-        var found = new List<DeviceRow>();
+        var found = new List<string>();
         var (scanned, last, more, silent) = (0, after, true, SilentBefore);
         var groups = await db.GroupsAsync(cancel);
         // In pieces: a database goes on sending what a query asked for, also when nobody reads it any more.
         while (more && found.Count < limit && scanned < MaxScanned)
         {
             var wanted = scanned == 0 ? limit + 1 : Math.Min(1_000, MaxScanned - scanned + 1);
-            var rows = await db.Devices.Where(row => string.Compare(row.Id, last) > 0).OrderBy(row => row.Id).Take(wanted).ToListAsync(cancel);
+            var rows = await db.Devices.Where(row => string.Compare(row.Id, last) > 0).OrderBy(row => row.Id).Take(wanted)
+                .Select(row => new DeviceRow // no more of each than is looked at
+                {
+                    Id = row.Id,
+                    Facts = row.Facts,
+                    Labels = row.Labels,
+                    EnrolledAt = row.EnrolledAt,
+                    LastSeen = row.LastSeen,
+                    RetiredAt = row.RetiredAt,
+                    RevokedAt = row.RevokedAt,
+                    SigningKey = "",
+                }).ToListAsync(cancel);
             more = rows.Count == wanted;
             foreach (var row in rows)
             {
@@ -45,13 +56,14 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
                 scanned++;
                 last = row.Id;
                 if ((state is null || row.State(silent) == state) && selector.Matches(row.FactSet(groups)))
-                    found.Add(row);
+                    found.Add(row.Id);
             }
         }
 
-        var ids = found.Select(row => row.Id).ToArray();
+        var ids = found.ToArray();
+        var devices = await db.Devices.Where(row => ids.Contains(row.Id)).OrderBy(row => row.Id).ToListAsync(cancel);
         var models = (await db.DeviceModels.Where(row => ids.Contains(row.Device)).ToListAsync(cancel)).ToLookup(row => row.Device, StringComparer.Ordinal);
-        return new DevicePage([.. found.Select(row => row.View(models[row.Id], silent, groups))], more ? last : null);
+        return new DevicePage([.. devices.Select(row => row.View(models[row.Id], silent, groups))], more ? last : null);
     }, cancel);
 
     public Task<KnownDevice?> FindAsync(string id, CancellationToken cancel) => database.ReadAsync(db => FindAsync(db, id, cancel), cancel);

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using System.Text.Json;
 using Coppice.Protocol;
 
@@ -11,6 +12,23 @@ static class StoredText
         JsonSerializer.Serialize(values, ControlContext.Default.ImmutableDictionaryStringString);
 
     public static ImmutableDictionary<string, string> Texts(string text) => JsonSerializer.Deserialize(text, ControlContext.Default.ImmutableDictionaryStringString)!;
+
+    /// <summary>As <see cref="Texts"/>, for who only runs through them.</summary>
+    public static List<KeyValuePair<string, string>> Pairs(string text)
+    {
+        var pairs = new List<KeyValuePair<string, string>>();
+        var json = new Utf8JsonReader(Encoding.UTF8.GetBytes(text));
+        while (json.Read())
+        {
+            if (json.TokenType != JsonTokenType.PropertyName)
+                continue;
+            var name = json.GetString()!;
+            json.Read();
+            pairs.Add(new(name, json.GetString()!));
+        }
+
+        return pairs;
+    }
 
     public static string? Of(ImmutableSortedDictionary<string, long>? values) =>
         values is null ? null : JsonSerializer.Serialize(values, ControlContext.Default.ImmutableSortedDictionaryStringInt64);

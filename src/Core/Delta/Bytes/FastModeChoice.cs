@@ -64,6 +64,7 @@ static class FastModeChoice
     {
         var best = (Map: new byte[counts.Length], Tables: new[] { Sum(counts, null, 0) }, Cost: 0L);
         best.Cost = Own(best.Tables[0]) + TableCost;
+        var used = Enumerable.Range(0, counts.Length).Where(i => counts[i].AsSpan().ContainsAnyExcept(0)).ToArray(); // the others cost nothing anywhere
         for (var tables = 2; tables <= most; tables *= 2)
         {
             // Seeds: contexts with the most bytes.
@@ -73,7 +74,7 @@ static class FastModeChoice
             for (var round = 0; round < 6; round++)
             {
                 var costs = centres.Select(Costs).ToArray();
-                for (var i = 0; i < counts.Length; i++)
+                foreach (var i in used)
                     map[i] = (byte)Enumerable.Range(0, tables).MinBy(table => Cost(counts[i], costs[table]));
                 centres = [.. Enumerable.Range(0, tables).Select(table => Sum(counts, map, table))];
             }

@@ -29,7 +29,7 @@ sealed record OldPart(long Offset, long Length, Lattice? Lattice, bool Transpose
 static class Alignment
 {
     /// <summary>Smaller tensors are left to the byte matcher.</summary>
-    const int LeastBytes = 256;
+    public const int LeastBytes = 256;
 
     /// <summary>Tensors of more elements are cut into bands of rows, so that memory stays bounded.</summary>
     public const int MostElements = 1 << 24;

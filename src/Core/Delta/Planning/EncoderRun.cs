@@ -8,7 +8,7 @@ namespace Coppice.Delta.Planning;
 
 /// <summary>Writes the records of a planned file, segment by segment: the tensors of a segment share their models.</summary>
 sealed class EncoderRun(
-    OldFiles old, IReadOnlyList<IByteSource> oldFiles, IByteSource made, List<PlanStep> plan, PatchWriter writer, PatchOptions options, CancellationToken cancel,
+    OldFiles old, IReadOnlyList<PatchSource> sources, IByteSource made, List<PlanStep> plan, PatchWriter writer, PatchOptions options, CancellationToken cancel,
     long mostWanted = long.MaxValue)
 {
     /// <summary>Elements of the tensors of one segment: their symbols are in memory until the segment is written.</summary>
@@ -20,13 +20,10 @@ sealed class EncoderRun(
     /// <summary>A longer tensor is not given to the byte matcher.</summary>
     const long MostMatched = 4 << 20;
 
-    /// <summary>Old files up to this length are all searched for what stands between tensors; of longer ones the beginning, where headers are.</summary>
-    const long WholeWindow = 128 << 20;
-    const long CutWindow = 32 << 20;
-
     readonly FrameScratch[] scratches = [.. Enumerable.Range(0, Math.Clamp(options.Workers, 1, 64)).Select(_ => new FrameScratch())];
     readonly ImmutableArray<PatchPart>.Builder parts = ImmutableArray.CreateBuilder<PatchPart>();
     readonly RecordWriter record = new();
+    readonly IByteSource[] oldFiles = [.. sources.Select(source => source.Bytes)];
     ByteEncoder? matcher;
     long matchingLeft = options.Level switch { PatchLevel.Fast => 0, PatchLevel.Default => 2 << 20, _ => 64 << 20 };
     PoolSource? pool;
@@ -219,7 +216,7 @@ sealed class EncoderRun(
         var (source, count) = pool!.Next(PatchLimits.MostBytes);
         record.Clear();
         record.Number(count);
-        var window = Math.Min(old.Length, old.Length <= WholeWindow ? WholeWindow : CutWindow);
+        var window = PoolWindow.Of(sources, old.Length);
         record.Number(0);
         record.Number(window);
         record.Bytes(new ByteEncoder([new SliceSource(old, 0, window)], source, new() { Effort = Effort }).Encode(0, count).Payload.AsSpan());

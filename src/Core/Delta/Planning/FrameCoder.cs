@@ -57,36 +57,71 @@ static class FrameCoder
     /// <summary>Adds the size of each element's difference to its row's and its column's sum.</summary>
     public static void Measure(TensorRecord tensor, FrameScratch scratch, int count, Span<double> rowSums, Span<double> columnSums)
     {
-        var lattice = tensor.Lattice;
         for (int start = 0, row = 0; start < count; row++)
         {
             var length = Math.Min(tensor.Columns, count - start);
-            var sum = 0.0;
-            for (var column = 0; column < length; column++)
+            rowSums[row] = tensor.Technique switch
             {
-                var i = start + column;
-                double size;
-                switch (tensor.Technique)
-                {
-                    case Technique.FloatFields:
-                        size = Math.Abs(FloatValue.Finite(lattice, scratch.New[i]));
-                        break;
-                    case Technique.FloatDifference:
-                        var predicted = lattice.Bits == 32 ? scratch.Predicted[i] : scratch.Predicted[i] & lattice.Mask;
-                        size = predicted == scratch.New[i] ? 0 : Math.Abs(FloatValue.Finite(lattice, scratch.New[i]) - FloatValue.Finite(lattice, predicted));
-                        break;
-                    default:
-                        size = Math.Abs(IntegerPrediction.Difference(lattice, scratch.Predicted[i], scratch.New[i]));
-                        if (lattice.IsBlock)
-                            size *= Math.Abs(FloatValue.Finite(Lattice.Of(LatticeKind.Float16), scratch.NewSteps[i / 32]));
-                        break;
-                }
-                sum += size;
-                columnSums[column] += size;
-            }
-            rowSums[row] = sum;
+                Technique.FloatFields => FieldSizes(tensor.Lattice, scratch.New.AsSpan(start, length), columnSums),
+                Technique.FloatDifference => FloatSizes(tensor.Lattice, scratch.Predicted.AsSpan(start, length), scratch.New.AsSpan(start, length), columnSums),
+                _ => IntegerSizes(tensor.Lattice, scratch, start, length, columnSums),
+            };
             start += length;
         }
+    }
+
+    static double FieldSizes(Lattice lattice, ReadOnlySpan<uint> made, Span<double> columnSums)
+    {
+        var sum = 0.0;
+        for (var column = 0; column < made.Length; column++)
+        {
+            var size = Math.Abs((double)FloatValue.Finite(lattice, made[column]));
+            sum += size;
+            columnSums[column] += size;
+        }
+
+        return sum;
+    }
+
+    static double FloatSizes(Lattice lattice, ReadOnlySpan<uint> expected, ReadOnlySpan<uint> made, Span<double> columnSums)
+    {
+        var (sum, mask) = (0.0, lattice.Mask);
+        for (var column = 0; column < made.Length; column++)
+        {
+            var predicted = expected[column] & mask;
+            if (predicted == made[column])
+                continue;
+            var size = Math.Abs((double)(FloatValue.Finite(lattice, made[column]) - FloatValue.Finite(lattice, predicted)));
+            sum += size;
+            columnSums[column] += size;
+        }
+
+        return sum;
+    }
+
+    /// <summary>Sizes in codes, or, of blocks, in what the codes of a block stand for.</summary>
+    static double IntegerSizes(Lattice lattice, FrameScratch scratch, int start, int length, Span<double> columnSums)
+    {
+        var sum = 0.0;
+        for (var column = 0; column < length;)
+        {
+            var at = start + column;
+            var end = lattice.IsBlock ? Math.Min(length, column + 32 - at % 32) : length;
+            var step = lattice.IsBlock ? Math.Abs((double)FloatValue.Finite(Lattice.Of(LatticeKind.Float16), scratch.NewSteps[at / 32])) : 1;
+            var expected = scratch.Predicted.AsSpan(at, end - column);
+            var made = scratch.New.AsSpan(at, end - column);
+            var columns = columnSums[column..end];
+            for (var i = 0; i < made.Length; i++)
+            {
+                var size = Math.Abs(IntegerPrediction.Difference(lattice, expected[i], made[i])) * step;
+                sum += size;
+                columns[i] += size;
+            }
+
+            column = end;
+        }
+
+        return sum;
     }
 
     /// <summary>Scales from sums of sizes: half octaves relative to the mean size, which goes into the record.</summary>

@@ -26,12 +26,26 @@ static class IntegerRules
     public static float[] Difference(Elements made, Elements old, int columns)
     {
         var difference = new float[made.Words.Length];
-        var half = Lattice.Of(LatticeKind.Float16);
-        var ratios = made.Lattice.IsBlock ? [] : Ratios(made, old, columns);
-        for (var i = 0; i < difference.Length; i++)
-            difference[i] = made.Lattice.IsBlock
-                ? (int)made.Words[i] * FloatValue.Finite(half, made.Steps[i / 32]) - (int)old.Words[i] * FloatValue.Finite(half, old.Steps[i / 32])
-                : (int)made.Words[i] - (int)old.Words[i] * (ratios[i / columns] / 65536f);
+        if (made.Lattice.IsBlock)
+        {
+            var half = Lattice.Of(LatticeKind.Float16);
+            for (var start = 0; start < difference.Length; start += 32)
+                Subtract(made, old, start, 32, FloatValue.Finite(half, made.Steps[start / 32]), FloatValue.Finite(half, old.Steps[start / 32]), difference);
+            return difference;
+        }
+
+        var ratios = Ratios(made, old, columns);
+        for (var row = 0; row < ratios.Length; row++)
+            Subtract(made, old, row * columns, Math.Min(columns, difference.Length - row * columns), 1, ratios[row] / 65536f, difference);
         return difference;
+    }
+
+    static void Subtract(Elements made, Elements old, int start, int count, float newStep, float oldStep, float[] difference)
+    {
+        var now = made.Words.AsSpan(start, count);
+        var past = old.Words.AsSpan(start, count);
+        var into = difference.AsSpan(start, count);
+        for (var i = 0; i < into.Length; i++)
+            into[i] = (int)now[i] * newStep - (int)past[i] * oldStep;
     }
 }
