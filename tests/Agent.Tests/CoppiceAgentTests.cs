@@ -11,7 +11,7 @@ public sealed class CoppiceAgentTests : IDisposable
     readonly FolderShop shop = new();
     readonly string data = Directory.CreateTempSubdirectory("coppice-agent-").FullName;
     readonly TextRuntime runtime = new();
-    readonly CancellationTokenSource late = new(TimeSpan.FromSeconds(20));
+    readonly CancellationTokenSource late = new(TimeSpan.FromMinutes(4));
 
     public void Dispose()
     {
@@ -156,5 +156,45 @@ public sealed class CoppiceAgentTests : IDisposable
     {
         var wrong = await Assert.ThrowsAsync<ArgumentException>(() => CoppiceAgent.OpenAsync(Options with { Models = [model], JoinToken = option == "joinToken" ? "cpj_x" : null }));
         Assert.StartsWith(option, wrong.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Leases_that_are_taken_together_lie_on_one_side_of_every_switch_of_a_set()
+    {
+        string[] models = ["plant/rag", "plant/embedder", "plant/llm"];
+        void Roll(int round) => shop.RollTogether($"{round}.0.0", [.. models.Select(model => (model, TextRuntime.Model($"{model} {round}", $"answer {round}")))]);
+        Roll(1);
+        var (agent, _) = await OpenAsync(Options with { Models = models });
+        await using var held = agent;
+        foreach (var model in models)
+            await agent.WaitForModelAsync(model, late.Token);
+
+        using var end = new CancellationTokenSource();
+        var (torn, seen) = (0, new System.Collections.Concurrent.ConcurrentDictionary<string, int>());
+        var reader = Task.Run(async () =>
+        {
+            for (var i = 1; !end.IsCancellationRequested; i++)
+            {
+                if (i % 50 == 0)
+                    await Task.Delay(1); // leaves the machine to the agent
+                using var leases = agent.LeaseTogether(models);
+                var releases = models.Select(model => leases.Release(model).ToString()).Distinct().ToList();
+                seen.AddOrUpdate(releases[0], 1, (_, count) => count + 1);
+                if (releases.Count > 1)
+                    Interlocked.Increment(ref torn);
+            }
+        });
+        for (var round = 2; round <= 3; round++)
+        {
+            Roll(round);
+            while (agent.Model(models[0]).State is not { Step: Coppice.Agent.Updates.UpdateStep.Idle, Serving: { Settled: true } serving } || serving.Release.ToString() != $"{round}.0.0")
+                await Task.Delay(20, late.Token);
+        }
+
+        await end.CancelAsync();
+        await reader;
+        Assert.Equal(0, torn);
+        Assert.Equal(["1.0.0", "2.0.0", "3.0.0"], seen.Keys.Order(StringComparer.Ordinal));
+        Assert.Throws<ArgumentException>(() => agent.LeaseTogether("plant/rag", "plant/rules"));
     }
 }

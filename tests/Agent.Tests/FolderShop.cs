@@ -18,7 +18,7 @@ public sealed class FolderShop : IDisposable
     MetadataFile<Targets>? rollouts;
     MetadataFile<Snapshot>? snapshot;
     MetadataFile<Timestamp>? timestamp;
-    RolloutPlan plan = RolloutPlan.None(Shop.Model);
+    readonly Dictionary<ModelName, RolloutPlan> plans = [];
 
     public FolderShop()
     {
@@ -43,23 +43,45 @@ public sealed class FolderShop : IDisposable
     /// <summary>Publishes a release of one file and rolls it out to everybody.</summary>
     public Sha256Digest Roll(string version, byte[] model, string runtime = "text", ModelFormat format = ModelFormat.Opaque, Trial? trial = null)
     {
+        var member = Publish(Shop.Model, version, model, runtime, format, trial);
+        Plan(Shop.Model, new($"r-{version}", member.Release, member.Manifest, "salt", "", [new(1)], 0, RolloutState.Running, 1));
+        Sign();
+        return Sha256Digest.Of(model);
+    }
+
+    /// <summary>Publishes a release of each model and rolls them out together; the first leads.</summary>
+    public void RollTogether(string version, params (string Model, byte[] Bytes)[] releases)
+    {
+        var members = releases.Select(release => Publish(ModelName.Parse(release.Model), version, release.Bytes, "text", ModelFormat.Opaque, null)).ToArray();
+        Plan(members[0].Model, new($"r-{version}", members[0].Release, members[0].Manifest, "salt", "", [new(1)], 0, RolloutState.Running, 1) { With = [.. members.Skip(1)] });
+        foreach (var member in members.Skip(1))
+            Plan(member.Model, SetForm.Pointer($"r-{version}", members[0].Model, member));
+        Sign();
+    }
+
+    SetMember Publish(ModelName name, string version, byte[] model, string runtime, ModelFormat format, Trial? trial)
+    {
         var digest = Sha256Digest.Of(model);
         Write(RepositoryLayout.BlobFile(digest), model);
-        var release = SemanticVersion.Parse(version);
-        var manifest = DocumentJson.Write(new ReleaseManifest(1, Shop.Model, release, [new("plain", [new("model.bin", digest, model.Length)], format, runtime)]) { Trial = trial });
-        plan = plan with
-        {
-            Serial = plan.Serial + 1,
-            Rollouts = plan.Rollouts.Insert(0, new($"r-{version}", release, Sha256Digest.Of(manifest), "salt", "", [new(1)], 0, RolloutState.Running, 1)),
-        };
-        releases = Put(releases, RepositoryLayout.ReleasesRole, RepositoryLayout.ReleaseTarget("plant/bearing", version), manifest);
-        rollouts = Put(rollouts, RepositoryLayout.RolloutsRole, RepositoryLayout.PlanTarget("plant/bearing"), DocumentJson.Write(plan));
+        var manifest = DocumentJson.Write(new ReleaseManifest(1, name, SemanticVersion.Parse(version), [new("plain", [new("model.bin", digest, model.Length)], format, runtime)]) { Trial = trial });
+        releases = Put(releases, RepositoryLayout.ReleasesRole, RepositoryLayout.ReleaseTarget(name.ToString(), version), manifest);
+        return new(name, SemanticVersion.Parse(version), Sha256Digest.Of(manifest));
+    }
+
+    void Plan(ModelName name, Rollout rollout)
+    {
+        var plan = plans.GetValueOrDefault(name) ?? RolloutPlan.None(name);
+        plans[name] = plan with { Serial = plan.Serial + 1, Rollouts = plan.Rollouts.Insert(0, rollout) };
+        rollouts = Put(rollouts, RepositoryLayout.RolloutsRole, RepositoryLayout.PlanTarget(name.ToString()), DocumentJson.Write(plans[name]));
+    }
+
+    void Sign()
+    {
         var expires = DateTimeOffset.UtcNow.AddDays(30);
-        snapshot = MetadataFile.ReadSnapshot(new SnapshotDraft(snapshot?.Signed).Put(targets).Put(releases).Put(rollouts).Sign(expires, online));
+        snapshot = MetadataFile.ReadSnapshot(new SnapshotDraft(snapshot?.Signed).Put(targets).Put(releases!).Put(rollouts!).Sign(expires, online));
         timestamp = MetadataFile.ReadTimestamp(new TimestampDraft(timestamp?.Signed).Put(snapshot).Sign(expires, online));
         Write($"metadata/{snapshot.Signed.Version}.snapshot.json", snapshot.Bytes);
         Write("metadata/timestamp.json", timestamp.Bytes);
-        return digest;
     }
 
     /// <summary>Puts a patch between two blobs beside them.</summary>

@@ -30,5 +30,5 @@ public sealed record Slot(SemanticVersion Release, Sha256Digest Manifest, string
     public string Folder => $"{Manifest.ToString()[..16]}-{Variant}";
 
     /// <summary><c>1.4.0 (int8)</c></summary>
-    public override string ToString() => $"{Release} ({Variant})";
+    public override string ToString() => Variant.Length == 0 ? $"{Release}" : $"{Release} ({Variant})";
 }

@@ -16,7 +16,7 @@ sealed class SetSwitch(UpdateContext context)
         {
             if (context.Sets.Find(member.Model) is not { } other)
                 return new(Outcome.Later, state, $"{target.Slot} comes with {member.Model}, which this device does not keep any more");
-            if (other.State.Serving is { } serving && serving.IsOfSet(target.Slot) && serving.Manifest == member.Manifest)
+            if (other.State.Serving is { } serving && serving.IsOfSet(target.Slot) && serving.Manifest == member.Manifest && other.State.Step != UpdateStep.TakeBack && context.Sets.RecallOf(other.State) is null)
                 continue; // it was not lost with this one
             if (!other.IsAt(UpdateStep.Switch) || other.State.Target is not { } beside || !beside.Slot.IsOfSet(target.Slot) || beside.Slot.Attempt != target.Slot.Attempt || !other.Context.Host.CanServe(beside.Slot))
                 return Wait(state, $"{target.Slot} is ready, and waits for {member.Model} {member.Release}, which is at {other.State.Step.ToString().ToLowerInvariant()}");

@@ -46,6 +46,37 @@ public sealed class LossyDisk(int seed) : IDisk
     readonly Folder root = new();
     bool off;
 
+    /// <summary>Another disk with what this one has, safe and not.</summary>
+    /// <param name="other">Its seed.</param>
+    public LossyDisk Copy(int other)
+    {
+        var copy = new LossyDisk(other) { Changes = Changes, Capacity = Capacity };
+        var known = new Dictionary<object, object>(ReferenceEqualityComparer.Instance) { [root] = copy.root };
+        object Of(object what)
+        {
+            if (known.TryGetValue(what, out var made))
+                return made;
+            if (what is Inode inode)
+                return known[what] = new Inode { Now = [.. inode.Now], Safe = [.. inode.Safe] };
+            known[what] = made = new Folder();
+            Fill((Folder)what, (Folder)made);
+            return made;
+        }
+
+        void Fill(Folder from, Folder to)
+        {
+            foreach (var (name, what) in from.Now)
+                to.Now[name] = Of(what);
+            foreach (var (name, what) in from.Safe)
+                to.Safe[name] = Of(what);
+            foreach (var change in from.Pending)
+                to.Pending.Add(new((Folder)Of(change.From), change.Removed, (Folder)Of(change.To), change.Added, change.What is { } what ? Of(what) : null));
+        }
+
+        Fill(root, copy.root);
+        return copy;
+    }
+
     /// <summary>Calls that change something, so far.</summary>
     public int Changes { get; private set; }
 

@@ -26,10 +26,14 @@ public sealed class SetPowerLossTests
     }
 
     /// <summary>A life of the process that may be cut short. Whenever the power is on, one whole set serves.</summary>
-    static async Task LiveAsync(LossyDisk disk, SetShop shop, int life)
+    static async Task LiveAsync(LossyDisk disk, SetShop shop, int life, Action<SetDevice>? each = null)
     {
         using var device = new SetDevice(disk, shop, new(), $"boot {life}", seed: life);
-        device.AfterStep = () => Assert.Contains(device.Serving, (string[])[Old, New]);
+        device.AfterStep = () =>
+        {
+            Assert.Contains(device.Serving, (string[])[Old, New]);
+            each?.Invoke(device);
+        };
         await device.StartAsync();
         await device.RestAsync();
     }
@@ -49,16 +53,17 @@ public sealed class SetPowerLossTests
     [InlineData("answer 2", New, ReportKind.Settled, 1)]
     [InlineData("refuse", Old, ReportKind.Refused, 4)]
     [InlineData("fail 2", Old, ReportKind.TakenBack, 4)]
-    public async Task At_every_change_of_a_set(string llm, string serving, ReportKind end, int stride)
+    public async Task At_every_change_from_the_first_trial_of_a_set_on(string llm, string serving, ReportKind end, int stride)
     {
-        var (whole, once, _) = await ServingAsync(0, llm);
-        var before = whole.Changes;
-        await LiveAsync(whole, once, 1);
-        Assert.True(whole.Changes - before > 60, "an update with so few changes is not one of three models");
+        var (start, shop, _) = await ServingAsync(0, llm);
+        var (whole, before) = (start.Copy(0), 0);
+        // Until the first model is tried, each is on its own, as without a set.
+        await LiveAsync(whole, shop, 1, device => before = before == 0 && device.Runners.Values.Any(runner => runner.State.Step == UpdateStep.Trial) ? whole.Changes : before);
+        Assert.InRange(before, start.Changes + 20, whole.Changes - 20);
 
-        for (var cut = before + 1; cut <= whole.Changes; cut += stride) // what comes before the trial is the same for all three
+        for (var cut = before + 1; cut <= whole.Changes; cut += stride)
         {
-            var (disk, shop, _) = await ServingAsync(cut, llm);
+            var disk = start.Copy(cut);
             disk.CutAt = cut;
             await Assert.ThrowsAsync<PowerCutException>(() => LiveAsync(disk, shop, 1));
             disk.PowerOn();
@@ -68,22 +73,16 @@ public sealed class SetPowerLossTests
     }
 
     [Fact]
-    public async Task At_every_other_change_of_going_back_by_the_plan()
+    public async Task At_every_change_of_going_back_by_the_plan()
     {
-        async Task<(LossyDisk, SetShop)> RevertedAsync(int seed)
+        var (start, shop, id) = await ServingAsync(0, "answer 2");
+        await LiveAsync(start, shop, 1);
+        shop.Change(SetShop.Rag, id, rollout => rollout with { State = RolloutState.Reverted });
+        var (whole, before) = (start.Copy(0), start.Changes);
+        await LiveAsync(whole, shop, 2);
+        for (var cut = before + 1; cut <= whole.Changes; cut++)
         {
-            var (disk, shop, id) = await ServingAsync(seed, "answer 2");
-            await LiveAsync(disk, shop, 1);
-            shop.Change(SetShop.Rag, id, rollout => rollout with { State = RolloutState.Reverted });
-            return (disk, shop);
-        }
-
-        var (whole, once) = await RevertedAsync(0);
-        var before = whole.Changes;
-        await LiveAsync(whole, once, 2);
-        for (var cut = before + 1; cut <= whole.Changes; cut += 2)
-        {
-            var (disk, shop) = await RevertedAsync(cut);
+            var disk = start.Copy(cut);
             disk.CutAt = cut;
             await Assert.ThrowsAsync<PowerCutException>(() => LiveAsync(disk, shop, 2));
             disk.PowerOn();
@@ -108,7 +107,7 @@ public sealed class SetPowerLossTests
 
     /// <summary>The first start after the cut may be cut itself, at whichever change, and full disks may stand in the way of what was decided.</summary>
     [Theory]
-    [InlineData(1), InlineData(2), InlineData(3), InlineData(4)]
+    [InlineData(1), InlineData(2)]
     public async Task While_what_was_decided_is_carried_out_again(int seed)
     {
         var chance = new Random(seed);

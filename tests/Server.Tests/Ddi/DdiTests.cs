@@ -83,6 +83,25 @@ public sealed class DdiTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_set_of_models_is_not_for_a_device_that_takes_one_at_a_time_and_the_explanation_says_so()
+    {
+        var embedder = ModelName.Parse("plant/embedder");
+        await server.PublishAsync("1.0.0");
+        await server.PublishAsync("1.0.0", embedder);
+        await server.Client.StartRolloutAsync(new(Bearing, V("1.0.0"), [new(1)]) { With = [new(embedder, V("1.0.0"))] });
+        var device = await GatewayAsync("till-1", new([Bearing, embedder]));
+
+        var found = await device.PollAsync();
+
+        Assert.Null(Link(found, "deploymentBase"));
+        foreach (var (model, other) in ((ModelName, ModelName)[])[(Bearing, embedder), (embedder, Bearing)])
+        {
+            var explained = Assert.Single((await server.Client.ExplainDeviceAsync("till-1", model)).Models);
+            Assert.Contains($"r-1 (1.0.0): brings {other} 1.0.0 with it, and a device that speaks hawkBit's API takes one model at a time", explained.Reasons);
+        }
+    }
+
+    [Fact]
     public async Task Failures_stop_a_rollout_as_an_agents_refusals_do_and_are_not_tried_again()
     {
         await server.PublishAsync("1.0.0");
