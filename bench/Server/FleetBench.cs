@@ -72,8 +72,8 @@ sealed class FleetBench(string coppice, int agents, TimeSpan length, TimeSpan po
     {
         var devices = Enumerable.Range(0, agents).AsParallel().AsOrdered().Select(i => new Device(string.Create(CultureInfo.InvariantCulture, $"till-{i:000000}"))).ToArray();
         await KeepAsync(devices.Skip(EnrolledOverHttp));
-        server = Process.Start(new ProcessStartInfo(
-            coppice, ["serve", "--data", Path.Combine(folder, "server"), "--listen", "http://127.0.0.1:0", "--log", "Warning", "--no-patches", "--enrolments-per-minute", "10000000", "--json"]) { RedirectStandardOutput = true })!;
+        string[] serve = ["serve", "--data", Path.Combine(folder, "server"), "--listen", "http://127.0.0.1:0", "--log", "Warning", "--no-patches", "--enrolments-per-minute", "10000000", "--json"];
+        server = Process.Start(new ProcessStartInfo(coppice, serve) { RedirectStandardOutput = true })!;
         url = new(JsonElement.Parse(await server.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("The server did not start.")).GetProperty("url").GetString()!);
         var file = Path.Combine(folder, "model.bin");
         await File.WriteAllBytesAsync(file, Enumerable.Range(0, 64 << 10).Select(i => (byte)(i * 31 + i / 256)).ToArray());
