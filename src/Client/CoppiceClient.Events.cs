@@ -21,7 +21,7 @@ public sealed partial class CoppiceClient
             {
                 line = await reader.ReadLineAsync(cancel);
             }
-            catch (Exception e) when (e is IOException or HttpRequestException)
+            catch (Exception e) when (e is IOException or HttpRequestException or System.Net.Sockets.SocketException)
             {
                 yield break; // cut off; the caller goes on from the last event
             }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
+using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Coppice.Protocol;
@@ -83,7 +84,7 @@ public sealed partial class CoppiceClient : IDisposable
         {
             response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
         }
-        catch (HttpRequestException e)
+        catch (Exception e) when (e is HttpRequestException or SocketException) // bare where the server ends as it is reached
         {
             throw new ControlException(new("/problems/unreachable", "The server cannot be reached.", null,
                 $"{http.BaseAddress} does not answer ({e.Message}); check --server, and that 'coppice serve' runs there."), e);

@@ -61,7 +61,7 @@ public sealed class DeviceRequests(ReportCarrier carrier, MirrorOptions options)
         else
         {
             // Kept durably, and carried on in this order: the device need not send them again. What the operator calls it, only the server says.
-            await AnswerAsync(context, new ReportAnswer(batch.Reports[^1].Sequence));
+            await AnswerAsync(context, new ReportAnswer(batch.Reports[^1].Sequence) { OnTheWay = true });
         }
     }
 

@@ -83,7 +83,7 @@ public sealed class DeviceLink(Func<HttpClient> http, Uri server, JoinToken? tok
             }
 
             sentFacts = facts;
-            if (!queue.Confirm(through) && !reports.IsEmpty)
+            if (!queue.Confirm(through, answer.OnTheWay is not true) && !reports.IsEmpty)
                 throw new LinkException($"{server} has reports up to {through} and did not take {reports[0].Sequence} to {reports[^1].Sequence}.");
             if (answer.Passport is { } signed)
                 passport.Take(signed, batch.Sending.Nonce);

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Text;
 
 namespace Coppice.Agent.Link;
@@ -15,7 +16,7 @@ static class HttpTrouble
         {
             return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
         }
-        catch (HttpRequestException e)
+        catch (Exception e) when (e is HttpRequestException or SocketException) // bare where the other side ends as it is reached
         {
             throw new LinkException($"{request.RequestUri} was not reached: {(e.InnerException ?? e).Message}", e);
         }

@@ -109,8 +109,9 @@ public sealed class ReportQueue
     /// stands, under new numbers.
     /// </remarks>
     /// <param name="through">The server has every report of this device up to this number.</param>
+    /// <param name="byServer">Whether the server says so, and not a mirror that will carry them to it.</param>
     /// <exception cref="LinkException">No server can have so many; nothing is forgotten.</exception>
-    public bool Confirm(long through)
+    public bool Confirm(long through, bool byServer = true)
     {
         lock (gate)
         {
@@ -126,12 +127,13 @@ public sealed class ReportQueue
             var left = box.Waiting.RemoveAll(report => report.Sequence > 0 && report.Sequence <= through);
             var numbered = Math.Max(box.Numbered ?? 0, through);
             var isNews = left.Length != box.Waiting.Length || numbered != box.Numbered;
-            if (!isNews && through == box.Confirmed)
+            var confirmed = byServer ? through : box.Confirmed;
+            if (!isNews && confirmed == box.Confirmed)
                 return false;
-            if (through < box.Confirmed)
+            if (confirmed < box.Confirmed)
                 left = left.AddRange(standing.OrderBy(model => model.Key, StringComparer.Ordinal).SelectMany(model => model.Value)
                     .Where(report => report.Sequence > through && !box.Waiting.Any(waiting => (waiting.Model, waiting.Release, waiting.Kind) == (report.Model, report.Release, report.Kind))).Select(report => report with { Sequence = 0 }));
-            Save(box with { Numbered = numbered, Confirmed = through, Standing = standing, Waiting = left });
+            Save(box with { Numbered = numbered, Confirmed = confirmed, Standing = standing, Waiting = left });
             return isNews;
         }
     }

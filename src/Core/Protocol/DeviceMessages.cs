@@ -86,6 +86,9 @@ public sealed record ReportAnswer(long? Through = null)
 {
     /// <summary>A signed <see cref="DevicePassport"/>, in base64, when the device goes by other labels than the operator's; null when it goes by them, and from a mirror.</summary>
     public string? Passport { get; init; }
+
+    /// <summary>True from a mirror that keeps the reports until it reaches the server: that one has not said so yet, and may say less for a while.</summary>
+    public bool? OnTheWay { get; init; }
 }
 
 /// <summary>One thing that happened. The device and <paramref name="Sequence"/> identify it, so that a repeat changes nothing.</summary>

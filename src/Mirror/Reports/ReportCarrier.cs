@@ -145,7 +145,7 @@ public sealed partial class ReportCarrier(ReportSpool spool, HttpClient http, Ur
             state.Answered();
             return new((int)response.StatusCode, response.Content.Headers.ContentType?.ToString(), bytes[..read]);
         }
-        catch (Exception e) when (e is HttpRequestException or LinkException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        catch (Exception e) when (e is HttpRequestException or System.Net.Sockets.SocketException or LinkException or IOException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {
             state.Failed(e.Message);
             return null;

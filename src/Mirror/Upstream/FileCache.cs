@@ -194,7 +194,7 @@ public sealed class FileCache(SiteTree tree, HttpClient http, Uri repository, Up
         {
             response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
         }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
+        catch (Exception e) when (e is HttpRequestException or System.Net.Sockets.SocketException or OperationCanceledException)
         {
             state.Failed(e.Message);
             throw new LinkException($"upstream {repository} is not reached: {e.Message}", e);

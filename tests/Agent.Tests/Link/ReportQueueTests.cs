@@ -142,4 +142,23 @@ public sealed class ReportQueueTests
         Assert.False(queue.Confirm(0)); // another server, which has nothing of this device
         Assert.Equal(["1.1.0", "1.3.0"], queue.Next().Select(report => report.Release.ToString()));
     }
+
+    [Fact]
+    public void A_server_that_a_mirror_has_not_reached_yet_has_lost_nothing()
+    {
+        var queue = Queue();
+        queue.Take(Shop.Model, [Report(1, ReportKind.Started), Report(2, ReportKind.Switched)]);
+        queue.Next();
+        Assert.True(queue.Confirm(2));
+        queue.Take(Shop.Model, [Report(3, ReportKind.Settled)]);
+        queue.Next();
+        Assert.True(queue.Confirm(3, byServer: false)); // a mirror keeps it
+        Assert.Equal(0, queue.Waiting);
+
+        Assert.False(queue.Confirm(2)); // the server, before the mirror has carried it on
+        Assert.Equal(0, queue.Waiting);
+        queue.Confirm(3);
+        queue.Confirm(2); // and this one was restored
+        Assert.Equal(ReportKind.Settled, Assert.Single(queue.Next()).Kind);
+    }
 }

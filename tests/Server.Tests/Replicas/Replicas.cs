@@ -79,7 +79,7 @@ sealed class Replicas : IAsyncDisposable
             {
                 return await ask(name);
             }
-            catch (Exception e) when (e is HttpRequestException or TaskCanceledException or ControlException { Problem.Status: >= 500 or null })
+            catch (Exception e) when (e is HttpRequestException or System.Net.Sockets.SocketException or TaskCanceledException or ControlException { Problem.Status: >= 500 or null })
             {
                 Assert.True(TimeProvider.System.GetElapsedTime(began) < Patience, $"No server answered: {e}\n{Log}");
                 await Task.Delay(100);

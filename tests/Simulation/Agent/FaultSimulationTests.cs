@@ -189,7 +189,7 @@ public sealed class FaultSimulationTests
             try
             {
                 queue = device!.Queue;
-                queue.Confirm(0); // any answer says how far the server has got; this one at least that it is there
+                queue.Confirm(0, byServer: false); // any answer says how far the server has got; this one at least that it is there
                 var reports = queue.Next();
                 foreach (var report in reports)
                 {

@@ -178,7 +178,7 @@ public sealed class SetSimulationTests
         {
             try
             {
-                device!.Queue.Confirm(0);
+                device!.Queue.Confirm(0, byServer: false);
                 var reports = device.Queue.Next();
                 foreach (var report in reports)
                 {

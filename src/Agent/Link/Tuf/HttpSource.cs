@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Link.Tuf;
@@ -40,12 +41,24 @@ public sealed class HttpSource : IMetadataSource
         return FetchAsync(path, new Uri(_targets, escaped), mostBytes, null, cancel);
     }
 
+    async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancel)
+    {
+        try
+        {
+            return await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        }
+        catch (SocketException e) // bare where the other side ends as it is reached
+        {
+            throw new HttpRequestException(e.Message, e);
+        }
+    }
+
     async Task<FetchedFile> FetchAsync(string name, Uri address, int mostBytes, string? knownTag, CancellationToken cancel)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, address);
         if (knownTag is not null && EntityTagHeaderValue.TryParse(knownTag, out var tag))
             request.Headers.IfNoneMatch.Add(tag);
-        using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        using var response = await SendAsync(request, cancel);
 
         if (response.StatusCode == HttpStatusCode.NotModified && knownTag is not null)
             return new FetchedFile(FetchOutcome.Unchanged, default, knownTag);
