@@ -145,7 +145,7 @@ public static class DeviceCommand
             var removed = changes.Where(text => text.EndsWith('-') && !text.Contains('=')).Select(text => text[..^1]).ToArray();
             var set = LabelText.Read(changes.Where(text => !text.EndsWith('-') || text.Contains('=')));
             using var client = server.Connect(parsed);
-            Show(await client.RelabelDeviceAsync(parsed.GetRequiredValue(id), labels => labels.RemoveRange(removed).SetItems(set), cancel), parsed.GetValue(Json));
+            Show((await client.RelabelDeviceAsync(parsed.GetRequiredValue(id), labels => labels.RemoveRange(removed).SetItems(set), cancel)).Device, parsed.GetValue(Json));
         }));
         return command;
     }

@@ -85,12 +85,8 @@ static class DeviceFiles
         {
             try
             {
-                var now = (await client.GetDeviceAsync(device.Device!, cancel)).Labels;
-                var wanted = now.SetItems(device.Labels);
-                if (wanted.Count == now.Count && wanted.All(label => now.TryGetValue(label.Key, out var value) && value == label.Value))
-                    continue;
-                await client.RelabelDeviceAsync(device.Device!, labels => labels.SetItems(device.Labels), cancel);
-                changed++;
+                if ((await client.RelabelDeviceAsync(device.Device!, labels => labels.SetItems(device.Labels), cancel)).Changed)
+                    changed++;
             }
             catch (ControlException e) when (e.Type == "/problems/not-found")
             {

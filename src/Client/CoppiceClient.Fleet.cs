@@ -27,16 +27,20 @@ public sealed partial class CoppiceClient
     /// <param name="id">The device.</param>
     /// <param name="change">What the labels that are there become; called again when somebody was faster.</param>
     /// <param name="cancel">Stops waiting.</param>
-    public async Task<KnownDevice> RelabelDeviceAsync(string id, Func<ImmutableDictionary<string, string>, ImmutableDictionary<string, string>> change, CancellationToken cancel = default)
+    /// <returns>The device, and whether there was anything to change.</returns>
+    public async Task<(KnownDevice Device, bool Changed)> RelabelDeviceAsync(string id, Func<ImmutableDictionary<string, string>, ImmutableDictionary<string, string>> change, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(change);
         const int MostTries = 10;
         for (var tries = 1; ; tries++)
         {
             var device = await GetDeviceAsync(id, cancel);
+            var (before, wanted) = (device.Labels, change(device.Labels));
+            if (wanted.Count == before.Count && wanted.All(label => before.TryGetValue(label.Key, out var value) && value == label.Value))
+                return (device, false);
             try
             {
-                return await LabelDeviceAsync(id, change(device.Labels), device.Revision, cancel);
+                return (await LabelDeviceAsync(id, wanted, device.Revision, cancel), true);
             }
             catch (ControlException e) when (e.Type == "/problems/changed" && tries < MostTries)
             {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using Coppice.Protocol;
 
 namespace Coppice.Agent.Link;
 
@@ -12,9 +13,6 @@ namespace Coppice.Agent.Link;
 /// <param name="time">The clock.</param>
 public sealed class BlobRedirects(HttpClient elsewhere, TimeProvider time) : IDisposable
 {
-    /// <summary>A request header by which the bytes themselves are asked for: <c>1</c>.</summary>
-    public const string Direct = "Coppice-Direct";
-
     const int MostHops = 3;
     const int MostKept = 1_000;
 
@@ -97,11 +95,11 @@ public sealed class BlobRedirects(HttpClient elsewhere, TimeProvider time) : IDi
         return null;
     }
 
-    static Task<HttpResponseMessage> DirectAsync(HttpClient http, HttpRequestMessage request, CancellationToken cancel)
+    static async Task<HttpResponseMessage> DirectAsync(HttpClient http, HttpRequestMessage request, CancellationToken cancel)
     {
-        var direct = Copy(request, request.RequestUri!);
-        direct.Headers.Add(Direct, "1");
-        return HttpTrouble.SendAsync(http, direct, cancel);
+        using var direct = Copy(request, request.RequestUri!);
+        direct.Headers.Add(DirectRequest.Header, DirectRequest.Value);
+        return await HttpTrouble.SendAsync(http, direct, cancel);
     }
 
     static bool IsRedirect(HttpResponseMessage response) =>

@@ -1,6 +1,7 @@
 using Coppice.Agent.Link;
 using Coppice.Agent.Link.Tuf;
 using Coppice.Mirror.Bundles;
+using Coppice.Protocol;
 using Coppice.Trust;
 using Coppice.Trust.Sealing;
 
@@ -50,7 +51,7 @@ sealed record RepositoryPlace(IMetadataSource Metadata, IRepositoryFiles Files, 
             throw new UsageException($"--repository: '{text}' is not an address; write it as https://coppice.example.org/repository.");
         var server = isServer ? address : address.AbsolutePath.EndsWith("/repository/", StringComparison.Ordinal) ? new Uri(address, "../") : null;
         var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(15), UseCookies = false }) { Timeout = TimeSpan.FromMinutes(1), MaxResponseContentBufferSize = GrantFile.MaxBytes };
-        http.DefaultRequestHeaders.Add(BlobRedirects.Direct, "1");
+        http.DefaultRequestHeaders.Add(DirectRequest.Header, DirectRequest.Value);
         var tree = isServer ? new Uri(address, "repository/") : address;
         return new(new HttpSource(http, tree), new HttpFiles(http, tree), server)
         {

@@ -6,6 +6,7 @@ using System.Text;
 using Coppice.Agent.Link;
 using Coppice.Agent.Storage;
 using Coppice.Mirror.Tree;
+using Coppice.Protocol;
 using Coppice.Trust;
 
 namespace Coppice.Mirror.Upstream;
@@ -186,7 +187,7 @@ public sealed class FileCache(SiteTree tree, HttpClient http, Uri repository, Up
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(repository, path));
         request.Headers.AcceptEncoding.Add(new("identity"));
-        request.Headers.Add(BlobRedirects.Direct, "1"); // once for the whole site: not worth another place to reach
+        request.Headers.Add(DirectRequest.Header, DirectRequest.Value); // once for the whole site: not worth another place to reach
         if (from > 0)
             request.Headers.Range = new RangeHeaderValue(from, null);
         HttpResponseMessage response;

@@ -151,13 +151,13 @@ public static class Restore
         {
             if (!begun)
                 throw new BackupException($"{data.Path} is not empty (there is '{entry.Name}'); a backup is put back into an empty folder. Nothing was changed.");
-            if (entry is DirectoryInfo folder)
-                folder.Delete(recursive: true);
-            else
-                entry.Delete();
+            Delete(entry);
         }
 
         foreach (var entry in begun ? new DirectoryInfo(data.Restoring).GetFileSystemInfos() : [])
+            Delete(entry);
+
+        static void Delete(FileSystemInfo entry)
         {
             if (entry is DirectoryInfo folder)
                 folder.Delete(recursive: true);

@@ -6,7 +6,7 @@ namespace Coppice.Server.Fleet;
 
 /// <summary>Keeps the batches that devices send at the same time in one transaction: what that costs, they share.</summary>
 /// <remarks>Nobody waits for others to come: when the database is free, all that wait are taken along. A batch that cannot be kept spoils no other.</remarks>
-sealed class ReportIntake : IDisposable
+sealed partial class ReportIntake : IDisposable
 {
     /// <summary>Most batches of one transaction.</summary>
     const int AtOnce = 1_000;
@@ -14,9 +14,11 @@ sealed class ReportIntake : IDisposable
     readonly Channel<Waiting> queue = Channel.CreateUnbounded<Waiting>(new() { SingleReader = true });
     readonly ReportStore reports;
 
-    public ReportIntake(ReportStore reports)
+    readonly ILogger<ReportIntake> log;
+
+    public ReportIntake(ReportStore reports, ILogger<ReportIntake> log)
     {
-        this.reports = reports;
+        (this.reports, this.log) = (reports, log);
         _ = RunAsync();
     }
 
@@ -57,9 +59,13 @@ sealed class ReportIntake : IDisposable
                     some[i].Done.SetResult(kept[i]);
                 return;
             }
+            catch (LoneActException)
+            {
+                // Each by itself then.
+            }
             catch (Exception e) when (e is not DatabaseUnavailableException)
             {
-                // One of them is out of the ordinary: each by itself then, and who is at fault is told so.
+                LogApart(some.Count, e); // each by itself then, and who is at fault is told so
             }
             catch (DatabaseUnavailableException away)
             {
@@ -81,6 +87,9 @@ sealed class ReportIntake : IDisposable
             }
         }
     }
+
+    [LoggerMessage(LogLevel.Warning, "{Count} batches of reports could not be kept together; each is kept by itself.")]
+    partial void LogApart(int count, Exception e);
 
     sealed record Waiting(string Device, ReportBatch Batch, DateTimeOffset Now)
     {

@@ -19,6 +19,9 @@ sealed record KeptBatch(long? Through, DeviceRow Device, GroupSet Groups, bool D
     public ImmutableDictionary<string, string> Labels => Device.AllLabels(Groups);
 }
 
+/// <summary>What was to be done together with other things is an event for the audit log, which tells of one act at a time.</summary>
+sealed class LoneActException() : Exception("An event is told of by itself.");
+
 sealed class ReportStore(Database database)
 {
     /// <summary>Longest text of a report that is kept; the rest is cut off, for a refused report would come again for ever.</summary>
@@ -34,7 +37,7 @@ sealed class ReportStore(Database database)
         database.WriteAsync(async db => await KeepAsync(new TrackedBook(db), id, batch, now, await db.GroupsAsync(cancel), cancel), cancel);
 
     /// <summary>Keeps batches of different devices within one write: what each of them needs is read together and written together.</summary>
-    /// <exception cref="InvalidOperationException">One of them is an event for the audit log, which tells of one act: keep each by itself.</exception>
+    /// <exception cref="LoneActException">One of them is an event for the audit log: keep each by itself. Nothing was kept.</exception>
     public Task<KeptBatch[]> KeepAllAsync(IReadOnlyList<(string Device, ReportBatch Batch, DateTimeOffset Now)> batches, CancellationToken cancel) => database.WriteAsync(async db =>
     {
         var numbers = batches.SelectMany(one => one.Batch.Reports).Select(report => RolloutRow.TryNumber(report.Rollout)).OfType<long>().Distinct().ToArray();
@@ -44,7 +47,7 @@ sealed class ReportStore(Database database)
         for (var i = 0; i < kept.Length; i++)
             kept[i] = await KeepAsync(book, batches[i].Device, batches[i].Batch, batches[i].Now, groups, cancel);
         if (db.ChangeTracker.Entries<EventRow>().Any())
-            throw new InvalidOperationException("An event is told of by itself.");
+            throw new LoneActException();
         await book.WriteAsync(database.Engine, cancel);
         return kept;
     }, cancel);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Coppice.Protocol;
 using Coppice.Server.Storage;
 using Coppice.Server.Trust;
 
@@ -11,8 +12,6 @@ namespace Coppice.Server.Registry;
 /// </remarks>
 sealed class BlobsElsewhere(ControlPlaneOptions options, Repository repository)
 {
-    const string Direct = "Coppice-Direct";
-
     /// <summary>How long a signed address is good, and how long a caller may go there without asking again: half of it, so that a download that was begun is ended.</summary>
     static readonly TimeSpan SignedLife = TimeSpan.FromHours(1);
 
@@ -28,8 +27,8 @@ sealed class BlobsElsewhere(ControlPlaneOptions options, Repository repository)
     {
         if ((bucket is null && options.BlobCdn is null) || !SplitTree.IsLarge(path))
             return false;
-        context.Response.Headers.Vary = Direct;
-        if (!HttpMethods.IsGet(context.Request.Method) || context.Request.Headers[Direct] == "1" || repository.Files.Length(path) is null)
+        context.Response.Headers.Vary = DirectRequest.Header;
+        if (!HttpMethods.IsGet(context.Request.Method) || context.Request.Headers[DirectRequest.Header] == DirectRequest.Value || repository.Files.Length(path) is null)
             return false;
         var (to, cache) = bucket is null
             ? (new Uri(options.BlobCdn!, path), Cache("public", CdnLife))

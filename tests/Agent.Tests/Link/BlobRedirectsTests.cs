@@ -1,5 +1,6 @@
 using System.Net;
 using Coppice.Agent.Link;
+using Coppice.Protocol;
 using Coppice.Trust;
 
 namespace Coppice.Agent.Tests.Link;
@@ -25,7 +26,7 @@ public sealed class BlobRedirectsTests : IDisposable
     {
         var server = new HttpClient(new Answering(asked, request =>
         {
-            if (request.Headers.Contains(BlobRedirects.Direct))
+            if (request.Headers.Contains(DirectRequest.Header))
                 return Give(request);
             var answer = new HttpResponseMessage(HttpStatusCode.TemporaryRedirect) { Headers = { Location = new(location, UriKind.RelativeOrAbsolute) } };
             if (life is { } age)
@@ -100,7 +101,7 @@ public sealed class BlobRedirectsTests : IDisposable
         location = "https://cdn.test/y?newer";
 
         Assert.Equal(Bytes, await ReadAsync(files));
-        Assert.DoesNotContain(asked, request => request.Headers.Contains(BlobRedirects.Direct));
+        Assert.DoesNotContain(asked, request => request.Headers.Contains(DirectRequest.Header));
     }
 
     [Theory]

@@ -54,7 +54,7 @@ static class Alignment
         // Names first: what they claim is not given away by likeness.
         var chosen = free.ConvertAll(tensors.ByName);
         foreach (var (entry, named) in free.Zip(chosen))
-            Split(entry, named is not null ? [new(0, entry.Elements, named)] : tensors.ByContent(entry), parts);
+            Split(entry, tensors.Of(entry, named), parts);
         return parts;
     }
 
@@ -68,9 +68,9 @@ static class Alignment
     /// <summary>Cuts a tensor where its past changes.</summary>
     static void Split(TensorEntry entry, List<Piece> pieces, List<AlignedPart> parts)
     {
-        if (pieces is [] or [{ At: 0 } _] && (pieces.Count == 0 || pieces[0].Count == entry.Elements))
+        if (pieces is [] || pieces[0].Count == entry.Elements)
         {
-            Cut(entry, entry.Offset, entry.Length, entry.Shape.ToArray(), pieces.Count == 0 ? null : pieces[0].Past, parts);
+            Cut(entry, entry.Offset, entry.Length, entry.Shape.ToArray(), pieces is [var whole] ? whole.Past : null, parts);
             return;
         }
         var lattice = OldTensor.LatticeOf(entry)!.Value;
@@ -78,7 +78,7 @@ static class Alignment
         foreach (var piece in pieces)
         {
             Region(piece.Count, piece.Past);
-            at = piece.At + piece.Count;
+            at += piece.Count;
         }
         if (at < entry.Elements)
             Region(entry.Elements - at, null);

@@ -30,18 +30,26 @@ sealed record OldTensor(TensorEntry Entry, long Offset, Lattice? Lattice)
     }
 }
 
-/// <summary>A past of some elements of a new tensor.</summary>
-/// <param name="At">The first of them.</param>
+/// <summary>A past of some elements of a new tensor, which follow those of the piece before.</summary>
 /// <param name="Count">How many.</param>
 /// <param name="Past">Where they come from.</param>
-readonly record struct Piece(long At, long Count, OldPart Past);
+readonly record struct Piece(long Count, OldPart Past);
+
+/// <summary>The old tensor that has a new one's name.</summary>
+/// <param name="Past">All of it.</param>
+/// <param name="Likeness">How alike the two are, 0 to 1; 1 where that cannot be measured.</param>
+readonly record struct NamedPast(OldPart Past, double Likeness)
+{
+    /// <summary>Below this correlation a name is not believed when something else is more alike.</summary>
+    const double Least = 0.3;
+
+    /// <summary>Whether what is in it does not contradict the name.</summary>
+    public bool IsBelieved => Likeness >= Least;
+}
 
 /// <summary>The tensors of the old files, searched by name, by likeness, and for parts of them.</summary>
 sealed class OldTensors
 {
-    /// <summary>Below this correlation a name is not believed when something else is more alike.</summary>
-    const double LeastNamed = 0.3;
-
     /// <summary>From this correlation on a tensor is taken for another's past.</summary>
     const double LeastAlike = 0.5;
 
@@ -69,39 +77,34 @@ sealed class OldTensors
                 }
     }
 
-    /// <summary>The tensor of the same name, where it can be the past of this one and what is in it does not contradict; it is given to nobody else then.</summary>
-    public OldPart? ByName(TensorEntry entry)
+    /// <summary>The tensor of the same name, where it can be the past of this one; when the name is believed, it is given to nobody else.</summary>
+    public NamedPast? ByName(TensorEntry entry)
     {
-        if (Named(entry) is not { } named || named.Likeness < LeastNamed)
+        if (!byName.TryGetValue(entry.Name, out var tensor) || !Fits(entry, tensor.Entry, out var transposed))
             return null;
-        used.Add(named.Tensor);
-        return named.Tensor.Whole(named.Transposed);
+        var named = new NamedPast(tensor.Whole(transposed), OldTensor.LatticeOf(entry) is { } lattice && tensor.Lattice is { } oldLattice
+            ? likeness.Of(new(entry.Offset, lattice), new(tensor.Offset, oldLattice), Math.Min(entry.Elements, tensor.Entry.Elements), Turned(entry, transposed))
+            : 1); // nothing speaks against the name
+        if (named.IsBelieved)
+            used.Add(tensor);
+        return named;
     }
 
-    /// <summary>What a tensor comes from when its name does not tell: another that is alike, parts of others, or after all the one of its name.</summary>
-    /// <returns>In the tensor's order; elements in no piece have no past.</returns>
-    public List<Piece> ByContent(TensorEntry entry)
+    /// <summary>What a tensor comes from: that of its name if it is believed, another that is alike, parts of others, or after all the one of its name.</summary>
+    /// <param name="entry">The tensor.</param>
+    /// <param name="named">What <see cref="ByName"/> said.</param>
+    /// <returns>In the tensor's order; elements after the last piece have no past.</returns>
+    public List<Piece> Of(TensorEntry entry, NamedPast? named)
     {
-        var named = Named(entry);
-        if (OldTensor.LatticeOf(entry) is { } lattice)
+        if (named is not { IsBelieved: true } && OldTensor.LatticeOf(entry) is { } lattice)
         {
             if (Alike(entry, lattice, named?.Likeness ?? 0) is { } alike)
-                return [new(0, entry.Elements, alike)];
+                return [new(entry.Elements, alike)];
             if (Pieces(entry, lattice) is { Count: > 0 } pieces)
                 return pieces;
         }
 
-        return named is { } last ? [new(0, entry.Elements, last.Tensor.Whole(last.Transposed))] : [];
-    }
-
-    (OldTensor Tensor, bool Transposed, double Likeness)? Named(TensorEntry entry)
-    {
-        if (!byName.TryGetValue(entry.Name, out var tensor) || !Fits(entry, tensor.Entry, out var transposed))
-            return null;
-        if (OldTensor.LatticeOf(entry) is not { } lattice || tensor.Lattice is not { } oldLattice)
-            return (tensor, transposed, 1); // nothing speaks against the name
-        return (tensor, transposed, likeness.Of(
-            new(entry.Offset, lattice), new(tensor.Offset, oldLattice), Math.Min(entry.Elements, tensor.Entry.Elements), Turned(entry, transposed)));
+        return named is { } last ? [new(entry.Elements, last.Past)] : [];
     }
 
     static (long, long)? Turned(TensorEntry entry, bool transposed) => transposed ? (entry.Shape[0], entry.Shape[1]) : null;
@@ -169,7 +172,7 @@ sealed class OldTensors
 
             if (best.Tensor is not { } taken)
                 break;
-            pieces.Add(new(at, best.Count, taken.Part(best.From, best.Count)));
+            pieces.Add(new(best.Count, taken.Part(best.From, best.Count)));
             taken.Taken = best.From + best.Count;
             at += best.Count;
         }
