@@ -48,9 +48,6 @@ readonly record struct BlockHead(int Groups, int GroupElements, int Halves, int 
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "no kind of blocks"),
     };
 
-    /// <summary>The scale or minimum that a number stands for in the width of its field.</summary>
-    public ushort Wrap(int value) => (ushort)(IsSigned ? value << (32 - ScaleBits) >> (32 - ScaleBits) : value & HighestScale);
-
     /// <summary>Steps and minima of one block's groups. Products of a binary16 number and at most 8 bits are exact in binary32.</summary>
     /// <param name="fields">The head.</param>
     /// <param name="steps">One for each group, overwritten.</param>
