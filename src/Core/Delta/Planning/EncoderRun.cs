@@ -81,7 +81,7 @@ sealed class EncoderRun(
                 StepKind.Pool => WritePool(part),
                 _ => WriteBytes(part),
             };
-            parts.Add(new(part.Name, technique, part.Offset, part.Length, writer.Position - before, plan[i].Kind == StepKind.Tensor && part.Lattice is not null ? Count(part) : 0));
+            parts.Add(new(part.Name, technique, part.Offset, part.Length, writer.Position - before, coded[i - start] is { Record.Technique: not Technique.Strided } ? Count(part) : 0));
             options.Progress?.Invoke(part.End);
         }
     }

@@ -35,17 +35,26 @@ readonly record struct GroupRelation(int Ratio, int Addend, float PerStep, int H
         for (var index = 0; index < count / head.GroupElements; index += head.Groups, at += head.Fields)
         {
             var newSteps = scratch.NewSteps.AsSpan(index, head.Groups);
-            head.Steps(scratch.NewHeads.AsSpan(at, head.Fields), newSteps, newMinima);
+            ReadOnlySpan<ushort> past = scratch.OldHeads.AsSpan(at, head.Fields), made = scratch.NewHeads.AsSpan(at, head.Fields);
+            head.Steps(made, newSteps, newMinima);
             if (tensor.HasOld)
-                head.Steps(scratch.OldHeads.AsSpan(at, head.Fields), oldSteps, oldMinima);
+                head.Steps(past, oldSteps, oldMinima);
             var into = scratch.Relations.AsSpan(index, head.Groups);
             if (isPlain)
-                into[0] = OfSteps(tensor.HasOld, oldSteps[0], newSteps[0], scratch.NewHeads[at]);
+                into[0] = OfSteps(tensor.HasOld, oldSteps[0], newSteps[0], made[0]);
             else
                 for (var group = 0; group < into.Length; group++)
-                    into[group] = OfGroup(tensor.HasOld, lattice.Zero, head.HasMinima, oldSteps[group], oldMinima[group], newSteps[group], newMinima[group]);
+                    into[group] = tensor.HasOld && IsKept(head, past, made, group)
+                        ? Kept(newSteps[group], newMinima[group])
+                        : OfGroup(tensor.HasOld, lattice.Zero, head.HasMinima, oldSteps[group], oldMinima[group], newSteps[group], newMinima[group]);
         }
     }
+
+    /// <summary>Whether a group's step and minimum are made of the same numbers as before, whatever these mean.</summary>
+    static bool IsKept(in BlockHead head, ReadOnlySpan<ushort> past, ReadOnlySpan<ushort> made, int group) =>
+        past[..head.Halves].SequenceEqual(made[..head.Halves])
+        && (head.ScaleBits == 0 || past[head.Halves + group] == made[head.Halves + group])
+        && (head.ScaleBits == 0 || !head.HasMinima || past[head.Halves + head.Groups + group] == made[head.Halves + head.Groups + group]);
 
     /// <summary>The relation of blocks that have a step and nothing else, Q8_0 and Q4_0.</summary>
     static GroupRelation OfSteps(bool hasOld, float from, float to, ushort step)
@@ -56,22 +65,21 @@ readonly record struct GroupRelation(int Ratio, int Addend, float PerStep, int H
         return new(hasOld ? InSteps(from / to) : 0, 0, One / to, octaves);
     }
 
+    static GroupRelation Kept(float step, float minimum) => new(One, 0, PerStepOf(step, float.IsFinite(step) && float.IsFinite(minimum)), OctavesOf(step));
+
     static GroupRelation OfGroup(bool hasOld, int zero, bool hasMinima, float from, float fromMinimum, float to, float toMinimum)
     {
-        var octaves = (int)((BitConverter.SingleToUInt32Bits(to) & 0x7FFFFFFF) >> 22) - 224;
-        var usable = float.IsFinite(from) && float.IsFinite(to) && to != 0 && float.IsFinite(fromMinimum) && float.IsFinite(toMinimum);
-        var perStep = usable ? Math.Min(One / to, float.MaxValue) : 0;
-        if (!hasOld)
-            return new(0, 0, perStep, octaves);
-        if (Same(from, to) && Same(fromMinimum, toMinimum))
-            return new(One, 0, perStep, octaves);
-        if (!usable)
-            return new(0, 0, 0, octaves);
+        var perStep = PerStepOf(to, float.IsFinite(from) && float.IsFinite(to) && float.IsFinite(fromMinimum) && float.IsFinite(toMinimum));
+        if (!hasOld || perStep == 0)
+            return new(0, 0, perStep, OctavesOf(to));
         var ratio = InSteps(from / to);
-        return new(ratio, hasMinima ? zero * ratio - (zero << 16) + (int)Math.Clamp((toMinimum - fromMinimum) * perStep, -MostAddend, MostAddend) : 0, perStep, octaves);
+        var moved = hasMinima ? zero * ratio - (zero << 16) + (int)Math.Clamp((toMinimum - fromMinimum) * perStep, -MostAddend, MostAddend) : 0;
+        return new(ratio, moved, perStep, OctavesOf(to));
     }
 
-    static bool Same(float a, float b) => BitConverter.SingleToUInt32Bits(a) == BitConverter.SingleToUInt32Bits(b);
+    static float PerStepOf(float step, bool isUsable) => isUsable && step != 0 ? Math.Min(One / step, float.MaxValue) : 0;
+
+    static int OctavesOf(float step) => (int)((BitConverter.SingleToUInt32Bits(step) & 0x7FFFFFFF) >> 22) - 224;
 
     /// <summary>A ratio of steps with 16 fractional bits.</summary>
     public static int InSteps(float ratio) => (int)Math.Clamp(ratio * One, -MostRatio, MostRatio);
