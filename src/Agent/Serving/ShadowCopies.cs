@@ -6,7 +6,7 @@ namespace Coppice.Agent.Serving;
 
 /// <summary>Copies of requests and of what was answered, on their way to a shadow. A few, in memory that is bounded; the request that is copied waits for nobody.</summary>
 /// <param name="answers">Whether the answers are copied too.</param>
-sealed class ShadowCopies(bool answers)
+sealed class ShadowCopies(bool answers) : IDisposable
 {
     /// <summary>Requests that wait at most, the one that runs among them.</summary>
     public const int Most = 8;
@@ -38,7 +38,7 @@ sealed class ShadowCopies(bool answers)
         }
 
         if (fits && sleeps)
-            came.Set();
+            Wake();
         return fits;
     }
 
@@ -61,7 +61,19 @@ sealed class ShadowCopies(bool answers)
     }
 
     /// <summary>Wakes who takes.</summary>
-    public void Wake() => came.Set();
+    public void Wake()
+    {
+        try
+        {
+            came.Set();
+        }
+        catch (ObjectDisposedException) // who took has ended meanwhile
+        {
+        }
+    }
+
+    /// <summary>Nobody takes any more; what is added from now on is left where it is.</summary>
+    public void Dispose() => came.Dispose();
 
     /// <summary>Gives a copy back.</summary>
     public void Return(ShadowCopy copy) => free.Enqueue(copy);

@@ -178,7 +178,8 @@ public sealed class ShadowRun : IDisposable
         }
 
         Volatile.Write(ref loaded, release);
-        copies = new(answers: release.Session?.Outputs is [var first, ..] && first.Type.BitsPerElement() >= 8);
+        using var queue = new ShadowCopies(answers: release.Session?.Outputs is [var first, ..] && first.Type.BitsPerElement() >= 8);
+        copies = queue;
         release.TryHold(); // until this thread is done; the caller has the other hold
         if (!loading.TrySetResult())
         {
@@ -192,10 +193,10 @@ public sealed class ShadowRun : IDisposable
         {
             while (!ending.IsCancellationRequested)
             {
-                if (copies.Take(Nap) is not { } copy)
+                if (queue.Take(Nap) is not { } copy)
                     continue;
                 RunOne(release, copy);
-                copies.Return(copy);
+                queue.Return(copy);
             }
         }
         finally

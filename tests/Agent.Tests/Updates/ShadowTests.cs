@@ -75,7 +75,7 @@ public sealed class ShadowTests : IDisposable
 
     static string[] Told(Device device) => [.. device.Reports().Where(report => report.Release.ToString() == "2.0.0").Select(report => $"{report.Kind}{(report.Shadow == true ? " shadow" : "")}")];
 
-    void Is100Serving(Device device)
+    static void Is100Serving(Device device)
     {
         Assert.Equal(("1.0.0", true), (device.Serving, device.Runner.State.Serving!.Settled));
         Assert.Equal(("r-1.0.0", null), (device.Runner.State.Serving.Rollout, device.Runner.State.Target));
