@@ -27,12 +27,21 @@ sealed class ShadowCare(UpdateContext context)
     volatile bool settled;
     volatile bool called;
     string? waits;
+    bool rested;
 
-    /// <summary>What the model's rest begins with.</summary>
+    /// <summary>What the model's rest begins with. After a start the plan is read first: what it says of the serving release does not wait for a shadow to be loaded.</summary>
     public async Task<StepResult> RestAsync(UpdateState state, CancellationToken cancel)
     {
+        var first = !rested;
+        rested = true;
         if (state.Shadow is not { } shadow || state.Serving is not { Settled: true })
             return new(Outcome.Done, Pause(context, state), "nothing runs beside it");
+        if (first)
+        {
+            context.Nudge(); // right after it
+            return new(Outcome.Done, state, "the plan is read first");
+        }
+
         return context.Host.Shadow is { } run && run.Slot.Folder == shadow.Slot.Folder ? Look(state, shadow, run) : await StartAsync(state, shadow, cancel);
     }
 

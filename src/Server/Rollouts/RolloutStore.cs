@@ -258,9 +258,11 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             if (ofRollout.Key is not { } number || await book.RolloutAsync(number, cancel) is not { } rollout)
                 continue;
             var row = await book.RolloutDeviceAsync(number, device, cancel);
-            // A report of an attempt that nobody ordered, or about another release, counts for nothing.
+            // A report of an attempt that nobody ordered, or about another release, counts for nothing. Nor does that a promoted release ran well without answering: now it is to serve.
             foreach (var report in ofRollout.Where(report => report.Model == rollout.Model && rollout.Brings(report.Release) && report.Attempt <= rollout.Attempt))
             {
+                if (report is { Shadow: true, Kind: not (ReportKind.Refused or ReportKind.TakenBack) } && rollout.ArmList() is null)
+                    continue;
                 if (row is null)
                     book.Add(row = new() { Rollout = number, Device = device });
                 if (report.Sequence > row.Sequence)

@@ -138,7 +138,8 @@ public sealed class ShadowTests : IDisposable
     {
         var device = await RestartAsync(await RunningAsync(), inOrder ? "boot" : "another boot", inOrder);
         Is100Serving(device);
-        Assert.Null(device.Host.Shadow); // what answers comes first
+        await device.PollAsync();
+        Assert.Equal((null, 1), (device.Host.Shadow, device.Nudges)); // what answers, and what the plan says of it, come first
 
         await device.PollAsync();
 
@@ -157,6 +158,7 @@ public sealed class ShadowTests : IDisposable
         for (var boot = 1; boot <= 4; boot++)
         {
             device = await RestartAsync(device, $"boot {boot}");
+            await device.PollAsync();
             await device.PollAsync();
             Assert.NotNull(device.Host.Shadow);
         }

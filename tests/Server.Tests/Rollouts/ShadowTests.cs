@@ -141,7 +141,9 @@ public class ShadowTests : IAsyncLifetime
         await PromotedAsync();
         var promoted = await server.RolloutAsync("r-2");
         Assert.Equal(0, promoted.Counts.Settled);
-        await devices[0].SayAsync(Report(3, Settled, "1.1.0", "r-2"));
+        await devices[0].SayAsync(Said(3, Settled, ("agreement", 1))); // it had not heard of it yet
+        Assert.Equal(0, (await server.RolloutAsync("r-2")).Counts.Settled);
+        await devices[0].SayAsync(Report(4, Settled, "1.1.0", "r-2"));
         Assert.Equal(1, (await server.RolloutAsync("r-2")).Counts.Settled);
         Assert.Equal("1.1.0", (await server.Client.GetDeviceAsync(devices[0].Id)).Models[0].Serving?.ToString());
     }
