@@ -133,10 +133,12 @@ public sealed class ShadowRun : IDisposable
     /// <summary>What it has come to.</summary>
     public ShadowCounts Read()
     {
+        // In this order: of the runs that are counted all but the one that goes on are compared.
+        var runs = Loaded?.Meter.Read() ?? new(0, 0, TimeSpan.Zero);
         var began = Volatile.Read(ref this.began);
         lock (counting)
         {
-            return new(Loaded?.Meter.Read() ?? new(0, 0, TimeSpan.Zero), answered.Read(), Interlocked.Read(ref dropped), compared, agreed, largest)
+            return new(runs, answered.Read(), Interlocked.Read(ref dropped), compared, agreed, largest)
             {
                 Running = began == long.MinValue ? null : time.GetElapsedTime(began),
                 RuntimeBytes = IsOver ? 0 : MemoryOf(Loaded),

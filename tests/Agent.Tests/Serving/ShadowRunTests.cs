@@ -49,6 +49,9 @@ public sealed class ShadowRunTests : IDisposable
         return answer.Floats(0)[0];
     }
 
+    /// <summary>Until so many runs are over.</summary>
+    static void UntilRun(ShadowRun run, int runs) => Until(() => run.Read() is { Running: null } counts && counts.Runs.Runs == runs);
+
     static void Until(Func<bool> what) => Assert.True(SpinWait.SpinUntil(what, Patience));
 
     [Fact]
@@ -58,7 +61,7 @@ public sealed class ShadowRunTests : IDisposable
         for (var i = 1; i <= 12; i++)
         {
             Assert.Equal(1, Ask(i));
-            Until(() => run.Read().Runs.Runs == i);
+            UntilRun(run, i);
         }
 
         var counts = run.Read();
@@ -71,7 +74,7 @@ public sealed class ShadowRunTests : IDisposable
     {
         var run = await ServeAsync("answer 5", answers: "answer 2");
         Assert.Equal(2, Ask());
-        Until(() => run.Read().Compared == 1);
+        UntilRun(run, 1);
 
         Assert.Equal((0, 1.5), (run.Read().Agreed, run.Read().Difference)); // |5 - 2| / max(1, 2)
     }
@@ -83,7 +86,7 @@ public sealed class ShadowRunTests : IDisposable
         for (var i = 1; i <= 40; i++)
         {
             Ask();
-            Until(() => run.Read().Runs.Runs == i / 4);
+            UntilRun(run, i / 4);
         }
 
         Assert.Equal(0, run.Read().Dropped);
@@ -131,7 +134,7 @@ public sealed class ShadowRunTests : IDisposable
         for (var i = 1; i <= 4; i++)
         {
             Assert.Equal(1, Ask());
-            Until(() => run.Read().Runs.Runs == i);
+            UntilRun(run, i);
         }
 
         Assert.Equal((3, 1, "a bug"), (run.Read().Runs.Errors, run.Read().Compared, run.Read().Trouble));
@@ -162,7 +165,7 @@ public sealed class ShadowRunTests : IDisposable
 
         Assert.Equal(1, run.Read().Dropped);
         Ask();
-        Until(() => run.Read().Runs.Runs == 1);
+        UntilRun(run, 1);
     }
 
     [Fact]
