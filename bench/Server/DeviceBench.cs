@@ -30,12 +30,14 @@ static class DeviceBench
                 return await db.Database.ExecuteSqlRawAsync($$$"""
                     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {{{Devices}}})
                     INSERT INTO "Devices" ("Id", "SigningKey", "EnrolledAt", "LastSeen", "Through", "Facts", "Labels")
-                    SELECT 'till-' || {{{number}}}, 'key ' || n, 0, 1795700000000, 0, '{{"os":"linux","arch":"arm64","ram":"' || (n % 8 + 1) || '000000000"}}', '{{"site":"' || CASE WHEN n % 100000 = 0 THEN 'svalbard' WHEN n % 50 = 0 THEN 'oslo' ELSE 'bergen' END || '"}}' FROM numbers
+                    SELECT 'till-' || {{{number}}}, 'key ' || n, 0, 1795700000000, 0, '{{"os":"linux","arch":"arm64","ram":"' || (n % 8 + 1) || '000000000"}}', '{{"site":"' || CASE WHEN n % 100000 = 0 THEN 'svalbard' WHEN n % 50 = 0 THEN 'oslo' ELSE 'bergen' END || '"}}' FROM numbers;
+                    INSERT INTO "DeviceMarks" ("Name", "Value", "Device")
+                    SELECT 'label.site', CASE WHEN "Labels" LIKE '%svalbard%' THEN 'svalbard' WHEN "Labels" LIKE '%oslo%' THEN 'oslo' ELSE 'bergen' END, "Id" FROM "Devices";
                     """);
 #pragma warning restore EF1002
             }, CancellationToken.None);
             using var http = new HttpClient { BaseAddress = plane.Url, DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(plane.AdminTokenFile)).Trim()) } };
-            foreach (var selector in new[] { "", "label.site = bergen and ram >= 4GB", "label.site = oslo", "label.site = svalbard", "label.site = nowhere" })
+            foreach (var selector in new[] { "", "label.site = bergen and ram >= 4GB", "label.site = oslo", "label.site = svalbard", "label.site = nowhere", "site = svalbard", "label.site = oslo and ram >= 4GB", "ram >= 9GB" })
             {
                 var times = new List<double>();
                 var cpu = TimeSpan.Zero;

@@ -23,7 +23,7 @@ public static class LoginCommand
                 where = new(given, parsed.GetValue(client) ?? throw new UsageException("--client-id is missing; with --issuer, give this program's id there too."), "openid email profile groups offline_access");
             else
             {
-                using var open = new CoppiceClient(address, (string?)null);
+                using var open = new CoppiceClient(address, (string?)null, server.Connections(parsed));
                 where = await open.GetSignInAsync(cancel);
             }
 
@@ -33,7 +33,7 @@ public static class LoginCommand
                 ? await provider.SignInByBrowserAsync(Say, cancel)
                 : await provider.SignInByCodeAsync(Say, TimeProvider.System, cancel);
             KeptSignIn.Keep(address, signedIn);
-            using var known = new CoppiceClient(address, signedIn.IdToken);
+            using var known = new CoppiceClient(address, signedIn.IdToken, server.Connections(parsed));
             var me = await known.GetMeAsync(cancel);
             Console.Out.WriteLine($"Signed in to {address} as {me.Name}: {string.Join(", ", me.Rights.Select(GrantOption.Text))}");
         }));

@@ -17,11 +17,14 @@ public sealed class ServerOptions
     readonly Option<string?> server = new("--server") { Description = $"Address of the server; else {ServerVariable}, else {DefaultServer}.", Recursive = true };
     readonly Option<string?> token = new("--token") { Description = $"An operator's token, or @FILE that holds it; else {TokenVariable}, else the sign-in of 'coppice login'.", Recursive = true };
 
+    readonly Option<string?> roots = new("--roots") { Description = $"PEM file of the roots that alone vouch for the server, such as its v1/authority/roots.pem; else {ServerRoots.Variable}, else public ones.", Recursive = true };
+
     /// <summary>Gives a command, and the ones below it, these options.</summary>
     public void AddTo(Command command)
     {
         command.Options.Add(server);
         command.Options.Add(token);
+        command.Options.Add(roots);
     }
 
     /// <summary>A client as the options say.</summary>
@@ -30,9 +33,13 @@ public sealed class ServerOptions
     {
         var address = Server(parsed);
         return parsed.GetValue(token) is null && string.IsNullOrWhiteSpace(Environment.GetEnvironmentVariable(TokenVariable)) && KeptSignIn.Exists(address)
-            ? new(address, cancel => KeptSignIn.TokenAsync(address, DateTimeOffset.UtcNow, cancel))
-            : new(address, Token(parsed));
+            ? new(address, cancel => KeptSignIn.TokenAsync(address, DateTimeOffset.UtcNow, cancel), Connections(parsed))
+            : new(address, Token(parsed), Connections(parsed));
     }
+
+    /// <summary>How connections to the server are made.</summary>
+    /// <exception cref="UsageException">The file of roots cannot be read.</exception>
+    public SocketsHttpHandler Connections(ParseResult parsed) => ServerRoots.Handler(parsed.GetValue(roots));
 
     /// <summary>The server's address.</summary>
     /// <exception cref="UsageException">It is no address.</exception>

@@ -19,8 +19,9 @@ public sealed partial class CoppiceClient : IDisposable
     /// <summary>A client of one server for one operator.</summary>
     /// <param name="server">Where the server listens.</param>
     /// <param name="token">An operator's token; null for what needs none.</param>
-    public CoppiceClient(Uri server, string? token)
-        : this(new HttpClient { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan }, token) => owned = true; // a blob takes as long as it takes; calls are cancelled
+    /// <param name="connections">How connections are made, disposed of with the client; null for those that go by public roots.</param>
+    public CoppiceClient(Uri server, string? token, SocketsHttpHandler? connections = null)
+        : this(new HttpClient(connections ?? new()) { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan }, token) => owned = true; // a blob takes as long as it takes; calls are cancelled
 
     /// <summary>A client over an HTTP client that somebody else keeps.</summary>
     /// <param name="http">With the server as its base address; not disposed of.</param>
@@ -35,9 +36,10 @@ public sealed partial class CoppiceClient : IDisposable
     /// <summary>A client of one server for somebody whose token changes: a sign-in is renewed now and then.</summary>
     /// <param name="server">Where the server listens.</param>
     /// <param name="token">Asked before each call.</param>
-    public CoppiceClient(Uri server, Func<CancellationToken, ValueTask<string>> token)
+    /// <param name="connections">How connections are made, disposed of with the client; null for those that go by public roots.</param>
+    public CoppiceClient(Uri server, Func<CancellationToken, ValueTask<string>> token, SocketsHttpHandler? connections = null)
     {
-        http = new() { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan };
+        http = new(connections ?? new()) { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan };
         owned = true;
         authorization = async cancel => new("Bearer", await token(cancel));
     }
@@ -83,6 +85,11 @@ public sealed partial class CoppiceClient : IDisposable
         try
         {
             response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
+        }
+        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.SecureConnectionError)
+        {
+            throw new ControlException(new("/problems/untrusted", "The server's certificate is not believed.", null,
+                $"{http.BaseAddress}: {e.InnerException?.Message ?? e.Message} Behind the server's own authority, go by its roots: take v1/authority/roots.pem from the machine itself once, and give it with --roots or COPPICE_ROOTS."), e);
         }
         catch (Exception e) when (e is HttpRequestException or SocketException) // bare where the server ends as it is reached
         {

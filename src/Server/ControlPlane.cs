@@ -228,6 +228,7 @@ public sealed class ControlPlane : IAsyncDisposable
         app.Services.GetRequiredService<ServerKeys>();
         app.Services.GetRequiredService<AuditKey>();
         app.Services.GetRequiredService<SecretBox>();
+        app.UsePolls();
         app.UseExceptionHandler(new ExceptionHandlerOptions
         {
             SuppressDiagnosticsCallback = context => context.Exception is BadHttpRequestException,
@@ -239,6 +240,7 @@ public sealed class ControlPlane : IAsyncDisposable
             },
         });
         app.UseStatusCodePages();
+        app.UseRouting();
         app.UseGate();
         app.UseRepository();
         app.UseAuthentication();

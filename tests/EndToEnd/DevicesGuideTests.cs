@@ -99,6 +99,20 @@ public sealed partial class DevicesGuideTests : IAsyncLifetime
                 Assert.Equal("oslo", (await site.Control.GetDeviceAsync("till-0")).Labels["site"]);
                 await ThroughAMirrorAsync();
                 break;
+            case var list when list.StartsWith("coppice device list --server", StringComparison.Ordinal):
+                var overTls = list.Replace("https://coppice.example:8443", $"https://127.0.0.1:{tlsPort}", StringComparison.Ordinal);
+                using (var http = new HttpClient())
+                    await File.WriteAllBytesAsync(site.PathOf("roots.pem"), await http.GetByteArrayAsync(new Uri(site.Url, "v1/authority/roots.pem")));
+                Assert.Contains("till-0", await RunAsync(overTls), StringComparison.Ordinal);
+                await File.WriteAllTextAsync(site.PathOf("others.pem"), plantRoot.ExportCertificatePem());
+                foreach (var roots in (string[][])[["--roots", site.PathOf("others.pem")], []])
+                {
+                    var (exit, errors) = await site.RunAsync(["device", "list", "--server", $"https://127.0.0.1:{tlsPort}", .. roots]);
+                    Assert.NotEqual(0, exit);
+                    Assert.Contains("certificate", errors, StringComparison.OrdinalIgnoreCase);
+                }
+
+                break;
             case "coppice device authorise devices.csv":
                 await RunAsync("coppice agent sealing-key --data till-2 --name till-2"); // the keys are made at the first need
                 var key = (await RunAsync("coppice agent status --data till-2")).Split(' ', ',', '\n').First(word => Sha256Digest.TryParse(word, out _));

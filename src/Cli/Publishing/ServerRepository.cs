@@ -19,7 +19,7 @@ sealed class ServerRepository : IReleaseRepository
 
     ServerRepository(Uri server, string token, string? keys, TimeProvider time)
     {
-        http = new() { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan };
+        http = new(ServerRoots.Handler()) { BaseAddress = server, Timeout = Timeout.InfiniteTimeSpan };
         control = new(http, token);
         (this.keys, this.time) = (keys, time);
     }

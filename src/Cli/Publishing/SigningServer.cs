@@ -8,7 +8,7 @@ namespace Coppice.Cli.Publishing;
 /// <summary>A server in a key ceremony. What it says is published is believed as far as its metadata prove it.</summary>
 sealed class SigningServer(Uri server, string? token, TimeProvider time) : ISigningRepository
 {
-    readonly HttpClient http = new() { BaseAddress = server.AbsolutePath.EndsWith('/') ? server : new(server + "/"), Timeout = Timeout.InfiniteTimeSpan };
+    readonly HttpClient http = new(ServerRoots.Handler()) { BaseAddress = server.AbsolutePath.EndsWith('/') ? server : new(server + "/"), Timeout = Timeout.InfiniteTimeSpan };
 
     public async Task<ImmutableArray<KeyValuePair<string, ReadOnlyMemory<byte>>>> PresentAsync(CancellationToken cancel)
     {

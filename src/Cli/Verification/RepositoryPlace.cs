@@ -50,7 +50,9 @@ sealed record RepositoryPlace(IMetadataSource Metadata, IRepositoryFiles Files, 
         if (!Uri.TryCreate(text.EndsWith('/') ? text : text + "/", UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https"))
             throw new UsageException($"--repository: '{text}' is not an address; write it as https://coppice.example.org/repository.");
         var server = isServer ? address : address.AbsolutePath.EndsWith("/repository/", StringComparison.Ordinal) ? new Uri(address, "../") : null;
-        var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(15), UseCookies = false }) { Timeout = TimeSpan.FromMinutes(1), MaxResponseContentBufferSize = GrantFile.MaxBytes };
+        var connections = ServerRoots.Handler();
+        (connections.AllowAutoRedirect, connections.ConnectTimeout, connections.UseCookies) = (false, TimeSpan.FromSeconds(15), false);
+        var http = new HttpClient(connections) { Timeout = TimeSpan.FromMinutes(1), MaxResponseContentBufferSize = GrantFile.MaxBytes };
         http.DefaultRequestHeaders.Add(DirectRequest.Header, DirectRequest.Value);
         var tree = isServer ? new Uri(address, "repository/") : address;
         return new(new HttpSource(http, tree), new HttpFiles(http, tree), server)

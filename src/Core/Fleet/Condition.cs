@@ -11,6 +11,10 @@ abstract record Condition
     /// <summary>The facts and labels that it reads, as they were written.</summary>
     public abstract IEnumerable<string> Names { get; }
 
+    /// <summary>Sets of marks: of each, a device that the condition holds for has at least one.</summary>
+    /// <param name="groups">The groups that a selector makes: their labels are on no device.</param>
+    public virtual IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) => [];
+
     public sealed record Always : Condition
     {
         public override IEnumerable<string> Names => [];
@@ -23,6 +27,11 @@ abstract record Condition
         public override IEnumerable<string> Names => Left.Names.Concat(Right.Names);
 
         public override bool Holds(FactSet facts) => Left.Holds(facts) || Right.Holds(facts);
+
+        public override IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) =>
+            from left in Left.Needs(groups).Take(1)
+            from right in Right.Needs(groups).Take(1)
+            select left.Union(right).ToImmutableArray();
     }
 
     public sealed record And(Condition Left, Condition Right) : Condition
@@ -30,6 +39,8 @@ abstract record Condition
         public override IEnumerable<string> Names => Left.Names.Concat(Right.Names);
 
         public override bool Holds(FactSet facts) => Left.Holds(facts) && Right.Holds(facts);
+
+        public override IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) => Left.Needs(groups).Concat(Right.Needs(groups));
     }
 
     public sealed record Not(Condition Inner) : Condition
@@ -44,6 +55,9 @@ abstract record Condition
         public override IEnumerable<string> Names => [Name];
 
         public override bool Holds(FactSet facts) => facts.Find(Name) is not (null or "" or "false" or "0");
+
+        // Of groups alone it is known what a label's value may be.
+        public override IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) => GroupOf(Name) is null ? [] : Having(groups, Name, ["true"]);
     }
 
     public sealed record Compare(string Name, string Operator, Operand Value) : Condition
@@ -65,6 +79,8 @@ abstract record Condition
                 _ => order >= 0,
             };
         }
+
+        public override IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) => Operator == "=" && Value.IsExact ? Having(groups, Name, [Value.Text]) : [];
     }
 
     public sealed record In(string Name, ImmutableArray<Operand> Values) : Condition
@@ -72,12 +88,33 @@ abstract record Condition
         public override IEnumerable<string> Names => [Name];
 
         public override bool Holds(FactSet facts) => facts.Find(Name) is { } found && Values.Any(value => value.Order(found) == 0);
+
+        public override IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) => Values.All(value => value.IsExact) ? Having(groups, Name, Values.Select(value => value.Text)) : [];
+    }
+
+    /// <summary>The group whose label a name is, with and without the prefix of labels.</summary>
+    static string? GroupOf(string name)
+    {
+        var label = name.StartsWith(DeviceMark.LabelPrefix, StringComparison.Ordinal) ? name[DeviceMark.LabelPrefix.Length..] : name;
+        return DeviceGroup.IsLabel(label) ? label[DeviceGroup.Prefix.Length..] : null;
+    }
+
+    /// <summary>What a device needs to have one of the texts under a name.</summary>
+    static IEnumerable<ImmutableArray<DeviceMark>> Having(GroupSet groups, string name, IEnumerable<string> texts)
+    {
+        if (GroupOf(name) is { } group && groups.RuleOf(group) is { } rule)
+            return texts.All(text => text == "true") ? rule.Needs(GroupSet.None) : [];
+        var marks = texts.Distinct(StringComparer.Ordinal).Select(text => DeviceMark.Finding(name, text)).ToList();
+        return marks.Any(some => some.IsEmpty) ? [] : [[.. marks.SelectMany(some => some)]];
     }
 }
 
 /// <summary>A value in a condition: text, and a number where the text is one.</summary>
 readonly record struct Operand(string Text, double? Number)
 {
+    /// <summary>Whether it is equal to its own text only.</summary>
+    public bool IsExact => Number is null && DottedNumbers(Text) is null;
+
     /// <summary>How a device's value stands to this one: below 0, 0 or above 0, in IComparable's sense.</summary>
     public int Order(string found)
     {

@@ -63,6 +63,9 @@ public sealed class GroupSet(ImmutableArray<KeyValuePair<string, Selector>> grou
     /// <summary>No group.</summary>
     public static GroupSet None { get; } = new([]);
 
+    /// <summary>The selector that makes a group; null for a group that devices are put into, and for none.</summary>
+    public Selector? RuleOf(string name) => groups.FirstOrDefault(group => group.Key == name).Value;
+
     /// <summary>The labels of the groups that a device is in by what it is, under <c>group.</c>.</summary>
     /// <param name="facts">Its facts and labels.</param>
     public IEnumerable<KeyValuePair<string, string>> LabelsOf(FactSet facts) =>

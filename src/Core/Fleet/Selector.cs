@@ -74,6 +74,10 @@ public sealed class Selector
     /// <summary>The facts and labels that it reads, as they were written; with repetitions.</summary>
     public IEnumerable<string> Names => condition.Names;
 
+    /// <summary>Sets of marks: of each of them, every device that the condition holds for has at least one. None when nothing can be said; a device that has them need not fit.</summary>
+    /// <param name="groups">The groups that a selector makes.</param>
+    public IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) => condition.Needs(groups);
+
     /// <summary>Whether the condition holds for these facts.</summary>
     public bool Matches(FactSet facts) => condition.Holds(facts);
 

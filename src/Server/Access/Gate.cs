@@ -8,12 +8,13 @@ namespace Coppice.Server.Access;
 static class Gate
 {
     public static void AddGate(this IServiceCollection services) =>
-        services.AddSingleton<CallerAddresses>().AddSingleton<RequestLimits>().AddSingleton<IAuthorizationMiddlewareResultHandler, CountedRefusals>();
+        services.AddSingleton<CallerAddresses>().AddSingleton<RequestLimits>().AddSingleton<ReadingGate>().AddSingleton<IAuthorizationMiddlewareResultHandler, CountedRefusals>();
 
     public static void UseGate(this WebApplication app)
     {
         var callers = app.Services.GetRequiredService<CallerAddresses>();
         var limits = app.Services.GetRequiredService<RequestLimits>();
+        var reading = app.Services.GetRequiredService<ReadingGate>();
         var options = app.Services.GetRequiredService<ControlPlaneOptions>();
         app.Use(async (context, next) =>
         {
@@ -27,7 +28,7 @@ static class Gate
             }
 
             var address = callers.AddressOf(context);
-            if (kind is not null && !(kind == RequestKind.Reading && System.Net.IPAddress.IsLoopback(address)) && limits.Take(kind, address) is { } wait)
+            if ((kind == RequestKind.Reading ? reading.Take(address) : kind is not null ? limits.Take(kind, address) : null) is { } wait)
                 await TooManyAsync(context, address, wait);
             else
                 await next(context);

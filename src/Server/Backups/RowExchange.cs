@@ -14,7 +14,7 @@ public static class RowExchange
     static readonly string[] Secret = ["ApiTokens", "ContentKeys", "DdiTokens", "Deliveries", "IdempotencyKeys", "JoinTokens", "Webhooks"];
 
     /// <summary>What is true on another server too. Releases, rollouts and the audit log rest on the keys of the server that they come from.</summary>
-    static readonly string[] Portable = ["ApprovalPolicies", "AuthorisedDevices", "DeviceModels", "Devices", "Groups", "Operators"];
+    static readonly string[] Portable = ["ApprovalPolicies", "AuthorisedDevices", "DeviceMarks", "DeviceModels", "Devices", "Groups", "Operators"];
 
     /// <summary>Writes every row of every table that holds no secret, as they are at one moment, also while the server runs.</summary>
     /// <returns>How many rows.</returns>

@@ -28,22 +28,31 @@ sealed class DeviceStore(Database database, ControlPlaneOptions options)
         var found = new List<string>();
         var (scanned, last, more, silent) = (0, after, true, SilentBefore);
         var groups = await db.GroupsAsync(cancel);
+        var marks = await MarkedDevices.OfAsync(db, selector, groups, MaxScanned, cancel);
         // In pieces: a database goes on sending what a query asked for, also when nobody reads it any more.
         while (more && found.Count < limit && scanned < MaxScanned)
         {
             var wanted = scanned == 0 ? limit + 1 : Math.Min(1_000, MaxScanned - scanned + 1);
-            var rows = await db.Devices.Where(row => string.Compare(row.Id, last) > 0).OrderBy(row => row.Id).Take(wanted)
-                .Select(row => new DeviceRow // no more of each than is looked at
-                {
-                    Id = row.Id,
-                    Facts = row.Facts,
-                    Labels = row.Labels,
-                    EnrolledAt = row.EnrolledAt,
-                    LastSeen = row.LastSeen,
-                    RetiredAt = row.RetiredAt,
-                    RevokedAt = row.RevokedAt,
-                    SigningKey = "",
-                }).ToListAsync(cancel);
+            IQueryable<DeviceRow> next;
+            if (marks.IsEmpty)
+                next = db.Devices.Where(row => string.Compare(row.Id, last) > 0).OrderBy(row => row.Id).Take(wanted);
+            else
+            {
+                var marked = await MarkedDevices.NextAsync(db, marks, last, wanted, cancel);
+                next = db.Devices.Where(row => marked.Contains(row.Id)).OrderBy(row => row.Id);
+            }
+
+            var rows = await next.Select(row => new DeviceRow // no more of each than is looked at
+            {
+                Id = row.Id,
+                Facts = row.Facts,
+                Labels = row.Labels,
+                EnrolledAt = row.EnrolledAt,
+                LastSeen = row.LastSeen,
+                RetiredAt = row.RetiredAt,
+                RevokedAt = row.RevokedAt,
+                SigningKey = "",
+            }).ToListAsync(cancel);
             more = rows.Count == wanted;
             foreach (var row in rows)
             {

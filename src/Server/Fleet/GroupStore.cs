@@ -108,8 +108,8 @@ sealed class GroupStore(Database database)
 
     static Task<List<DeviceRow>> MembersAsync(CoppiceDb db, string name, CancellationToken cancel)
     {
-        var quoted = $"\"{DeviceGroup.Label(name)}\""; // as JSON holds the label; a name has nothing to escape
-        return db.Devices.Where(row => row.Labels.Contains(quoted)).ToListAsync(cancel);
+        var label = DeviceMark.LabelPrefix + DeviceGroup.Label(name);
+        return db.Devices.Where(row => db.DeviceMarks.Where(mark => mark.Name == label).Select(mark => mark.Device).Contains(row.Id)).ToListAsync(cancel);
     }
 
     static string Named(GroupMembers wanted)

@@ -51,8 +51,13 @@ sealed class BatchBook : ReportBook
     readonly List<ReportRow> reports = [];
     readonly List<DeviceModelRow> newModels = [];
     readonly HashSet<DeviceModelRow> changed = [];
+    readonly Dictionary<string, string> factsBefore;
 
-    BatchBook(CoppiceDb db, Dictionary<string, DeviceRow> devices, Dictionary<(string, ModelName), DeviceModelRow> models) : base(db) => (this.devices, this.models) = (devices, models);
+    BatchBook(CoppiceDb db, Dictionary<string, DeviceRow> devices, Dictionary<(string, ModelName), DeviceModelRow> models) : base(db)
+    {
+        (this.devices, this.models) = (devices, models);
+        factsBefore = devices.ToDictionary(device => device.Key, device => device.Value.Facts, StringComparer.Ordinal);
+    }
 
     /// <param name="db">In a write.</param>
     /// <param name="ids">The devices.</param>
@@ -108,5 +113,20 @@ sealed class BatchBook : ReportBook
         changed.ExceptWith(newModels);
         await engine.UpdateAsync(Db, DeviceModelRow.Table, changed.Select(row => row.Values()), cancel);
         await engine.UpdateAsync(Db, DeviceRow.HeardOf, devices.Values.Select(row => row.HeardValues()), cancel);
+        await FollowFactsAsync(engine, cancel);
+    }
+
+    async Task FollowFactsAsync(DatabaseEngine engine, CancellationToken cancel)
+    {
+        var added = new List<DeviceMarkRow>();
+        foreach (var device in devices.Values.Where(device => device.Facts != factsBefore[device.Id]))
+        {
+            var change = MarkedDevices.Change(device.Id, (factsBefore[device.Id], device.Labels), (device.Facts, device.Labels));
+            added.AddRange(change.New);
+            foreach (var gone in change.Gone)
+                await Db.DeviceMarks.Where(row => row.Name == gone.Name && row.Value == gone.Value && row.Device == gone.Device).ExecuteDeleteAsync(cancel);
+        }
+
+        await engine.InsertAsync(Db, DeviceMarkRow.Table, added.Select(row => row.Values()), cancel);
     }
 }

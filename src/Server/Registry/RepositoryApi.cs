@@ -25,6 +25,34 @@ static class RepositoryApi
     /// <summary>Marks what is answered before anybody is asked who they are: most of all requests are for the repository.</summary>
     sealed record ServedEarly;
 
+    /// <summary>Answers polls that find nothing new, before anything else is done for a request: nearly all requests are these, and they need no route.</summary>
+    /// <remarks>What is not answered here goes the whole way, also when too many came from one address.</remarks>
+    public static void UsePolls(this WebApplication app)
+    {
+        var (repository, small, gate) = (app.Services.GetRequiredService<Repository>(), app.Services.GetRequiredService<SmallFiles>(), app.Services.GetRequiredService<ReadingGate>());
+        app.Use((context, next) => IsKnown(context, repository, small) is { } kept && gate.LetsIn(context) ? NothingNew(context.Response, kept) : next(context));
+    }
+
+    /// <summary>The file that a request is for, when the caller has it as it is.</summary>
+    static SmallFiles.Kept? IsKnown(HttpContext context, Repository repository, SmallFiles small)
+    {
+        const string Prefix = "/repository/";
+        if (context.Request.Headers.IfNoneMatch is not [{ } known] || !HttpMethods.IsGet(context.Request.Method)
+            || context.Request.Path.Value is not { } asked || !asked.StartsWith(Prefix, StringComparison.Ordinal))
+            return null;
+        var path = asked[Prefix.Length..];
+        return IsOfTheTree(path) && !RepositoryTree.NeverChanges(path) && repository.FolderOf(path) is { } place
+            && small.Find(Path.Join(place, path)) is { } kept && kept.Tag.Tag.Equals(known, StringComparison.Ordinal) ? kept : null;
+    }
+
+    static Task NothingNew(HttpResponse response, SmallFiles.Kept kept)
+    {
+        response.StatusCode = StatusCodes.Status304NotModified;
+        response.Headers.CacheControl = AskAgain;
+        response.Headers.ETag = kept.TagText;
+        return Task.CompletedTask;
+    }
+
     /// <summary>Answers for the repository here; after the gate, before everything that others need.</summary>
     public static void UseRepository(this IApplicationBuilder app) => app.Use((context, next) =>
         context.GetEndpoint() is { RequestDelegate: { } serve } endpoint && endpoint.Metadata.GetMetadata<ServedEarly>() is not null ? serve(context) : next(context));
@@ -39,18 +67,10 @@ static class RepositoryApi
         var changes = !RepositoryTree.NeverChanges(path);
         if (!changes || repository.FolderOf(path) is not { } place)
             return Find(path, changes, repository, context.Response).ExecuteAsync(context);
-        if (small.Find(Path.Combine([place, .. path.Split('/')])) is not { } kept)
+        if (small.Find(Path.Join(place, path)) is not { } kept)
             return NoFile(path, context.Response).ExecuteAsync(context);
 
         context.Response.Headers.CacheControl = AskAgain;
-        // What most devices ask most of the time is answered without reading headers into objects.
-        if (kept.Tag.Tag.Equals(context.Request.Headers.IfNoneMatch, StringComparison.Ordinal))
-        {
-            context.Response.StatusCode = StatusCodes.Status304NotModified;
-            context.Response.Headers.ETag = kept.Tag.Tag.Value;
-            return Task.CompletedTask;
-        }
-
         return TypedResults.Bytes(kept.Bytes, TypeOf(path), entityTag: kept.Tag, enableRangeProcessing: true).ExecuteAsync(context);
     }
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Coppice.Trust;
+using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
 
 namespace Coppice.Server.Registry;
@@ -18,7 +19,11 @@ sealed class SmallFiles
     readonly ConcurrentDictionary<string, Kept> files = new(StringComparer.Ordinal);
 
     /// <summary>A file's bytes, and the tag that is their digest.</summary>
-    internal sealed record Kept(DateTime Written, long Length, byte[] Bytes, EntityTagHeaderValue Tag);
+    internal sealed record Kept(DateTime Written, long Length, byte[] Bytes, EntityTagHeaderValue Tag)
+    {
+        /// <summary>The tag as a header has it.</summary>
+        public StringValues TagText { get; } = Tag.Tag.ToString();
+    }
 
     /// <summary>A file as it is now.</summary>
     /// <param name="path">Absolute.</param>

@@ -330,7 +330,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         var groups = await db.GroupsAsync(cancel);
         var said = db.RolloutDevices.Where(device => device.Rollout == row.Number).Select(device => device.Device);
         var devices = db.Devices.Where(device => device.RetiredAt == null && device.RevokedAt == null && (adds || !said.Contains(device.Id)));
-        await foreach (var device in devices.AsNoTracking().AsAsyncEnumerable().WithCancellation(cancel))
+        await foreach (var device in (await MarkedDevices.NarrowedAsync(db, devices, selector, groups, cancel)).AsNoTracking().AsAsyncEnumerable().WithCancellation(cancel))
         {
             var place = Cohort.Of(row.Salt, device.Id);
             var facts = device.FactSet(groups);

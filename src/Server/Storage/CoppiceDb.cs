@@ -27,6 +27,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     public DbSet<ApprovalPolicyRow> ApprovalPolicies => Set<ApprovalPolicyRow>();
     public DbSet<JoinTokenRow> JoinTokens => Set<JoinTokenRow>();
     public DbSet<DeviceRow> Devices => Set<DeviceRow>();
+    public DbSet<DeviceMarkRow> DeviceMarks => Set<DeviceMarkRow>();
     public DbSet<DdiTokenRow> DdiTokens => Set<DdiTokenRow>();
     public DbSet<DdiDeviceRow> DdiDevices => Set<DdiDeviceRow>();
     public DbSet<DdiActionRow> DdiActions => Set<DdiActionRow>();
@@ -61,9 +62,10 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
     /// <summary>Whether events were added since this was last made false.</summary>
     public bool HasNewEvents { get; set; }
 
-    /// <summary>Links new events into the audit log, in the same transaction.</summary>
+    /// <summary>Links new events into the audit log, and has devices found by what they now are, in the same transaction.</summary>
     public override async Task<int> SaveChangesAsync(bool acceptAllChangesOnSuccess, CancellationToken cancellationToken = default)
     {
+        await MarkedDevices.FollowAsync(this, cancellationToken);
         HasNewEvents |= await AuditTrail.LinkAsync(this, cancellationToken);
         return await base.SaveChangesAsync(acceptAllChangesOnSuccess, cancellationToken);
     }
@@ -77,6 +79,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<ApprovalPolicyRow>().HasKey(row => row.Models);
         model.Entity<JoinTokenRow>().HasKey(row => row.Hash);
         model.Entity<DeviceRow>().HasKey(row => row.Id);
+        model.Entity<DeviceMarkRow>().HasKey(row => new { row.Name, row.Value, row.Device });
         model.Entity<DdiTokenRow>().HasKey(row => row.Id);
         model.Entity<DdiDeviceRow>().HasKey(row => row.Device);
         model.Entity<DdiActionRow>().HasKey(row => row.Number);

@@ -50,6 +50,16 @@ public sealed class InPlacePatchTests
     }
 
     [Fact]
+    public void Blocks_are_made_in_place_of_the_old_ones()
+    {
+        var (old, made) = PatchTrial.BlockPair(9, rows: 300);
+        var patch = PatchTrial.Make(old, made, PatchLevel.Fast).Patch;
+        var (target, journal) = (new MemoryPatchFile(new(), old.Bytes), new MemoryPatchFile(new(), []));
+        InPlacePatch.Apply(() => new MemoryStream(patch), target, journal);
+        Assert.Equal(made.Bytes, target.Durable);
+    }
+
+    [Fact]
     public void Another_file_is_refused_and_not_touched()
     {
         var (old, made) = PatchTrial.SmallPair(1);

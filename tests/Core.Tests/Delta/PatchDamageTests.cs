@@ -36,12 +36,16 @@ public sealed class PatchDamageTests
         }
     }
 
-    [Fact]
-    public void A_hostile_patch_with_right_checksums_ends_in_the_typed_error_within_its_memory()
+    [Theory]
+    [InlineData(false, "20000")]
+    [InlineData(true, "8000")]
+    public void A_hostile_patch_with_right_checksums_ends_in_the_typed_error_within_its_memory(bool ofBlocks, string usual)
     {
-        var cases = int.Parse(Environment.GetEnvironmentVariable("COPPICE_FUZZ_CASES") ?? "20000", CultureInfo.InvariantCulture);
-        var (old, made) = PatchTrial.SmallPair(4);
-        var records = Records.Of(PatchTrial.Make(old, made).Patch);
+        var cases = int.Parse(Environment.GetEnvironmentVariable("COPPICE_FUZZ_CASES") ?? usual, CultureInfo.InvariantCulture);
+        var (old, made) = ofBlocks ? PatchTrial.BlockPair(4) : PatchTrial.SmallPair(4);
+        var (patch, explanation) = PatchTrial.Make(old, made);
+        Assert.Contains(explanation.Parts, part => part.Technique.EndsWith(ofBlocks ? "Q4_K" : "BFloat16", StringComparison.Ordinal));
+        var records = Records.Of(patch);
         var random = new Random(5);
         var memory = new PatchMemory(); // what one patch leaves in it must not help or harm the next
         for (var i = 0; i < cases; i++)

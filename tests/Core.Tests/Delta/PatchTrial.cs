@@ -39,4 +39,15 @@ static class PatchTrial
             SyntheticTensor.Of("added", ElementType.Float16, [16, 16], SyntheticTensor.Normal(random, 16, 16, 1)));
         return (old, made);
     }
+
+    /// <summary>A small pair of blocks with scales and minima, with scales alone, and with uneven values.</summary>
+    public static (SyntheticFile Old, SyntheticFile New) BlockPair(int seed, int rows = 20)
+    {
+        var random = new Random(seed);
+        var values = SyntheticTensor.Normal(random, rows, 256, 0.02);
+        var tuned = SyntheticTensor.Tuned(random, values, rows, 256, 0, 0, 3e-4);
+        ElementType[] types = [ElementType.Q4_K, ElementType.Q6_K, ElementType.Q5_1, ElementType.IQ4_XS, ElementType.MXFP4];
+        SyntheticFile Of(string header, float[] numbers) => new(header, types.Select(type => SyntheticTensor.Of($"{type}", type, [rows, 256], numbers)));
+        return (Of("{}", values), Of("{ a header that grows }", tuned));
+    }
 }

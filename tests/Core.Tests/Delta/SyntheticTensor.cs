@@ -80,6 +80,8 @@ sealed record SyntheticTensor(string Name, ElementType Type, long[] Shape, byte[
                     for (var i = 0; i < 16; i++)
                         block[2 + i] = (byte)(codes[i] + 8 | codes[16 + i] + 8 << 4);
                 });
+            case var block when SyntheticBlocks.Types.Contains(block):
+                return SyntheticBlocks.Encode(block, values);
             default:
                 throw new ArgumentOutOfRangeException(nameof(type), type, "not made here");
         }

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using Coppice.Client;
+using Coppice.Protocol;
+using Coppice.Server.Fleet;
 using Coppice.Server.Storage;
 
 namespace Coppice.Server.Tests.Fleet;
@@ -32,6 +34,57 @@ public class DevicesTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_device_is_found_by_what_it_is_now()
+    {
+        await server.Client.LabelDeviceAsync("till-3", ImmutableDictionary<string, string>.Empty.Add("site", "oslo").Add("kind", "till"));
+        await server.Client.LabelDeviceAsync("till-4", ImmutableDictionary<string, string>.Empty.Add("site", "oslo"));
+        Assert.Equal(["till-3"], await IdsAsync("site = oslo and kind = till"));
+
+        await server.Client.LabelDeviceAsync("till-3", ImmutableDictionary<string, string>.Empty.Add("site", "bergen").Add("kind", "till"));
+        Assert.Equal(["till-4"], await IdsAsync("site = oslo"));
+        Assert.Equal(["till-3"], await IdsAsync("site = bergen"));
+        Assert.Equal(["till-3", "till-4"], await IdsAsync("label.site in (bergen, oslo)"));
+
+        await server.Client.PutGroupAsync("north", new() { Selector = "site = bergen" });
+        await server.Client.PutGroupAsync("canary", new());
+        await server.Client.ChangeGroupAsync("canary", new() { Add = ["till-1", "till-4"], Remove = [] });
+        Assert.Equal(["till-3"], await IdsAsync("group.north"));
+        Assert.Equal(["till-1", "till-4"], await IdsAsync("label.group.canary"));
+        Assert.Equal(["till-1", "till-3", "till-4"], await IdsAsync("group.canary or group.north"));
+        await server.Client.ChangeGroupAsync("canary", new() { Add = [], Remove = ["till-1"] });
+        Assert.Equal(["till-4"], await IdsAsync("group.canary"));
+        await server.Client.DeleteGroupAsync("canary");
+        Assert.Empty(await IdsAsync("group.canary"));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_device_is_found_by_the_facts_that_it_last_reported(bool together)
+    {
+        await ReportFactsAsync("oslo");
+        Assert.Equal(["till-1", "till-2"], await IdsAsync("site = oslo"));
+
+        await ReportFactsAsync("bergen");
+        Assert.Empty(await IdsAsync("site = oslo"));
+        Assert.Equal(["till-1", "till-2"], await IdsAsync("site = bergen"));
+
+        async Task ReportFactsAsync(string site)
+        {
+            var store = server.Get<ReportStore>();
+            var batch = new ReportBatch([]) { Facts = ImmutableDictionary<string, string>.Empty.Add("os", "linux").Add("site", site) };
+            var now = server.Time.GetUtcNow();
+            if (together)
+                await store.KeepAllAsync([("till-1", batch, now), ("till-2", batch, now)], CancellationToken.None);
+            else
+            {
+                await store.KeepAsync("till-1", batch, now, CancellationToken.None);
+                await store.KeepAsync("till-2", batch, now, CancellationToken.None);
+            }
+        }
+    }
+
+    [Fact]
     public async Task Pages_follow_each_other_without_loss()
     {
         var seen = new List<string>();
@@ -47,8 +100,11 @@ public class DevicesTests : IAsyncLifetime
         Assert.Equal(["till-1", "till-2", "till-3", "till-4", "till-5"], seen);
     }
 
-    [Fact]
-    public async Task A_selector_that_fits_few_of_many_finds_each_once_over_pages_that_may_be_empty()
+    [Theory]
+    [InlineData("label.rare", 2, 3)] // whatever its value: all are looked at
+    [InlineData("label.rare = yes", 2, 2)] // by its mark: those alone
+    [InlineData("rare in (yes, perhaps) and not label.frozen", 2, 2)]
+    public async Task A_selector_that_fits_few_of_many_finds_each_once_over_pages_that_may_be_empty(string selector, int least, int most)
     {
         const int Many = 7_000;
         await server.Get<Database>().WriteAsync(db =>
@@ -62,14 +118,14 @@ public class DevicesTests : IAsyncLifetime
         var pages = 0;
         do
         {
-            var page = await server.Client.ListDevicesAsync("label.rare = yes", next, 3);
+            var page = await server.Client.ListDevicesAsync(selector, next, 3);
             seen.AddRange(page.Devices.Select(device => device.Id));
             (next, pages) = (page.Next, pages + 1);
         }
         while (next is not null);
 
         Assert.Equal(["shelf-0003", "shelf-4998", "shelf-4999", "shelf-6999"], seen);
-        Assert.InRange(pages, 2, 3);
+        Assert.InRange(pages, least, most);
     }
 
     [Fact]

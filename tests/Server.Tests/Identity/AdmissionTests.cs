@@ -240,6 +240,23 @@ public sealed class RequestLimitTests
     }
 
     [Fact]
+    public async Task Polls_that_find_nothing_new_count_as_other_reading_does()
+    {
+        await using var server = await RunningServer.StartAsync(options => options with { ReadingLimit = new(2, 100), TrustedProxies = [IPNetwork.Parse("127.0.0.1/32")] });
+        async Task<HttpResponseMessage> PollAsync(string forwarded)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, "repository/metadata/timestamp.json") { Headers = { { "X-Forwarded-For", forwarded } } };
+            request.Headers.IfNoneMatch.Add((await server.Anyone.GetAsync("repository/metadata/timestamp.json")).Headers.ETag!);
+            return await server.Anyone.SendAsync(request);
+        }
+
+        foreach (var _ in (int[])[1, 2])
+            Assert.Equal(HttpStatusCode.NotModified, (await PollAsync("203.0.113.7")).StatusCode);
+        Assert.Equal("/problems/too-many-requests", (await PollAsync("203.0.113.7").ProblemAsync(429)).Type);
+        Assert.Equal(HttpStatusCode.NotModified, (await PollAsync("203.0.113.8")).StatusCode);
+    }
+
+    [Fact]
     public async Task Proofs_that_fail_are_limited_and_those_that_hold_pass_all_the_same()
     {
         await using var server = await RunningServer.StartAsync(options => options with { FailingLimit = new(2, 100) });

@@ -20,7 +20,7 @@ public sealed class RepositoryTests : IAsyncLifetime
         Assert.Equal(("no-cache", false), (first.Headers.CacheControl!.ToString(), first.Headers.ETag!.IsWeak));
 
         using var second = await AskAgainAsync(first);
-        Assert.Equal(HttpStatusCode.NotModified, second.StatusCode);
+        Assert.Equal((HttpStatusCode.NotModified, "no-cache", first.Headers.ETag), (second.StatusCode, second.Headers.CacheControl!.ToString(), second.Headers.ETag));
 
         server.Time.Advance(TimeSpan.FromHours(13)); // of the day that a timestamp lives
         server.Get<ExpiryWorker>().Refresh();

@@ -59,7 +59,7 @@ public class DatabaseTests : IDisposable
     {
         using var database = await OpenAsync();
         var tables = await database.ReadAsync(db => Task.FromResult(TableShape.All(db.Model).ToDictionary(table => table.Name)), CancellationToken.None);
-        foreach (var written in new[] { ReportRow.Table, DeviceModelRow.Table })
+        foreach (var written in new[] { ReportRow.Table, DeviceModelRow.Table, DeviceMarkRow.Table })
         {
             Assert.Equal(tables[written.Name].Columns.AsEnumerable(), written.Columns.AsEnumerable());
             Assert.Equal(tables[written.Name].Key.AsEnumerable(), written.Key.AsEnumerable());
@@ -74,6 +74,34 @@ public class DatabaseTests : IDisposable
         var type = property.GetTypeMapping().Converter?.ProviderClrType ?? property.ClrType;
         type = Nullable.GetUnderlyingType(type) ?? type;
         return type == typeof(string) ? "TEXT" : type == typeof(byte[]) ? "BLOB" : type == typeof(double) ? "REAL" : (Nullable.GetUnderlyingType(property.ClrType) ?? property.ClrType) == typeof(bool) ? "BOOLEAN" : "INTEGER";
+    }
+
+    [Fact]
+    public async Task Devices_of_before_have_the_marks_that_they_would_be_given_now()
+    {
+        using (var database = await OpenAsync())
+        {
+            await database.WriteAsync(db =>
+            {
+                db.Devices.Add(Device("till-1", """{"os":"linux","ram":"4","runtime.onnxruntime":"1.30.0","site":"oslo","withheld":"x","Runtime.x":"it's"}""", """{"kind":"till","group.canary":"true"}"""));
+                db.Devices.Add(Device("till-2", "{}", """{"kind":"\u00e6 \"x\""}"""));
+                return Task.FromResult(true);
+            }, CancellationToken.None);
+        }
+
+        var given = await MarksAsync();
+        await RunAsync("""DROP TABLE "DeviceMarks"; DELETE FROM "Migrations" WHERE "Name" LIKE '0018-%';""");
+
+        Assert.Equal(["Runtime.x=it's till-1", "label.group.canary=true till-1", "label.kind=till till-1", "label.kind=\u00e6 \"x\" till-2", "site=oslo till-1"], given);
+        Assert.Equal(given, await MarksAsync());
+
+        DeviceRow Device(string id, string facts, string labels) => new() { Id = id, SigningKey = id, EnrolledAt = DateTimeOffset.UnixEpoch, LastSeen = DateTimeOffset.UnixEpoch, Facts = facts, Labels = labels };
+
+        async Task<string[]> MarksAsync()
+        {
+            using var database = await OpenAsync();
+            return await database.ReadAsync(async db => (await db.DeviceMarks.ToListAsync()).Select(row => $"{row.Name}={row.Value} {row.Device}").Order(StringComparer.Ordinal).ToArray(), CancellationToken.None);
+        }
     }
 
     [Fact]

@@ -153,6 +153,7 @@ public sealed class PostgresDialectTests
           "Body" bytea NULL
         ) ;
         CREATE UNIQUE INDEX "RolloutsRunning" ON "Rollouts" ("Model") WHERE "State" = 'Running';
+        SELECT "one"."value" FROM "Devices", json_each_text("Devices"."Facts"::json) AS "one";
         """,
         PostgresDialect.Translate("""
         -- Ready: a TEXT in a comment.
@@ -165,5 +166,6 @@ public sealed class PostgresDialectTests
           Body BLOB NULL
         ) WITHOUT ROWID;
         CREATE UNIQUE INDEX RolloutsRunning ON Rollouts (Model) WHERE State = 'Running';
+        SELECT one.value FROM Devices, json_each(Devices.Facts) AS one;
         """));
 }

@@ -95,8 +95,12 @@ sealed record CodedTensor(TensorRecord Record, SideWriter Header, List<CodedFram
         if (!tensor.HasOld || tensor.Technique == Technique.FloatFields)
             return false;
         var count = work.Load(rows, scratch);
-        if (tensor.Lattice.IsBlock && !scratch.NewSteps.AsSpan(0, count / 32).SequenceEqual(scratch.OldSteps.AsSpan(0, count / 32)))
-            return false;
+        if (tensor.Lattice.IsBlock)
+        {
+            var fields = BlockHeads.FieldsOf(tensor.Lattice, count);
+            if (!scratch.NewHeads.AsSpan(0, fields).SequenceEqual(scratch.OldHeads.AsSpan(0, fields)))
+                return false;
+        }
         scratch.Ratios.AsSpan(0, rows.Length).Fill(1 << 16);
         scratch.Left.AsSpan(0, rows.Length * tensor.Rank).Clear();
         FrameCoder.Predict(tensor, scratch, count);

@@ -81,7 +81,7 @@ sealed class EncoderRun(
                 StepKind.Pool => WritePool(part),
                 _ => WriteBytes(part),
             };
-            parts.Add(new(part.Name, technique, part.Offset, part.Length, writer.Position - before, plan[i].Kind == StepKind.Tensor && part.Lattice is not null ? Count(part) : 0));
+            parts.Add(new(part.Name, technique, part.Offset, part.Length, writer.Position - before, coded[i - start] is { Record.Technique: not Technique.Strided } ? Count(part) : 0));
             options.Progress?.Invoke(part.End);
         }
     }
@@ -98,16 +98,19 @@ sealed class EncoderRun(
             return StridedWork.Code(bytes, before, part.Old?.Offset ?? 0, part.Stride);
         }
         Elements? past = null;
+        byte[] oldBytes = [];
         if (part.Old is { } from && from.Lattice is { } lattice)
         {
-            var oldBytes = new byte[from.Length];
+            oldBytes = new byte[from.Length];
             old.Read(from.Offset, oldBytes);
             past = Elements.Unpack(lattice, oldBytes);
             if (from.Transposed)
                 past = past.Transpose((int)part.Shape[1], (int)part.Shape[0]);
         }
         var planner = new TensorPlanner(Efforts.Of(options.Level), scratch);
-        var (work, _) = planner.Plan(Elements.Unpack(kind, bytes), past, part.Old?.Offset ?? 0, part.Shape, part.Old?.Transposed ?? false);
+        var (work, bits) = planner.Plan(Elements.Unpack(kind, bytes), past, part.Old?.Offset ?? 0, part.Shape, part.Old?.Transposed ?? false);
+        if (kind.IsBlock && StridedWork.Bits(bytes, oldBytes, kind.UnitBytes) < bits)
+            return StridedWork.Code(bytes, oldBytes, part.Old?.Offset ?? 0, kind.UnitBytes);
         return CodedTensor.Of(work, bytes, scratch);
     }
 

@@ -103,11 +103,13 @@ static class FrameCoder
     static double IntegerSizes(Lattice lattice, FrameScratch scratch, int start, int length, Span<double> columnSums)
     {
         var sum = 0.0;
+        var group = lattice.IsBlock ? lattice.Head.GroupElements : 0;
         for (var column = 0; column < length;)
         {
             var at = start + column;
-            var end = lattice.IsBlock ? Math.Min(length, column + 32 - at % 32) : length;
-            var step = lattice.IsBlock ? Math.Abs((double)FloatValue.Finite(Lattice.Of(LatticeKind.Float16), scratch.NewSteps[at / 32])) : 1;
+            var end = group != 0 ? Math.Min(length, column + group) : length;
+            var step = group != 0 ? Math.Abs((double)scratch.NewSteps[at / group]) : 1;
+            step = double.IsFinite(step) ? step : 0;
             var expected = scratch.Predicted.AsSpan(at, end - column);
             var made = scratch.New.AsSpan(at, end - column);
             var columns = columnSums[column..end];

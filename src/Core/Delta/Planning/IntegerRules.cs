@@ -28,9 +28,7 @@ static class IntegerRules
         var difference = new float[made.Words.Length];
         if (made.Lattice.IsBlock)
         {
-            var half = Lattice.Of(LatticeKind.Float16);
-            for (var start = 0; start < difference.Length; start += 32)
-                Subtract(made, old, start, 32, FloatValue.Finite(half, made.Steps[start / 32]), FloatValue.Finite(half, old.Steps[start / 32]), difference);
+            SubtractBlocks(made, old, difference);
             return difference;
         }
 
@@ -39,6 +37,38 @@ static class IntegerRules
             Subtract(made, old, row * columns, Math.Min(columns, difference.Length - row * columns), 1, ratios[row] / 65536f, difference);
         return difference;
     }
+
+    static void SubtractBlocks(Elements made, Elements old, float[] difference)
+    {
+        var (lattice, head) = (made.Lattice, made.Lattice.Head);
+        var (newSteps, newMinima, oldSteps, oldMinima) = (new float[head.Groups], new float[head.Groups], new float[head.Groups], new float[head.Groups]);
+        for (int start = 0, field = 0; start < difference.Length; field += head.Fields)
+        {
+            head.Steps(made.Heads.AsSpan(field, head.Fields), newSteps, newMinima);
+            head.Steps(old.Heads.AsSpan(field, head.Fields), oldSteps, oldMinima);
+            for (var group = 0; group < head.Groups; group++, start += head.GroupElements)
+            {
+                var (step, past) = (Finite(newSteps[group]), Finite(oldSteps[group]));
+                if (lattice.HasLevels)
+                    SubtractLevels(LevelPrediction.Values(lattice.Kind), made, old, start, head.GroupElements, step, past, difference);
+                else
+                    Subtract(made, old, start, head.GroupElements, step, past, difference);
+                if (!head.HasMinima)
+                    continue;
+                var moved = lattice.Zero * (step - past) - (Finite(newMinima[group]) - Finite(oldMinima[group]));
+                foreach (ref var value in difference.AsSpan(start, head.GroupElements))
+                    value += moved;
+            }
+        }
+    }
+
+    static void SubtractLevels(ReadOnlySpan<int> values, Elements made, Elements old, int start, int count, float newStep, float oldStep, float[] difference)
+    {
+        for (var i = start; i < start + count; i++)
+            difference[i] = values[(int)made.Words[i] + 8] * newStep - values[(int)old.Words[i] + 8] * oldStep;
+    }
+
+    static float Finite(float value) => float.IsFinite(value) ? value : 0;
 
     static void Subtract(Elements made, Elements old, int start, int count, float newStep, float oldStep, float[] difference)
     {

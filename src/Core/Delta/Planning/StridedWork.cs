@@ -8,14 +8,8 @@ static class StridedWork
 {
     public static CodedTensor Code(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> old, long oldOffset, int stride)
     {
-        var differences = new byte[bytes.Length];
-        var useOld = false;
-        if (old.Length == bytes.Length)
-        {
-            for (var i = 0; i < bytes.Length; i++)
-                differences[i] = (byte)(bytes[i] - old[i]);
-            useOld = Cost(differences, stride) < Cost(bytes, stride);
-        }
+        var differences = Differences(bytes, old);
+        var useOld = differences.Length != 0 && Cost(differences, stride) < Cost(bytes, stride);
         var tensor = new TensorRecord
         {
             Technique = Technique.Strided,
@@ -41,6 +35,24 @@ static class StridedWork
             frames.Add(new(FrameMode.Coded, new(), contexts, useOld ? differences.AsSpan(start, count).ToArray() : made.ToArray(), [], Checksum.Of(made)));
         }
         return new(tensor, new(), frames);
+    }
+
+    /// <summary>About the bits that the records take.</summary>
+    public static double Bits(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> old, int stride)
+    {
+        var differences = Differences(bytes, old);
+        return differences.Length == 0 ? Cost(bytes, stride) : Math.Min(Cost(bytes, stride), Cost(differences, stride));
+    }
+
+    /// <summary>New less old bytes; empty when there are not as many old ones.</summary>
+    static byte[] Differences(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> old)
+    {
+        if (old.Length != bytes.Length)
+            return [];
+        var differences = new byte[bytes.Length];
+        for (var i = 0; i < bytes.Length; i++)
+            differences[i] = (byte)(bytes[i] - old[i]);
+        return differences;
     }
 
     static double Cost(ReadOnlySpan<byte> symbols, int stride)

@@ -5,14 +5,16 @@ namespace Coppice.Delta.Planning;
 /// <summary>The elements of a tensor, or of some of its rows, in memory.</summary>
 /// <param name="Lattice">Their kind.</param>
 /// <param name="Words">One word for each, see <see cref="Packing"/>.</param>
-/// <param name="Steps">Steps of blocks; empty for other kinds.</param>
-sealed record Elements(Lattice Lattice, uint[] Words, ushort[] Steps)
+/// <param name="Heads">Fields of the heads of blocks, see <see cref="BlockHead"/>; empty for other kinds.</param>
+sealed record Elements(Lattice Lattice, uint[] Words, ushort[] Heads)
 {
     public static Elements Unpack(Lattice lattice, ReadOnlySpan<byte> bytes)
     {
         var count = bytes.Length / lattice.UnitBytes * lattice.UnitElements;
-        var elements = new Elements(lattice, new uint[count], lattice.IsBlock ? new ushort[count / 32] : []);
-        Packing.Unpack(lattice, bytes, elements.Words, elements.Steps);
+        var elements = new Elements(lattice, new uint[count], lattice.IsBlock ? new ushort[BlockHeads.FieldsOf(lattice, count)] : []);
+        Packing.Unpack(lattice, bytes, elements.Words);
+        if (lattice.IsBlock)
+            BlockHeads.Read(lattice, bytes, elements.Heads);
         return elements;
     }
 
@@ -68,8 +70,9 @@ sealed class TensorWork
                 scratch.Old.AsSpan(count, length).Clear();
             if (New.Lattice.IsBlock)
             {
-                New.Steps.AsSpan(start / 32, length / 32).CopyTo(scratch.NewSteps.AsSpan(count / 32));
-                Old?.Steps.AsSpan(start / 32, length / 32).CopyTo(scratch.OldSteps.AsSpan(count / 32));
+                var (from, fields, to) = (BlockHeads.FieldsOf(New.Lattice, start), BlockHeads.FieldsOf(New.Lattice, length), BlockHeads.FieldsOf(New.Lattice, count));
+                New.Heads.AsSpan(from, fields).CopyTo(scratch.NewHeads.AsSpan(to));
+                Old?.Heads.AsSpan(from, fields).CopyTo(scratch.OldHeads.AsSpan(to));
             }
             if (!keepScales)
                 scratch.RowScales[i] = RowScales.Length == 0 ? 0 : RowScales[rows[i]];

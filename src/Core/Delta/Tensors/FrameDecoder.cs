@@ -153,6 +153,6 @@ static class FrameDecoder
             : IntegerPrediction.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, symbols.Length), symbols, large, ref numbers, scratch.New.AsSpan(0, symbols.Length), vectors);
 
     static void Pack(TensorRecord tensor, int start, int length, FrameScratch scratch, Span<byte> output) => Packing.Pack(
-        tensor.Lattice, scratch.New.AsSpan(0, length), scratch.NewSteps.AsSpan(start / 32),
+        tensor.Lattice, scratch.New.AsSpan(0, length), tensor.Lattice.IsBlock ? scratch.NewHeads.AsSpan(BlockHeads.FieldsOf(tensor.Lattice, start)) : default,
         output.Slice((int)tensor.Lattice.BytesOf(start), (int)tensor.Lattice.BytesOf(length)));
 }

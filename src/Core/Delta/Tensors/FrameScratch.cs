@@ -49,10 +49,16 @@ sealed class FrameScratch(int elements = TensorRecord.FrameElements)
     /// <summary>Factor A of the frame's rows, row after row.</summary>
     public short[] Left { get; } = new short[2048 * TensorRecord.MostRank];
 
-    /// <summary>Steps of the frame's blocks, as half-precision bits.</summary>
-    public ushort[] OldSteps { get; } = new ushort[MostElements / 32];
+    /// <summary>Heads of the frame's old blocks, one after the other.</summary>
+    public ushort[] OldHeads { get; } = new ushort[MostElements / BlockHead.LeastElementsPerField];
 
-    public ushort[] NewSteps { get; } = new ushort[MostElements / 32];
+    public ushort[] NewHeads { get; } = new ushort[MostElements / BlockHead.LeastElementsPerField];
+
+    /// <summary>How codes follow from old ones, for each group of the elements that are worked on.</summary>
+    public GroupRelation[] Relations { get; } = new GroupRelation[elements / BlockHead.LeastGroup];
+
+    /// <summary>Steps of these groups.</summary>
+    public float[] NewSteps { get; } = new float[elements / BlockHead.LeastGroup];
 
     /// <summary>Where the table of each symbol begins.</summary>
     public int[] Tables { get; } = new int[elements];

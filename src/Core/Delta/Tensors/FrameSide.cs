@@ -3,7 +3,7 @@ using Coppice.Delta.Entropy;
 
 namespace Coppice.Delta.Tensors;
 
-/// <summary>What a frame carries beside its elements: steps of blocks; per row a scale, the ratio of steps and low-rank factors.</summary>
+/// <summary>What a frame carries beside its elements: heads of blocks; per row a scale, the ratio of steps and low-rank factors.</summary>
 /// <remarks>
 /// Exact and corrected frames carry no scales, because they have no contexts; what the prediction itself needs, they carry.
 /// </remarks>
@@ -26,16 +26,12 @@ static class FrameSide
             scratch.Ratios.AsSpan(0, rows).Fill(1 << 16);
             scratch.Left.AsSpan(0, rows * tensor.Rank).Clear();
             if (tensor.Lattice.IsBlock)
-                scratch.OldSteps.AsSpan(0, count / 32).CopyTo(scratch.NewSteps);
+                scratch.OldHeads.AsSpan(0, BlockHeads.FieldsOf(tensor.Lattice, count)).CopyTo(scratch.NewHeads);
             return;
         }
         var model = models[SideModels.Slot]!;
         if (tensor.Lattice.IsBlock)
-            for (var block = 0; block < count / 32; block++)
-            {
-                var step = tensor.HasOld ? scratch.OldSteps[block] : 0U;
-                scratch.NewSteps[block] = (ushort)FloatDifference.Add(Lattice.Of(LatticeKind.Float16), step, side.Signed(model, StepContext(step)));
-            }
+            HeadCoding.Read(tensor.Lattice.Head, tensor.HasOld, scratch.OldHeads, scratch.NewHeads.AsSpan(0, BlockHeads.FieldsOf(tensor.Lattice, count)), ref side, model);
         for (var row = 0; row < rows; row++)
         {
             scratch.RowScales[row] = mode == FrameMode.Coded ? SideModels.Clamp(side.Signed(model, SideModels.RowScale)) : 0;
@@ -54,11 +50,7 @@ static class FrameSide
     public static void Write(TensorRecord tensor, int count, FrameMode mode, SideWriter side, FrameScratch scratch, ReadOnlySpan<short> leftScales)
     {
         if (tensor.Lattice.IsBlock)
-            for (var block = 0; block < count / 32; block++)
-            {
-                var step = tensor.HasOld ? scratch.OldSteps[block] : 0U;
-                side.Signed(SideModels.Slot, StepContext(step), FloatDifference.Of(Lattice.Of(LatticeKind.Float16), step, scratch.NewSteps[block]));
-            }
+            HeadCoding.Write(tensor.Lattice.Head, tensor.HasOld, scratch.OldHeads, scratch.NewHeads.AsSpan(0, BlockHeads.FieldsOf(tensor.Lattice, count)), side);
         for (var row = 0; row < Rows(tensor, count); row++)
         {
             if (mode == FrameMode.Coded)
@@ -76,6 +68,4 @@ static class FrameSide
 
     /// <summary>Ratio of steps as it is sent: rounded to a 4,096th, 16 fractional bits.</summary>
     public static int RoundRatio(double ratio) => (int)Math.Round(Math.Clamp(ratio, -32, 32) * (1 << RatioBits)) << (16 - RatioBits);
-
-    static byte StepContext(uint step) => (byte)(SideModels.BlockStep + (int)(step >> 10 & 31));
 }

@@ -5,114 +5,118 @@ using Coppice.Delta.Entropy;
 namespace Coppice.Delta.Tensors;
 
 /// <summary>Predicts integer codes and block codes from old ones, in fixed point with 16 fractional bits.</summary>
-/// <remarks>code × ratio of steps + product of factors in new steps; the context is row activity, whether the old code was at an end, and the place between two integers.</remarks>
+/// <remarks>code × ratio of steps + change of minima + product of factors in new steps; the context is row activity, whether the old code was at an end, and the place between two integers.</remarks>
 static class IntegerPrediction
 {
     const int One = 1 << 16;
-    const int MostRatio = 1 << 22; // times a code of 8 bits this stays inside 32 bits
-    const float MostAddend = 1 << 29;
+    const int MostRatio = GroupRelation.MostRatio;
+    const float MostAddend = GroupRelation.MostAddend;
 
     /// <inheritdoc cref="FloatPrediction.Predict(TensorRecord, FrameScratch, int, int, bool)"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Predict(TensorRecord tensor, FrameScratch scratch, int first, int count, bool vectors)
     {
         var lattice = tensor.Lattice;
+        var group = lattice.IsBlock ? lattice.Head.GroupElements : 0;
+        if (group != 0)
+            GroupRelation.OfEach(tensor, scratch, first, count);
         for (int start = 0, row = first / tensor.Columns, column = first % tensor.Columns; start < count; row++, column = 0)
         {
             var length = Math.Min(count - start, tensor.Columns - column);
             var products = scratch.Products.AsSpan(0, length);
             if (tensor.Rank != 0)
                 LowRank.Multiply(scratch.Left.AsSpan(row * tensor.Rank, tensor.Rank), tensor.Right, tensor.Columns, column, products, vectors);
-            var unit = lattice.IsBlock ? 32 : length;
-            for (var at = 0; at < length; at += unit)
-            {
-                var scale = scratch.RowScales[row] + tensor.ScaleBase;
-                var (ratio, perStep) = (scratch.Ratios[row], (float)One);
-                if (lattice.IsBlock)
-                {
-                    var block = (first + start + at) / 32;
-                    (ratio, perStep) = Ratio(tensor.HasOld ? scratch.OldSteps[block] : (ushort)0, scratch.NewSteps[block]);
-                    scale -= HalfOctaves(scratch.NewSteps[block]);
-                }
-                if (!tensor.HasOld)
-                    ratio = 0;
-                var span = (start + at)..(start + Math.Min(length, at + unit));
-                Span(
-                    lattice, ratio, tensor.Rank != 0 ? products[at..] : default, Math.Min(tensor.Step * perStep, 1e30f), scale,
-                    tensor.ColumnScales.AsSpan().IsEmpty ? default : tensor.ColumnScales.AsSpan(column + at),
-                    scratch.Old.AsSpan()[span], scratch.Predicted.AsSpan()[span], scratch.Contexts.AsSpan()[span], vectors);
-            }
+            var span = start..(start + length);
+            var whole = new GroupRelation(tensor.HasOld ? Math.Clamp(scratch.Ratios[row], -MostRatio, MostRatio) : 0, 0, One, 0);
+            ReadOnlySpan<GroupRelation> relations = group != 0 ? scratch.Relations.AsSpan(start / group, length / group) : [whole];
+            Row(
+                lattice, relations, group != 0 ? group : length,
+                tensor.Rank != 0 ? products : default, tensor.Step, scratch.RowScales[row] + tensor.ScaleBase,
+                tensor.ColumnScales.AsSpan().IsEmpty ? default : tensor.ColumnScales.AsSpan(column),
+                scratch.Old.AsSpan()[span], scratch.Predicted.AsSpan()[span], scratch.Contexts.AsSpan()[span], vectors);
             start += length;
         }
     }
 
+    /// <summary>Predictions and contexts of one row's elements.</summary>
+    /// <param name="lattice">Their kind.</param>
+    /// <param name="relations">How they follow from the old ones, group after group.</param>
+    /// <param name="group">Elements of a group.</param>
+    /// <param name="products">Products of low-rank factors; empty when there are none.</param>
+    /// <param name="step">What a product counts.</param>
+    /// <param name="scale">Expected size of a difference, half octaves.</param>
+    /// <param name="columnScales">What each column adds to it; may be empty.</param>
+    /// <param name="old">Old codes.</param>
+    /// <param name="predicted">Overwritten.</param>
+    /// <param name="contexts">Overwritten.</param>
+    /// <param name="vectors">Whether vector instructions may be used; the result is the same.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Span(
-        Lattice lattice, int ratio, ReadOnlySpan<int> products, float step, int scale, ReadOnlySpan<int> columnScales,
+    public static void Row(
+        Lattice lattice, ReadOnlySpan<GroupRelation> relations, int group, ReadOnlySpan<int> products, float step, int scale, ReadOnlySpan<int> columnScales,
         ReadOnlySpan<uint> old, Span<uint> predicted, Span<byte> contexts, bool vectors)
     {
-        ratio = Math.Clamp(ratio, -MostRatio, MostRatio);
+        if (lattice.HasLevels)
+        {
+            LevelPrediction.Row(lattice, relations, group, products, step, scale, columnScales, old, predicted, contexts, vectors);
+            return;
+        }
         var high = Math.Min(lattice.High, (1 << (lattice.Bits - 1)) - 1);
         var done = vectors && Vector256.IsHardwareAccelerated
-            ? SpanVectors(lattice, ratio, products, step, scale, columnScales, high, old, predicted, contexts)
+            ? RowVectors(lattice, relations, group, products, step, scale, columnScales, high, old, predicted, contexts)
             : 0;
         for (var i = done; i < old.Length; i++)
         {
+            ref readonly var relation = ref relations[i / group];
             var code = (int)old[i];
-            var fixedPoint = code * ratio;
+            var fixedPoint = code * relation.Ratio + relation.Addend;
             if (!products.IsEmpty)
-                fixedPoint += (int)Math.Clamp(products[i] * step, -MostAddend, MostAddend);
+                fixedPoint += (int)Math.Clamp(products[i] * StepOf(step, relation), -MostAddend, MostAddend);
             var rounded = Math.Clamp((fixedPoint + One / 2) >> 16, lattice.Low, high);
             var offset = Math.Clamp(fixedPoint - (rounded << 16), -Place.Half, Place.Half);
-            var activity = Math.Clamp(((scale + (columnScales.IsEmpty ? 0 : columnScales[i])) * 171) >> 8, 0, 15);
+            var activity = Math.Clamp(((scale - relation.HalfOctaves + (columnScales.IsEmpty ? 0 : columnScales[i])) * 171) >> 8, 0, 15);
             var edge = code <= lattice.Low || code >= lattice.High ? 1 : 0;
             contexts[i] = (byte)(activity << 4 | edge << 3 | Place.Of(offset));
             predicted[i] = (uint)rounded & 0xFFFF | (offset < 0 ? FloatPrediction.Mirror : 0);
         }
     }
 
+    /// <summary>What a product of factors is multiplied by.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float StepOf(float step, in GroupRelation relation) => Math.Min(step * relation.PerStep, 1e30f);
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static int SpanVectors(
-        Lattice lattice, int ratio, ReadOnlySpan<int> products, float step, int scale, ReadOnlySpan<int> columnScales, int high,
+    static int RowVectors(
+        Lattice lattice, ReadOnlySpan<GroupRelation> relations, int group, ReadOnlySpan<int> products, float step, int scale, ReadOnlySpan<int> columnScales, int high,
         ReadOnlySpan<uint> old, Span<uint> predicted, Span<byte> contexts)
     {
-        var ratios = Vector256.Create(ratio);
-        var steps = Vector256.Create(step);
         var (lowest, highest) = (Vector256.Create(lattice.Low), Vector256.Create(high));
         var (mostAddend, leastAddend) = (Vector256.Create(MostAddend), Vector256.Create(-MostAddend));
         var (half, most) = (Vector256.Create(Place.Half), Vector256.Create(15));
         var (lowEdge, highEdge) = (Vector256.Create(lattice.Low + 1), Vector256.Create(lattice.High - 1));
-        var rowScale = Vector256.Create(scale);
-        var i = 0;
-        for (; i + 8 <= old.Length; i += 8)
+        var (i, end) = (0, 0);
+        foreach (ref readonly var relation in relations)
         {
-            var code = Vector256.Create(old[i..]).AsInt32();
-            var fixedPoint = code * ratios;
-            if (!products.IsEmpty)
-                fixedPoint += Vector256.ConvertToInt32(Vector256.Min(Vector256.Max(
-                    Vector256.ConvertToSingle(Vector256.Create(products[i..])) * steps, leastAddend), mostAddend));
-            var rounded = Vector256.Min(Vector256.Max((fixedPoint + half) >> 16, lowest), highest);
-            var offset = Vector256.Min(Vector256.Max(fixedPoint - (rounded << 16), -half), half);
-            var sum = columnScales.IsEmpty ? rowScale : rowScale + Vector256.Create(columnScales[i..]);
-            var activity = Vector256.Min(Vector256.Max((sum * 171) >> 8, Vector256<int>.Zero), most);
-            var edge = Vector256.LessThan(code, lowEdge) | Vector256.GreaterThan(code, highEdge);
-            FloatPrediction.Narrow(activity << 4 | edge & Vector256.Create(8) | Place.Of(offset), contexts[i..]);
-            (rounded.AsUInt32() & Vector256.Create(0xFFFFu) | offset.AsUInt32() & Vector256.Create(FloatPrediction.Mirror)).CopyTo(predicted[i..]);
+            end += group;
+            var (ratios, addends) = (Vector256.Create(relation.Ratio), Vector256.Create(relation.Addend));
+            var (steps, rowScale) = (Vector256.Create(StepOf(step, relation)), Vector256.Create(scale - relation.HalfOctaves));
+            for (; i + 8 <= end; i += 8)
+            {
+                var code = Vector256.Create(old[i..]).AsInt32();
+                var fixedPoint = code * ratios + addends;
+                if (!products.IsEmpty)
+                    fixedPoint += Vector256.ConvertToInt32(Vector256.Min(Vector256.Max(
+                        Vector256.ConvertToSingle(Vector256.Create(products[i..])) * steps, leastAddend), mostAddend));
+                var rounded = Vector256.Min(Vector256.Max((fixedPoint + half) >> 16, lowest), highest);
+                var offset = Vector256.Min(Vector256.Max(fixedPoint - (rounded << 16), -half), half);
+                var sum = columnScales.IsEmpty ? rowScale : rowScale + Vector256.Create(columnScales[i..]);
+                var activity = Vector256.Min(Vector256.Max((sum * 171) >> 8, Vector256<int>.Zero), most);
+                var edge = Vector256.LessThan(code, lowEdge) | Vector256.GreaterThan(code, highEdge);
+                FloatPrediction.Narrow(activity << 4 | edge & Vector256.Create(8) | Place.Of(offset), contexts[i..]);
+                (rounded.AsUInt32() & Vector256.Create(0xFFFFu) | offset.AsUInt32() & Vector256.Create(FloatPrediction.Mirror)).CopyTo(predicted[i..]);
+            }
         }
         return i;
     }
-
-    /// <summary>Old step over new step with 16 fractional bits, and 65,536 over the new step.</summary>
-    static (int Ratio, float PerStep) Ratio(ushort oldStep, ushort newStep)
-    {
-        var (from, to) = ((float)BitConverter.UInt16BitsToHalf(oldStep), (float)BitConverter.UInt16BitsToHalf(newStep));
-        if (!float.IsFinite(from) || !float.IsFinite(to) || to == 0)
-            return (0, 0);
-        return ((int)Math.Clamp(from / to * One, -MostRatio, MostRatio), One / to);
-    }
-
-    /// <summary>Twice the binary logarithm of a step, to the half octave below, plus 30.</summary>
-    static int HalfOctaves(ushort step) => (step & 0x7FFF) >> 9;
 
     public static int Difference(Lattice lattice, uint predicted, uint code)
     {

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Coppice.Formats;
 
 namespace Coppice.Delta.Tensors;
@@ -6,7 +5,7 @@ namespace Coppice.Delta.Tensors;
 /// <summary>Reads the old elements that stand where a frame's new ones will.</summary>
 static class OldElements
 {
-    /// <summary>Reads what a frame needs: its bytes, the steps of its blocks.</summary>
+    /// <summary>Reads what a frame needs: its bytes, the heads of its blocks.</summary>
     public static void Read(TensorRecord tensor, long first, int count, IByteSource old, FrameScratch scratch)
     {
         if (!tensor.HasOld)
@@ -20,8 +19,7 @@ static class OldElements
         var bytes = scratch.OldBytes.AsSpan(0, (int)lattice.BytesOf(count));
         old.Read(tensor.OldOffset + lattice.BytesOf(first), bytes);
         if (lattice.IsBlock)
-            for (var block = 0; block < count / lattice.UnitElements; block++)
-                scratch.OldSteps[block] = BinaryPrimitives.ReadUInt16LittleEndian(bytes[(block * lattice.UnitBytes)..]);
+            BlockHeads.Read(lattice, bytes, scratch.OldHeads);
     }
 
     /// <summary>Fills <see cref="FrameScratch.Old"/> with elements of the frame that was read; with zeros when the tensor has no old one.</summary>
@@ -33,7 +31,7 @@ static class OldElements
         else if (tensor.IsTransposed)
             scratch.Turned.AsSpan(start, count).CopyTo(words);
         else
-            Packing.Unpack(tensor.OldLattice, scratch.OldBytes.AsSpan((int)tensor.OldLattice.BytesOf(start), (int)tensor.OldLattice.BytesOf(count)), words, scratch.OldSteps.AsSpan(start / 32));
+            Packing.Unpack(tensor.OldLattice, scratch.OldBytes.AsSpan((int)tensor.OldLattice.BytesOf(start), (int)tensor.OldLattice.BytesOf(count)), words);
     }
 
     /// <summary>A frame is whole rows of the new matrix, so its old elements are a run in every row of the old one.</summary>
@@ -49,7 +47,7 @@ static class OldElements
             for (var row = 0; row < rows; row += words.Length)
             {
                 var part = words.AsSpan(0, Math.Min(words.Length, rows - row));
-                Packing.Unpack(lattice, run.Slice(row * lattice.UnitBytes, part.Length * lattice.UnitBytes), part, default);
+                Packing.Unpack(lattice, run.Slice(row * lattice.UnitBytes, part.Length * lattice.UnitBytes), part);
                 for (var i = 0; i < part.Length; i++)
                     scratch.Turned[(row + i) * tensor.Columns + column] = part[i];
             }

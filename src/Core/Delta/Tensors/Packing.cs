@@ -11,9 +11,8 @@ static class Packing
     /// <param name="lattice">The kind of the elements.</param>
     /// <param name="bytes">Whole units.</param>
     /// <param name="words">Float bits, or codes less their zero; as many as there are elements.</param>
-    /// <param name="steps">The blocks' steps, for block kinds.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Unpack(Lattice lattice, ReadOnlySpan<byte> bytes, Span<uint> words, Span<ushort> steps)
+    public static void Unpack(Lattice lattice, ReadOnlySpan<byte> bytes, Span<uint> words)
     {
         switch (lattice.Kind)
         {
@@ -48,29 +47,30 @@ static class Packing
                 break;
             case LatticeKind.Q8_0:
                 for (var block = 0; block < words.Length / 32; block++)
-                {
-                    var from = bytes.Slice(block * 34, 34);
-                    steps[block] = BinaryPrimitives.ReadUInt16LittleEndian(from);
-                    WidenSigned(from[2..], words.Slice(block * 32, 32));
-                }
+                    WidenSigned(bytes.Slice(block * 34 + 2, 32), words.Slice(block * 32, 32));
                 break;
             case LatticeKind.Q4_0:
                 for (var block = 0; block < words.Length / 32; block++)
                 {
-                    var from = bytes.Slice(block * 18, 18);
-                    steps[block] = BinaryPrimitives.ReadUInt16LittleEndian(from);
-                    var nibbles = Vector128.Create(from[2..]);
+                    var nibbles = Vector128.Create(bytes.Slice(block * 18 + 2, 16));
                     var eight = Vector128.Create((byte)8);
                     WidenSigned((nibbles & Vector128.Create((byte)15)) - eight, words[(block * 32)..]);
                     WidenSigned((nibbles >>> 4) - eight, words[(block * 32 + 16)..]);
                 }
                 break;
+            default:
+                BlockCodes.Unpack(lattice, bytes, words);
+                break;
         }
     }
 
     /// <summary>The other way round; only the lattice's bits of each word count.</summary>
+    /// <param name="lattice">The kind of the elements.</param>
+    /// <param name="words">What <see cref="Unpack"/> gives.</param>
+    /// <param name="heads">The blocks' heads, for block kinds.</param>
+    /// <param name="bytes">Overwritten.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Pack(Lattice lattice, ReadOnlySpan<uint> words, ReadOnlySpan<ushort> steps, Span<byte> bytes)
+    public static void Pack(Lattice lattice, ReadOnlySpan<uint> words, ReadOnlySpan<ushort> heads, Span<byte> bytes)
     {
         switch (lattice.Kind)
         {
@@ -103,7 +103,7 @@ static class Packing
                 for (var block = 0; block < words.Length / 32; block++)
                 {
                     var to = bytes.Slice(block * 34, 34);
-                    BinaryPrimitives.WriteUInt16LittleEndian(to, steps[block]);
+                    BinaryPrimitives.WriteUInt16LittleEndian(to, heads[block]);
                     NarrowBytes(words.Slice(block * 32, 32), to[2..]);
                 }
                 break;
@@ -111,12 +111,16 @@ static class Packing
                 for (var block = 0; block < words.Length / 32; block++)
                 {
                     var to = bytes.Slice(block * 18, 18);
-                    BinaryPrimitives.WriteUInt16LittleEndian(to, steps[block]);
+                    BinaryPrimitives.WriteUInt16LittleEndian(to, heads[block]);
                     var eight = Vector128.Create((byte)8);
                     var low = (Narrow16(words[(block * 32)..]) + eight) & Vector128.Create((byte)15);
                     var high = Narrow16(words[(block * 32 + 16)..]) + eight;
                     (low | high << 4).CopyTo(to[2..]);
                 }
+                break;
+            default:
+                BlockCodes.Pack(lattice, words, bytes);
+                BlockHeads.Write(lattice, heads, bytes);
                 break;
         }
     }
@@ -131,8 +135,9 @@ static class Packing
             words[i] = (uint)(sbyte)bytes[i];
     }
 
+    /// <summary>Sixteen signed bytes to a word each.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void WidenSigned(Vector128<byte> bytes, Span<uint> words)
+    public static void WidenSigned(Vector128<byte> bytes, Span<uint> words)
     {
         var (low, high) = Vector128.Widen(bytes.AsSByte());
         var ((a, b), (c, d)) = (Vector128.Widen(low), Vector128.Widen(high));
@@ -152,7 +157,7 @@ static class Packing
 
     /// <summary>The lowest byte of each of sixteen words.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector128<byte> Narrow16(ReadOnlySpan<uint> words) => Vector128.Narrow(
+    public static Vector128<byte> Narrow16(ReadOnlySpan<uint> words) => Vector128.Narrow(
         Vector128.Narrow(Vector128.Create(words), Vector128.Create(words[4..])), Vector128.Narrow(Vector128.Create(words[8..]), Vector128.Create(words[12..])));
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
