@@ -417,8 +417,18 @@ public sealed class ShadowTests : IDisposable
         {
             (disk, shop.Plan) = (start.Copy(cut), plan);
             disk.CutAt = cut;
-            await Assert.ThrowsAsync<PowerCutException>(() => LiveAsync("boot"));
-            disk.PowerOn();
+            try
+            {
+                await LiveAsync("boot");
+                Assert.True(disk.Changes < cut); // its thread had not let go of the files yet, so that fewer were deleted at the end
+                Assert.True(cut > changes - 10);
+            }
+            catch (PowerCutException)
+            {
+                disk.PowerOn();
+            }
+
+            disk.CutAt = null;
             shop.Plan = plan;
             await LiveAsync("after the cut");
             var reports = devices[^1].Reports();
