@@ -21,6 +21,8 @@ sealed class ShadowCare(UpdateContext context)
     /// <summary>How often the figures of one that has settled are told again.</summary>
     static readonly TimeSpan TellAgain = TimeSpan.FromDays(1);
 
+    const double AnySlowdown = 1e6;
+
     ShadowRun? watched;
     long since;
     ITimer? timer;
@@ -134,7 +136,7 @@ sealed class ShadowCare(UpdateContext context)
             return new(Outcome.Failed, $"it hangs: a run has not ended for {Duration.Format(TimeSpan.FromSeconds(Math.Floor(counts.Running!.Value.TotalSeconds)))}");
         // How slow it is, gates judge: at low priority, a busy device is not the release's fault.
         var policy = context.Policy.Probation;
-        policy = policy with { Runs = Math.Max(policy.Runs, policy.MinSample) };
+        policy = policy with { Runs = Math.Max(policy.Runs, policy.MinSample), MaxSlowdown = AnySlowdown };
         var verdict = ProbationVerdict.Judge(policy, new(null, null, context.Host.Serving?.Meter.Read()), counts.Runs, context.Time.GetElapsedTime(since));
         return verdict.Outcome == Outcome.Failed && counts.Trouble is { } trouble ? verdict with { Why = $"{verdict.Why}; the last one: {trouble}" } : verdict;
     }

@@ -102,6 +102,23 @@ public sealed class ShadowTests : IDisposable
     }
 
     [Fact]
+    public async Task How_slow_it_is_gates_judge_and_not_the_device()
+    {
+        var device = await RunningAsync();
+        device.Runtime.OnRun = release =>
+        {
+            if (release == "2.0.0")
+                time.Advance(TimeSpan.FromMilliseconds(100));
+        };
+        Ask(device, 25);
+        time.Advance(TimeSpan.FromMinutes(1));
+        await device.PollAsync();
+
+        Assert.Equal(["Started shadow", "Switched shadow", "Settled shadow"], Told(device));
+        Assert.True(device.Reports()[^1].Measures!["latencyP95Ms"] >= 100);
+    }
+
+    [Fact]
     public async Task It_settles_by_requests_alone_and_tells_its_figures_again_each_day()
     {
         var device = await RunningAsync();
