@@ -16,7 +16,7 @@ namespace Coppice.Bench.Agent;
 /// <summary>What the agent costs the app it lives in.</summary>
 /// <remarks>
 /// <c>agent lease</c>: a lease taken and given back. <c>agent switch MODEL.onnx</c>: runs while the release is switched a hundred times,
-/// against the same runs left alone. <c>agent fetch</c>: memory and speed of fetching and verifying 1 GB. <c>agent memory COPPICE</c>: resident memory of the daemon.
+/// against the same runs left alone. <c>agent shadow MODEL.onnx</c>: leases and runs with the same model as a shadow. <c>agent fetch</c>: memory and speed of fetching and verifying 1 GB. <c>agent memory COPPICE</c>: resident memory of the daemon.
 /// </remarks>
 static class AgentBench
 {
@@ -32,13 +32,16 @@ static class AgentBench
             case ["switch", var model]:
                 Switches(model);
                 return 0;
+            case ["shadow", var model]:
+                await ShadowsAsync(model);
+                return 0;
             case ["fetch", .. var size]:
                 await FetchAsync(size is [var megabytes] ? int.Parse(megabytes, CultureInfo.InvariantCulture) : 1_000);
                 return 0;
             case ["memory", var program]:
                 return Memory(program);
             default:
-                Console.Error.WriteLine("Say what to measure: agent lease | agent switch MODEL.onnx | agent fetch [MEGABYTES] | agent memory COPPICE");
+                Console.Error.WriteLine("Say what to measure: agent lease | agent switch MODEL.onnx | agent shadow MODEL.onnx | agent fetch [MEGABYTES] | agent memory COPPICE");
                 return 2;
         }
     }
@@ -61,6 +64,11 @@ static class AgentBench
         using var host = new ModelHost(Model);
         Serve(host, Load(1, null));
         Take(host, 5_000_000); // compiled by now
+        Leases(host, "lease");
+    }
+
+    static void Leases(ModelHost host, string name)
+    {
         foreach (var threads in (int[])[1, Environment.ProcessorCount])
         {
             const int Rounds = 20_000_000;
@@ -69,7 +77,7 @@ static class AgentBench
             Parallel.For(0, threads, new() { MaxDegreeOfParallelism = threads }, _ => Take(host, Rounds));
             var nanoseconds = (Environment.CpuUsage.TotalTime - start).TotalNanoseconds / ((double)Rounds * threads);
             var allocated = (GC.GetTotalAllocatedBytes(precise: true) - before) / ((double)Rounds * threads);
-            Say($"lease, {threads} thread(s): {nanoseconds:0.0} ns of processor time, {allocated:0.0000} bytes allocated each");
+            Say($"{name}, {threads} thread(s): {nanoseconds:0.0} ns of processor time, {allocated:0.0000} bytes allocated each");
         }
     }
 
@@ -96,6 +104,28 @@ static class AgentBench
                 Thread.Sleep(40);
             }
         });
+    }
+
+    static async Task ShadowsAsync(string path)
+    {
+        var runtime = new OnnxRuntime();
+        LoadedRelease Open(int release) => Load(release, runtime.Load(ModelSource.AtPath(ModelFormat.Onnx, Path.GetFullPath(path)), new SessionLimits(IntraOpThreads: 1)));
+        using var host = new ModelHost(Model);
+        Serve(host, Open(1));
+        Percentiles("no shadow", host, null);
+        foreach (var share in (double[])[0.1, 1])
+        {
+            var run = await ShadowRun.StartAsync(Load(2, null).Slot, () => Open(2), share, TimeSpan.FromMinutes(1), TimeProvider.System, default);
+            host.RunBeside(run);
+            Percentiles(string.Create(CultureInfo.InvariantCulture, $"a shadow of {100 * share:0} %"), host, null);
+            var counts = run.Read();
+            Say($"  of its turns {counts.Answered.Runs} copied, {counts.Dropped} dropped, {counts.Agreed} of {counts.Compared} agreed, {counts.Runs.Errors} failed");
+        }
+
+        Take(host, 5_000_000);
+        Leases(host, "lease with a shadow");
+        host.DropShadow();
+        Percentiles("no shadow any more", host, null);
     }
 
     static void Percentiles(string name, ModelHost host, Action? meanwhile)

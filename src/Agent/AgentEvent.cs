@@ -75,6 +75,15 @@ public enum AgentEventKind
     /// <summary>The process ended while a release was being loaded or on probation.</summary>
     Crashed,
 
+    /// <summary>A release runs beside the serving one, on copies of requests.</summary>
+    ShadowStarted,
+
+    /// <summary>It has run long enough without a fault, or its figures are told again.</summary>
+    ShadowSettled,
+
+    /// <summary>It does not run any more.</summary>
+    ShadowEnded,
+
     /// <summary>A file on this device is not what it was.</summary>
     Damaged,
 }

@@ -23,6 +23,9 @@ public sealed class AgentModel
     /// <summary>The release that serves; null when none does.</summary>
     public SemanticVersion? Release => Host.Serving?.Slot.Release;
 
+    /// <summary>The release that runs beside it on copies of requests, and answers none; null when none does.</summary>
+    public SemanticVersion? Shadow => Host.Shadow?.Slot.Release;
+
     /// <summary>Where its update stands.</summary>
     public UpdateState State => Runner.State;
 

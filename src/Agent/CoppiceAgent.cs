@@ -334,7 +334,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
                     [
                         new WholeBlob(disk, files, rate, options.Stall, options.Time),
                         new PatchedBlob(disk, files, rate, options.Stall, options.Time),
-                        new RangedBlob(disk, blobs, files, () => slots.Files(((Slot?[])[runner.State.Serving, runner.State.Previous]).OfType<Slot>()), rate, options.Stall, options.Time),
+                        new RangedBlob(disk, blobs, files, () => slots.Files(((Slot?[])[runner.State.Serving, runner.State.Previous, runner.State.Shadow?.Slot]).OfType<Slot>()), rate, options.Stall, options.Time),
                     ],
                     (kind, why) => context.Happened(kind, why)),
                 Keys = keys,
@@ -351,6 +351,7 @@ public sealed class CoppiceAgent : IAsyncDisposable
                 Policy = options.Policy,
                 Checks = options.Checks,
                 DeviceData = () => options.TrialData.TryGetValue(name.ToString(), out var path) && File.Exists(path) ? File.ReadAllBytes(path) : null,
+                Nudge = () => models?.GetValueOrDefault(name.ToString())?.Poll(),
                 Shown = () => live.Show(name, context.Live),
             };
             runners.Add(runner = new(context));

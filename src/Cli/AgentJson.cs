@@ -22,7 +22,7 @@ static class AgentJson
         return new(
             state.Model.ToString(), Camel((model.Live?.Step ?? state.Step).ToString()),
             state.Serving?.Release.ToString(), state.Serving?.Variant, state.Serving?.Rollout, state.Serving is { Settled: false },
-            state.Previous?.Release.ToString(), state.Target?.Slot.Release.ToString(),
+            state.Previous?.Release.ToString(), state.Shadow?.Slot.Release.ToString(), state.Target?.Slot.Release.ToString(),
             [.. state.Refusals.Select(refusal => new RefusalLine(refusal.Release.ToString(), refusal.Rollout, refusal.Attempt, refusal.Why))],
             model.Live?.Next, [.. model.Live?.Why ?? []]);
     }
@@ -35,7 +35,7 @@ sealed record EventLine(DateTimeOffset At, string Kind, string? Model, string? R
 sealed record StatusLine(string? Device, string? Key, string? Server, bool Running, string? Trouble, int ReportsWaiting, IReadOnlyList<ModelLine> Models);
 
 sealed record ModelLine(
-    string Model, string Step, string? Release, string? Variant, string? Rollout, bool Probation, string? Previous, string? Target,
+    string Model, string Step, string? Release, string? Variant, string? Rollout, bool Probation, string? Previous, string? Shadow, string? Target,
     IReadOnlyList<RefusalLine> Refusals, DateTimeOffset? Next, IReadOnlyList<string> Why);
 
 sealed record RefusalLine(string Release, string Rollout, int Attempt, string Why);

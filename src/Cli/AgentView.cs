@@ -51,8 +51,10 @@ static class AgentView
         yield return $"  serves   {state.Serving?.ToString() ?? "nothing"}{(state.Serving is { Settled: false } ? ", on probation" : "")}{(state.Serving is { } serving ? $", by {serving.Rollout}" : "")}";
         if (state.Previous is { } previous)
             yield return $"  before   {previous}, kept to go back to";
+        if (state.Shadow is { } shadow)
+            yield return $"  beside   {shadow.Slot}, answers nobody{(shadow.Slot.Settled ? "" : ", on probation")}, by {shadow.Slot.Rollout} (arm {shadow.Terms.Arm})";
         if (state.Target is { } target && target.Slot.Folder != state.Serving?.Folder)
-            yield return $"  brings   {target.Slot}, by {target.Slot.Rollout}{Progress(model.Live)}";
+            yield return $"  brings   {target.Slot}{(target.Shadow is null ? "" : " to run beside it")}, by {target.Slot.Rollout}{Progress(model.Live)}";
         if (state.Question is { } question)
             yield return $"  asks     {question.Text} ({question.Release} by {question.Rollout}; answer with 'coppice agent consent')";
         foreach (var refusal in state.Refusals)

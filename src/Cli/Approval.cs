@@ -15,7 +15,7 @@ static class Approval
     }
 
     public static void Say(ApprovalView approval, TextWriter to) => to.WriteLine(
-        $"{approval.Id}: {Output.Words(approval.Act)}{(approval.Rollout is { } rollout ? $" {rollout}" : "")} of {approval.Model} {approval.Release}{(approval.Phase is { } phase ? $" to phase {phase + 1}" : "")}{(approval.Arm is { } arm ? $" to arm {arm}" : "")}{(approval.Ordered is { Arms.IsEmpty: false } ordered ? $" with arms {string.Join(", ", ordered.Arms.Select(arm => $"{arm.Name} ({arm.Release?.ToString() ?? "what is there"})"))}" : "")}, asked by {approval.AskedBy}: " + approval.State switch
+        $"{approval.Id}: {Output.Words(approval.Act)}{(approval.Rollout is { } rollout ? $" {rollout}" : "")} of {approval.Model} {approval.Release}{(approval.Phase is { } phase ? $" to phase {phase + 1}" : "")}{(approval.Arm is { } arm ? $" to arm {arm}" : "")}{(approval.Ordered is { Arms.IsEmpty: false } ordered ? $" with arms {string.Join(", ", ordered.Arms.Select(arm => $"{arm.Name} ({arm.Release?.ToString() ?? "what is there"}{(arm.Shadow == true ? " as a shadow" : "")})"))}" : "")}, asked by {approval.AskedBy}: " + approval.State switch
         {
             ApprovalState.Awaiting => $"awaits approval, {approval.Votes.Length} of {approval.Needed} so far. Another operator runs: coppice rollout approve {approval.Id} --why …",
             ApprovalState.Done => $"approved by {string.Join(", ", approval.Votes.Select(vote => vote.By))} and done{(approval.Rollout is { } done ? $" ({done})" : "")}.",

@@ -14,7 +14,7 @@ public static class ExperimentCommand
     public static Command Build()
     {
         var server = new ServerOptions();
-        var command = new Command("experiment", "Two or more releases side by side: each device keeps its arm, and looking often costs nothing.") { Json, Start(server), Show(server), Promote(server), Stop(server) };
+        var command = new Command("experiment", "Two or more releases side by side, some of them as shadows that answer nobody: each device keeps its arm, and looking often costs nothing.") { Json, Start(server), Show(server), Promote(server), Stop(server) };
         server.AddTo(command);
         return command;
     }
@@ -26,7 +26,7 @@ public static class ExperimentCommand
         Console.Out.WriteLine();
         Output.Table(["ARM", "DEVICES", "MEAN", "DIFFERENCE", "BETWEEN", "P"], [.. standing.Arms.Select(arm => new[]
         {
-            arm.Arm == standing.Winner ? $"{arm.Arm} (wins)" : arm.Arm, $"{arm.Devices}", arm.Devices > 0 ? Number(arm.Mean) : "", Number(arm.Difference),
+            $"{arm.Arm}{(arm.Shadow == true ? " (shadow)" : "")}{(arm.Arm == standing.Winner ? " (wins)" : "")}", $"{arm.Devices}", arm.Devices > 0 ? Number(arm.Mean) : "", Number(arm.Difference),
             arm.Interval is { } interval ? $"{Number(interval.Low)} and {Number(interval.High)}" : "", Number(arm.P),
         })], "");
         Output.Fields(("arms", standing.Why), ("ratio", string.Create(CultureInfo.InvariantCulture, $"p = {standing.SampleRatioP:g2} of the weights")));
@@ -66,7 +66,7 @@ public static class ExperimentCommand
     {
         var id = Id();
         var arm = new Argument<string>("arm") { Description = "The arm that is to be everybody's; the control's name ends the experiment where it began." };
-        return Act("promote", "Makes an arm everybody's, in the phase that the experiment is in.", server, [id, arm], (client, parsed, why, cancel) => client.PromoteAsync(parsed.GetRequiredValue(id), new(parsed.GetRequiredValue(arm), why), null, cancel));
+        return Act("promote", "Makes an arm everybody's, in the phase that the experiment is in; a shadow's release then serves.", server, [id, arm], (client, parsed, why, cancel) => client.PromoteAsync(parsed.GetRequiredValue(id), new(parsed.GetRequiredValue(arm), why), null, cancel));
     }
 
     static Command Stop(ServerOptions server)

@@ -26,7 +26,7 @@ public sealed class Device
         Runtime.Serving = () => Serving;
         Queue = new(disk);
         var history = new HistoryLog(disk);
-        Runner = new(new()
+        Runner = new(Context = new()
         {
             Model = Shop.Model,
             Device = "d-1",
@@ -63,6 +63,7 @@ public sealed class Device
             Others = () => Others,
             NeededBy = () => NeededBy,
             Policy = policy ?? Policy,
+            Nudge = () => Nudges++,
         });
     }
 
@@ -89,9 +90,14 @@ public sealed class Device
 
     public ReportQueue Queue { get; }
 
+    public UpdateContext Context { get; }
+
     public UpdateRunner Runner { get; }
 
     public List<AgentEvent> Events { get; } = [];
+
+    /// <summary>Steps that were asked for before the wait was over.</summary>
+    public int Nudges { get; private set; }
 
     public string? Serving => Host.Serving?.Slot.Release.ToString();
 

@@ -22,6 +22,12 @@ public sealed class TextRuntime : IModelRuntime
     /// <summary>The release that serves, for models that misbehave only then.</summary>
     public Func<string?> Serving { get; set; } = () => null;
 
+    /// <summary>Called with the release before it is loaded; throws or waits, or not.</summary>
+    public Action<string> OnLoad { get; set; } = _ => { };
+
+    /// <summary>Called with the release before each run; throws or waits, or not.</summary>
+    public Action<string> OnRun { get; set; } = _ => { };
+
     /// <summary>Sessions that are loaded now.</summary>
     public int Open => Volatile.Read(ref open);
 
@@ -40,6 +46,7 @@ public sealed class TextRuntime : IModelRuntime
                 throw new ProcessEndedException();
         }
 
+        OnLoad(text[1]);
         Interlocked.Increment(ref open);
         return new Session(this, text[0], text[1]);
     }
@@ -57,6 +64,7 @@ public sealed class TextRuntime : IModelRuntime
         public InferenceResult Run(ReadOnlySpan<Tensor> inputs, CancellationToken cancel = default)
         {
             ObjectDisposedException.ThrowIf(Volatile.Read(ref closed), this);
+            runtime.OnRun(release);
             var words = line.Split(' ');
             if (words[0] == "fail" && runtime.Serving() == release)
                 throw new InferenceException("it fails");

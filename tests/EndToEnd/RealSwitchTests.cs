@@ -62,7 +62,7 @@ public sealed class RealSwitchTests
     }
 
     /// <summary>One run of whatever serves, with inputs that fit it. Returns its version.</summary>
-    static string RunOnce(CoppiceAgent agent, string model)
+    internal static string RunOnce(CoppiceAgent agent, string model)
     {
         using var lease = agent.Model(model).Lease();
         using var answer = lease.Session.Run([.. lease.Session.Inputs.Select(Input)]);

@@ -173,11 +173,13 @@ public sealed partial class RolloutGuidesTests : IAsyncLifetime
     async Task ExperimentAsync()
     {
         var page = Page("ab-test.md");
-        await File.WriteAllTextAsync(site.PathOf("ab.yaml"), page.Single(part => part.IsPlan).Text.Replace("1.4.0", "1.4.1", StringComparison.Ordinal));
+        var plans = page.Where(part => part.IsPlan).Select(part => part.Text).ToArray();
+        await File.WriteAllTextAsync(site.PathOf("ab.yaml"), plans[0].Replace("1.4.0", "1.4.1", StringComparison.Ordinal));
+        await File.WriteAllTextAsync(site.PathOf("shadow.yaml"), plans[1]);
         var id = "";
         foreach (var line in page.Where(part => !part.IsPlan).Select(part => part.Text))
         {
-            var said = await RunAsync(line.Replace("r-9", id, StringComparison.Ordinal));
+            var said = await RunAsync(line.Replace("r-10", id, StringComparison.Ordinal).Replace("r-9", id, StringComparison.Ordinal));
             switch (line.Split(' ')[2])
             {
                 case "start":
@@ -185,6 +187,7 @@ public sealed partial class RolloutGuidesTests : IAsyncLifetime
                     break;
                 case "show":
                     Assert.Contains("cannot tell yet: each arm needs 30 devices that report accuracy", said, StringComparison.Ordinal);
+                    Assert.Equal(line.Contains("r-10", StringComparison.Ordinal), said.Contains("b (shadow)", StringComparison.Ordinal));
                     break;
                 case "promote":
                     Assert.Equal(("1.5.0", null), await StateAsync(id) is var promoted ? (promoted.Release.ToString(), promoted.Experiment) : default);

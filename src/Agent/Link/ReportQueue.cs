@@ -132,7 +132,7 @@ public sealed class ReportQueue
                 return false;
             if (confirmed < box.Confirmed)
                 left = left.AddRange(standing.OrderBy(model => model.Key, StringComparer.Ordinal).SelectMany(model => model.Value)
-                    .Where(report => report.Sequence > through && !box.Waiting.Any(waiting => (waiting.Model, waiting.Release, waiting.Kind) == (report.Model, report.Release, report.Kind))).Select(report => report with { Sequence = 0 }));
+                    .Where(report => report.Sequence > through && !box.Waiting.Any(waiting => (waiting.Model, waiting.Release, waiting.Kind, waiting.Shadow) == (report.Model, report.Release, report.Kind, report.Shadow))).Select(report => report with { Sequence = 0 }));
             Save(box with { Numbered = numbered, Confirmed = confirmed, Standing = standing, Waiting = left });
             return isNews;
         }
@@ -145,11 +145,11 @@ public sealed class ReportQueue
             return standing; // its end is to come
         if (report.Kind == ReportKind.Stopped)
             return [report];
-        var all = standing.RemoveAll(known => known.Release == report.Release).Add(report);
-        var (serving, others) = (all.Where(Serves).TakeLast(2).ToArray(), all.Where(known => !Serves(known)).TakeLast(1).ToArray());
+        var all = standing.RemoveAll(known => known.Release == report.Release && known.Shadow == report.Shadow).Add(report);
+        var (serving, others) = (all.Where(Serves).TakeLast(2).ToArray(), all.Where(known => !Serves(known)).GroupBy(known => known.Shadow).Select(kind => kind.Last()).ToArray());
         return [.. all.Where(known => serving.Contains(known) || others.Contains(known))];
 
-        static bool Serves(Report known) => known.Kind is ReportKind.Switched or ReportKind.Settled;
+        static bool Serves(Report known) => known.Shadow is null && known.Kind is ReportKind.Switched or ReportKind.Settled;
     }
 
     static ImmutableArray<Report> Bound(ImmutableArray<Report> waiting)

@@ -9,6 +9,7 @@ namespace Coppice.Agent.Serving;
 public sealed class LoadedRelease
 {
     readonly IModelSession? session;
+    readonly MeteredSession? metered;
     int holders = 1; // the host; each lease adds one
 
     /// <param name="slot">What was loaded.</param>
@@ -21,7 +22,7 @@ public sealed class LoadedRelease
     {
         this.session = session;
         (Slot, Manifest, Variant, Folder) = (slot, manifest, variant, folder);
-        Metered = session is null ? null : new MeteredSession(session, Meter, time);
+        metered = session is null ? null : new MeteredSession(session, Meter, time);
     }
 
     /// <summary>What was loaded.</summary>
@@ -43,7 +44,14 @@ public sealed class LoadedRelease
     internal IModelSession? Session => session;
 
     /// <summary>The session as leases give it.</summary>
-    internal IModelSession? Metered { get; }
+    internal IModelSession? Metered => metered;
+
+    /// <summary>Gives copies of requests to a shadow from now on; to none with null.</summary>
+    internal void CopyTo(ShadowRun? shadow)
+    {
+        if (metered is not null)
+            metered.Shadow = shadow;
+    }
 
     /// <summary>Whether it has been unloaded.</summary>
     public bool IsUnloaded => Volatile.Read(ref holders) == 0;
@@ -73,6 +81,14 @@ public sealed class LoadedRelease
 /// <summary>A session whose runs are counted. Disposing of it does nothing: the lease is what is given back.</summary>
 sealed class MeteredSession(IModelSession inner, RunMeter meter, TimeProvider time) : IModelSession
 {
+    ShadowRun? shadow;
+
+    /// <summary>Is given copies of requests; null for nobody.</summary>
+    public ShadowRun? Shadow
+    {
+        set => Volatile.Write(ref shadow, value);
+    }
+
     public ImmutableArray<TensorSpec> Inputs => inner.Inputs;
 
     public ImmutableArray<TensorSpec> Outputs => inner.Outputs;
@@ -85,7 +101,9 @@ sealed class MeteredSession(IModelSession inner, RunMeter meter, TimeProvider ti
         try
         {
             var result = inner.Run(inputs, cancel);
-            meter.Count(time.GetElapsedTime(start), failed: false);
+            var took = time.GetElapsedTime(start);
+            meter.Count(took, failed: false);
+            Volatile.Read(ref shadow)?.Offer(inputs, result, took);
             return result;
         }
         catch (InferenceException e) when (e.Fault != InferenceFault.Input) // a caller's mistake is not the release's

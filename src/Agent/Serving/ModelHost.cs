@@ -11,6 +11,7 @@ public sealed class ModelHost(ModelName model) : IDisposable
     LoadedRelease? serving;
     LoadedRelease? candidate;
     LoadedRelease? standby;
+    ShadowRun? shadow;
     readonly List<LoadedRelease> leased = []; // let go of, with leases that are still out
     TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -26,13 +27,16 @@ public sealed class ModelHost(ModelName model) : IDisposable
     /// <summary>The release before, kept loaded through probation; null when it is not.</summary>
     public LoadedRelease? Standby => Volatile.Read(ref standby);
 
+    /// <summary>What runs beside the serving release without answering; null when nothing does.</summary>
+    public ShadowRun? Shadow => Volatile.Read(ref shadow);
+
     /// <summary>Every slot that is in memory, or whose folder a lease names: none of their files may go.</summary>
     public ImmutableArray<Slot> Held()
     {
         lock (gate)
         {
             leased.RemoveAll(loaded => loaded.IsUnloaded);
-            return [.. ((LoadedRelease?[])[serving, candidate, standby, .. leased]).OfType<LoadedRelease>().Select(loaded => loaded.Slot)];
+            return [.. ((LoadedRelease?[])[serving, candidate, standby, shadow?.Loaded, .. leased]).OfType<LoadedRelease>().Select(loaded => loaded.Slot)];
         }
     }
 
@@ -83,6 +87,36 @@ public sealed class ModelHost(ModelName model) : IDisposable
             Exchange(ref standby, null);
     }
 
+    /// <summary>Gives a loaded shadow copies of the serving release's requests, in place of any other shadow. It ends when another release serves.</summary>
+    /// <exception cref="InvalidOperationException">Nothing serves that it could run beside.</exception>
+    public void RunBeside(ShadowRun run)
+    {
+        lock (gate)
+        {
+            var answers = serving ?? throw new InvalidOperationException($"{model}: nothing serves that {run.Slot} could run beside.");
+            EndShadow();
+            shadow = run;
+            answers.CopyTo(run);
+        }
+    }
+
+    /// <summary>Ends the shadow. It is unloaded when its run has stopped.</summary>
+    public void DropShadow()
+    {
+        lock (gate)
+            EndShadow();
+    }
+
+    void EndShadow()
+    {
+        if (shadow is null)
+            return;
+        serving?.CopyTo(null);
+        var ended = Interlocked.Exchange(ref shadow, null);
+        ended.End();
+        LetGo(ended.Loaded);
+    }
+
     /// <summary>Whether a slot serves, or can at once.</summary>
     public bool CanServe(Slot slot)
     {
@@ -101,6 +135,7 @@ public sealed class ModelHost(ModelName model) : IDisposable
             var next = slot is null ? null : Find(slot) ?? throw new InvalidOperationException($"{model}: {slot} is not loaded.");
             if (next == serving)
                 return;
+            EndShadow();
             if (next == candidate)
                 candidate = null;
             if (next == standby)
@@ -136,12 +171,16 @@ public sealed class ModelHost(ModelName model) : IDisposable
     /// <summary>Lets go of everything; leases that are out stay good until they come back.</summary>
     public void Dispose()
     {
+        var last = Shadow;
         lock (gate)
         {
+            EndShadow();
             Exchange(ref candidate, null);
             Exchange(ref standby, null);
             Exchange(ref serving, null);
         }
+
+        last?.Dispose(); // a native run that goes on while the process ends would take it down
     }
 }
 

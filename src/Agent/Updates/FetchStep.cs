@@ -61,7 +61,7 @@ sealed class FetchStep(UpdateContext context) : IUpdateStep
     {
         context.Collect(state);
         why = context.Short(missing, 0);
-        if (why is not null && state.Previous is not null && state.Serving is { Settled: true })
+        if (why is not null && state.Previous is not null && state.Serving is { Settled: true } && state.Target is { Shadow: null }) // a shadow is not worth the way back
         {
             // Without it there is no going back with a set either: this model goes its own way from here.
             var without = state with { Previous = null, Serving = state.Serving with { Set = null, Instead = null } };

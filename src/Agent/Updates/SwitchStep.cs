@@ -20,6 +20,8 @@ sealed class SwitchStep(UpdateContext context) : IUpdateStep
         var beside = context.Others().SetItems(target.With.Select(member => KeyValuePair.Create(member.Model, member.Release)));
         if (ModelRequirement.Missing(context.Slots.Read(slot).Manifest.Requires ?? [], beside) is { } missing)
             return new(Outcome.Later, state, $"{slot} {missing} any more");
+        if (target.Shadow is { } terms)
+            return Beside(state, target, terms);
         if (!context.Host.CanServe(slot))
         {
             if (state.ExposureOf(slot).Crashes >= CrashRule.Limit)
@@ -42,6 +44,14 @@ sealed class SwitchStep(UpdateContext context) : IUpdateStep
             return set.Run(state, target);
         var (next, told) = Next(context, state, slot, expose: true);
         return new(Outcome.Done, next, told) { Event = (AgentEventKind.Switched, told) };
+    }
+
+    /// <summary>It answers nobody: what serves goes on, and it is loaded when the model rests.</summary>
+    StepResult Beside(UpdateState state, Target target, ShadowTerms terms)
+    {
+        var slot = target.Slot with { Settled = false };
+        var next = state with { Shadow = new(slot, terms) { Measures = target.Measures } };
+        return new(Outcome.Beside, next.Reporting(next.ReportOf(ReportKind.Switched, slot, context.Time.GetUtcNow()) with { Measures = target.Measures }), $"{slot} is to run beside {state.Serving}");
     }
 
     /// <summary>A state in which a slot that can serve does, and what to tell of it.</summary>

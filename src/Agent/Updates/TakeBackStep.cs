@@ -11,6 +11,7 @@ sealed class TakeBackStep(UpdateContext context) : IUpdateStep
 
     public async Task<StepResult> RunAsync(UpdateState state, CancellationToken cancel)
     {
+        state = ShadowCare.Pause(context, state);
         if (state.Serving is not { } bad)
             return new(Outcome.Done, state with { Target = null }, "nothing serves that could be taken back");
         if (bad.Set is not null)

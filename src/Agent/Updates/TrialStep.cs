@@ -17,6 +17,7 @@ sealed class TrialStep(UpdateContext context) : IUpdateStep
     {
         var target = state.Target ?? throw new UnreachableException("tries without a target");
         var slot = target.Slot;
+        state = ShadowCare.Pause(context, state); // one release is loaded beside the serving one, and what crashes is known
         if (context.RefusedBeside(state, target) is { } refused)
             return refused;
         if (state.Serving is { Settled: true } serving && serving.Folder == slot.Folder)
@@ -62,7 +63,10 @@ sealed class TrialStep(UpdateContext context) : IUpdateStep
             return context.Refuse(state, slot, string.Join("; ", broken));
         }
 
-        context.Host.Prepare(context.Loader.Wrap(slot, manifest, variant, report.Session));
+        if (target.Shadow is null)
+            context.Host.Prepare(context.Loader.Wrap(slot, manifest, variant, report.Session));
+        else
+            report.Session?.Dispose(); // it is loaded again in a thread of its own
         var told = $"{slot}: {(report.Samples > 0 ? $"{report.Samples} labelled samples, " : "")}no limit broken{string.Concat(report.Notes.Select(note => "; " + note))}";
         return new(Outcome.Done, state, told) { Event = (AgentEventKind.Passed, told) };
     }

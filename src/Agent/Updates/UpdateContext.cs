@@ -118,6 +118,9 @@ public sealed class UpdateContext
     /// <summary>What the device's models do together; of its own where nobody gives one.</summary>
     public DeviceSets Sets { get => field ??= new(Disk); init; }
 
+    /// <summary>Asks for a step before the wait is over.</summary>
+    public Action Nudge { get; init; } = () => { };
+
     /// <summary>Told when <see cref="Live"/> changed.</summary>
     public Action Shown { get; init; } = () => { };
 
@@ -147,7 +150,7 @@ public sealed class UpdateContext
     /// <summary>Bytes of blobs that would be deleted by <see cref="Collect"/> with another state.</summary>
     public long FreedBy(UpdateState state)
     {
-        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
+        Slot?[] kept = [.. state.Slots(), .. Host.Held()];
         return Needs.AllWith(Model, Slots.Needed(kept.OfType<Slot>())) is { } wanted ? Blobs.Unwanted(wanted) : 0;
     }
 
@@ -156,7 +159,7 @@ public sealed class UpdateContext
     {
         var needs = others.ToDictionary(other => other.Context.Model, other =>
         {
-            Slot?[] kept = [other.State.Serving, other.State.Previous, other.State.Target?.Slot, .. other.Context.Host.Held()];
+            Slot?[] kept = [.. other.State.Slots(), .. other.Context.Host.Held()];
             return other.Context.Slots.Needed(kept.OfType<Slot>());
         });
         return Needs.AllWith(needs) is { } wanted ? Blobs.Unwanted(wanted) : 0;
@@ -179,7 +182,7 @@ public sealed class UpdateContext
     /// <summary>Deletes what neither this model's slots, nor leases that are out, nor other models need.</summary>
     public void Collect(UpdateState state)
     {
-        Slot?[] kept = [state.Serving, state.Previous, state.Target?.Slot, .. Host.Held()];
+        Slot?[] kept = [.. state.Slots(), .. Host.Held()];
         Needs.Set(Model, Slots.Collect([.. kept.OfType<Slot>()]));
         if (Needs.All() is { } wanted)
         {

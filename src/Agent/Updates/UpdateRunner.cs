@@ -31,7 +31,7 @@ public sealed class UpdateRunner
         state = new UpdateState { Model = context.Model };
         steps = new Dictionary<UpdateStep, IUpdateStep>
         {
-            [UpdateStep.Idle] = new IdleStep(),
+            [UpdateStep.Idle] = new IdleStep(context),
             [UpdateStep.Decide] = new DecideStep(context),
             [UpdateStep.Fetch] = new FetchStep(context),
             [UpdateStep.Verify] = new VerifyStep(context),
@@ -100,6 +100,13 @@ public sealed class UpdateRunner
                 context.Sets.Recall(serving, state.Complaint);
         }
 
+        // The shadow alone was exposed: while anything else is, it is not loaded.
+        if (outcome == Outcome.Restarted && state.Shadow is { } shadow && !(serving is not null && state.ExposureOf(serving).Open) && CrashRule.Condemns(state.ExposureOf(shadow.Slot), probation: true, context.Boot))
+        {
+            state = ShadowCare.TakenOff(state, shadow, context.Time.GetUtcNow(), $"the process ended while it ran beside {serving}", crash: true, shadow.Measures);
+            context.Happened(AgentEventKind.ShadowEnded, $"{shadow.Slot} does not run beside {serving} any more: the process ended while it did", shadow.Slot.Release);
+        }
+
         state = state with { Exposures = [.. state.Exposures.Select(CrashRule.Count)] };
         return outcome;
     }
@@ -117,7 +124,7 @@ public sealed class UpdateRunner
 
         state = state with { Step = UpdateTable.Next(state.Step, outcome) };
         TrySave(state);
-        context.Needs.Set(context.Model, context.Slots.Needed(Kept(state)));
+        context.Needs.Set(context.Model, context.Slots.Needed(state.Slots()));
         Serve();
         Show(null, []);
     }
@@ -252,12 +259,15 @@ public sealed class UpdateRunner
         TrySave(state = reached with { Exposures = [.. reached.Exposures.Select(exposure => exposure with { Open = false })] });
     }
 
-    /// <summary>Where a step that broke off has got to: what it saved by itself holds, but the danger that it announced is over, unless it is probation's.</summary>
+    /// <summary>Where a step that broke off has got to: what it saved by itself holds, but the danger that it announced is over, unless it is probation's or a shadow's.</summary>
     UpdateState Reached() => context.SavedInStep is not { } saved ? state : saved with
     {
         Step = state.Step,
-        Exposures = [.. saved.Exposures.Select(exposure => saved.Serving is { Settled: false } watched && watched.Folder == exposure.Slot ? exposure : exposure with { Open = false })],
+        Exposures = [.. saved.Exposures.Select(exposure => IsWatched(saved, exposure) ? exposure : exposure with { Open = false })],
     };
+
+    bool IsWatched(UpdateState saved, Exposure exposure) =>
+        (saved.Serving is { Settled: false } serving && serving.Folder == exposure.Slot) || context.Host.Shadow?.Slot.Folder == exposure.Slot;
 
     TimeSpan Pause(StepResult result, UpdateStep? ran = null)
     {
@@ -294,6 +304,8 @@ public sealed class UpdateRunner
     /// <summary>What serves follows what is saved. A release that is to go stays until the one before is ready.</summary>
     internal void Serve()
     {
+        if (context.Host.Shadow is { } run && run.Slot.Folder != state.Shadow?.Slot.Folder)
+            context.Host.DropShadow();
         if (!context.Sets.IsPending(context.Model) && state.Step is not (UpdateStep.TakeBack or UpdateStep.Withdraw))
             context.Host.Serve(state.Serving, keep: state.Step == UpdateStep.Probation && context.Policy.KeepLoaded);
     }
@@ -336,6 +348,4 @@ public sealed class UpdateRunner
             context.Happened(AgentEventKind.Trouble, $"the state cannot be written: {e.Message}");
         }
     }
-
-    static IEnumerable<Slot> Kept(UpdateState state) => ((Slot?[])[state.Serving, state.Previous, state.Target?.Slot]).OfType<Slot>();
 }

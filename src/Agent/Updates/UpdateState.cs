@@ -24,6 +24,9 @@ public sealed record UpdateState
     /// <summary>The last good release before it, kept whole.</summary>
     public Slot? Previous { get; init; }
 
+    /// <summary>What runs beside the serving release without answering; null when nothing is to.</summary>
+    public ShadowSlot? Shadow { get; init; }
+
     /// <summary>Releases that failed here, newest last.</summary>
     public ImmutableArray<Refusal> Refusals { get; init => field = value.IsDefault ? [] : value; } = [];
 
@@ -50,6 +53,9 @@ public sealed record UpdateState
 
     /// <summary>The sequence of the newest report put in the outbox.</summary>
     public long Reported { get; init; }
+
+    /// <summary>Every slot that it names.</summary>
+    public IEnumerable<Slot> Slots() => ((Slot?[])[Serving, Previous, Target?.Slot, Shadow?.Slot]).OfType<Slot>();
 
     // Fifty of them go into one batch, with room for the rest.
     const int MaxWhy = 2_000;
@@ -79,6 +85,7 @@ public sealed record UpdateState
         Variant = slot.Variant.Length == 0 ? null : slot.Variant,
         Rollout = slot.Rollout,
         Attempt = slot.Attempt,
+        Shadow = Target is { Shadow: not null } beside && beside.Slot.Folder == slot.Folder ? true : null,
         Why = why,
         BytesFetched = Target is { } target && target.Slot.Folder == slot.Folder ? target.BytesFetched : null,
         BytesTotal = Target is { } same && same.Slot.Folder == slot.Folder ? same.BytesTotal : null,
@@ -110,6 +117,26 @@ public sealed record Target(Slot Slot, long BytesTotal, long BytesFetched = 0)
 
     /// <summary>What its trial measured.</summary>
     public ImmutableDictionary<string, double>? Measures { get; init; }
+
+    /// <summary>How it is to run beside what serves; null when it is to serve.</summary>
+    public ShadowTerms? Shadow { get; init; }
+}
+
+/// <summary>How a release runs beside the serving one.</summary>
+/// <param name="Arm">The arm of the experiment.</param>
+/// <param name="Share">The part of the requests that it is given, above 0 and up to 1.</param>
+public sealed record ShadowTerms(string Arm, double Share);
+
+/// <summary>A release that runs beside the serving one without answering.</summary>
+/// <param name="Slot">Where it is. Settled once it has run long enough without a fault.</param>
+/// <param name="Terms">How it runs.</param>
+public sealed record ShadowSlot(Slot Slot, ShadowTerms Terms)
+{
+    /// <summary>What its trial measured.</summary>
+    public ImmutableDictionary<string, double>? Measures { get; init; }
+
+    /// <summary>When its figures were last told; null before they were.</summary>
+    public DateTimeOffset? ToldAt { get; init; }
 }
 
 /// <summary>How often a slot took its host down.</summary>

@@ -63,4 +63,7 @@ public enum Outcome
 
     /// <summary>The process ended in it.</summary>
     Restarted,
+
+    /// <summary>The release is to run beside what serves, and not instead of it.</summary>
+    Beside,
 }

@@ -10,23 +10,23 @@ namespace Coppice.Agent.Updates;
 /// </remarks>
 public static class UpdateTable
 {
-    sealed record Row(UpdateStep Step, UpdateStep Done, UpdateStep Nothing, UpdateStep Later, UpdateStep Failed, UpdateStep Revoked, UpdateStep Crashed, UpdateStep Restarted);
+    sealed record Row(UpdateStep Step, UpdateStep Done, UpdateStep Nothing, UpdateStep Later, UpdateStep Failed, UpdateStep Revoked, UpdateStep Crashed, UpdateStep Restarted, UpdateStep Beside);
 
     static readonly FrozenDictionary<UpdateStep, Row> Rows = ((Row[])
     [
-        //  step       done       nothing    later      failed    revoked   crashed   restarted
-        new(Idle,      Decide,    Idle,      Idle,      Idle,     Withdraw, TakeBack, Idle),
-        new(Decide,    Fetch,     Idle,      Idle,      Report,   Withdraw, TakeBack, Idle),      // decides again, on the plan of then
-        new(Fetch,     Verify,    Idle,      Idle,      Report,   Withdraw, TakeBack, Idle),      // so too; what was fetched is kept
-        new(Verify,    Stage,     Verify,    Idle,      Idle,     Withdraw, TakeBack, Verify),    // a damaged file is fetched again
-        new(Stage,     Trial,     Stage,     Idle,      Idle,     Withdraw, TakeBack, Stage),
-        new(Trial,     Switch,    Trial,     Idle,      Report,   Withdraw, TakeBack, Trial),     // crashes are counted apart
-        new(Switch,    Probation, Switch,    Idle,      Report,   Withdraw, TakeBack, Switch),    // the old one serves until this is saved
-        new(Probation, Settle,    Probation, Probation, TakeBack, Withdraw, TakeBack, Probation), // a crash here comes as Crashed
-        new(Settle,    Report,    Settle,    Settle,    Report,   Withdraw, TakeBack, Settle),
-        new(TakeBack,  Report,    TakeBack,  TakeBack,  Withdraw, Withdraw, TakeBack, TakeBack),  // the old one is the only safe place to stop
-        new(Withdraw,  Report,    Withdraw,  Withdraw,  Report,   Withdraw, Withdraw, Withdraw),
-        new(Report,    Idle,      Report,    Report,    Report,   Withdraw, TakeBack, Report),
+        //  step       done       nothing    later      failed    revoked   crashed   restarted  beside
+        new(Idle,      Decide,    Idle,      Idle,      Idle,     Withdraw, TakeBack, Idle,      Idle),
+        new(Decide,    Fetch,     Idle,      Idle,      Report,   Withdraw, TakeBack, Idle,      Idle),      // decides again, on the plan of then
+        new(Fetch,     Verify,    Idle,      Idle,      Report,   Withdraw, TakeBack, Idle,      Idle),      // so too; what was fetched is kept
+        new(Verify,    Stage,     Verify,    Idle,      Idle,     Withdraw, TakeBack, Verify,    Verify),    // a damaged file is fetched again
+        new(Stage,     Trial,     Stage,     Idle,      Idle,     Withdraw, TakeBack, Stage,     Stage),
+        new(Trial,     Switch,    Trial,     Idle,      Report,   Withdraw, TakeBack, Trial,     Trial),     // crashes are counted apart
+        new(Switch,    Probation, Switch,    Idle,      Report,   Withdraw, TakeBack, Switch,    Report),    // the old one serves until this is saved
+        new(Probation, Settle,    Probation, Probation, TakeBack, Withdraw, TakeBack, Probation, Probation), // a crash here comes as Crashed
+        new(Settle,    Report,    Settle,    Settle,    Report,   Withdraw, TakeBack, Settle,    Settle),
+        new(TakeBack,  Report,    TakeBack,  TakeBack,  Withdraw, Withdraw, TakeBack, TakeBack,  TakeBack),  // the old one is the only safe place to stop
+        new(Withdraw,  Report,    Withdraw,  Withdraw,  Report,   Withdraw, Withdraw, Withdraw,  Withdraw),
+        new(Report,    Idle,      Report,    Report,    Report,   Withdraw, TakeBack, Report,    Report),
     ]).ToFrozenDictionary(row => row.Step);
 
     /// <summary>The next step.</summary>
@@ -39,6 +39,7 @@ public static class UpdateTable
         Outcome.Revoked => Rows[step].Revoked,
         Outcome.Crashed => Rows[step].Crashed,
         Outcome.Restarted => Rows[step].Restarted,
+        Outcome.Beside => Rows[step].Beside,
         _ => throw new System.Diagnostics.UnreachableException($"Outcome {outcome} has no column."),
     };
 

@@ -7,6 +7,7 @@ sealed class WithdrawStep(UpdateContext context) : IUpdateStep
 {
     public Task<StepResult> RunAsync(UpdateState state, CancellationToken cancel)
     {
+        state = ShadowCare.Without(ShadowCare.Pause(context, state));
         if (state.Serving is not { } bad)
             return Task.FromResult(new StepResult(Outcome.Done, state with { Target = null, Complaint = null }, "nothing serves"));
         var complaint = state.Complaint ?? new("it may serve no more", Refuse: false);

@@ -80,7 +80,14 @@ public sealed record MemberDraft(ModelName Model, SemanticVersion Release);
 /// <param name="Name">1 to <see cref="GateRules.MaxName"/> characters.</param>
 /// <param name="Weight">Its part of the devices, above 0, in any unit.</param>
 /// <param name="Release">What it brings; null for a control that keeps what it has.</param>
-public sealed record ArmDraft(string Name, double Weight, SemanticVersion? Release = null);
+public sealed record ArmDraft(string Name, double Weight, SemanticVersion? Release = null)
+{
+    /// <summary>Whether the release only runs beside what serves on the arm's devices, on copies of requests, and answers none; null for no.</summary>
+    public bool? Shadow { get; init; }
+
+    /// <summary>Of a shadow, the part of the requests that it is given, above 0 and up to 1; null for <see cref="ShadowRelease.DefaultShare"/>.</summary>
+    public double? ShadowShare { get; init; }
+}
 
 /// <summary>What an operator orders about a rollout: <c>POST /v1/rollouts/{id}/hold</c>, resume, revert, abort, advance or retry. Sent twice, it changes nothing twice.</summary>
 /// <param name="Why">1 to <see cref="Reason.MaxLength"/> characters.</param>
@@ -192,6 +199,9 @@ public sealed record RolloutDevice(string Device, ReportKind Kind, int Attempt, 
 {
     /// <summary>The variant it chose.</summary>
     public string? Variant { get; init; }
+
+    /// <summary>True where the release runs beside what serves there, and answers nobody.</summary>
+    public bool? Shadow { get; init; }
 
     /// <summary>Why it was refused, taken back or could not go on.</summary>
     public string? Why { get; init; }

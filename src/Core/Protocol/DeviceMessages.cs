@@ -106,6 +106,9 @@ public sealed record Report(long Sequence, DateTimeOffset At, ReportKind Kind, M
     /// <summary>The rollout that brought it.</summary>
     public string? Rollout { get; init; }
 
+    /// <summary>True for a release that runs beside the serving one and answers nobody: what serves is as before. Switched is then that it runs, and taken back that it does not any more.</summary>
+    public bool? Shadow { get; init; }
+
     /// <summary>The rollout's attempt.</summary>
     public int Attempt { get; init; }
 

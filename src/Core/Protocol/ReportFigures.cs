@@ -14,6 +14,13 @@ public static class ReportFigures
     /// <summary>The share of devices that keep a release, as an experiment's metric.</summary>
     public const string Settled = "settled";
 
+    /// <summary>Of a shadow, the share of compared requests on which it said the same as the release that answered.</summary>
+    public const string Agreement = "agreement";
+
+    /// <summary>The same figure of the release that serves on the device, measured on the same samples or requests; null when the report has none.</summary>
+    public static double? Serving(string metric, IReadOnlyDictionary<string, double> measures) =>
+        metric.Length > 0 && measures.TryGetValue($"serving{char.ToUpperInvariant(metric[0])}{metric[1..]}", out var value) ? value : null;
+
     /// <summary>A device's figure of a metric; null when the report has none.</summary>
     /// <remarks><c>accuracy</c> is <c>deviceAccuracy</c>, else <c>releaseAccuracy</c>; <c>errorRate</c> is <c>errors</c> over <c>runs</c>.</remarks>
     public static double? Value(string metric, IReadOnlyDictionary<string, double> measures) => measures.TryGetValue(metric, out var value) ? value : metric switch
@@ -32,9 +39,8 @@ public static class ReportFigures
     {
         if (gate.Kind != GateKind.Metric || Value(gate.Metric!, measures) is not { } value)
             return null;
-        // A trial runs the serving release on the same samples: there is no nearer reference.
-        var reference = gate.Metric is Accuracy && measures.TryGetValue("servingAccuracy", out var serving) ? serving
-            : before is null ? null : Value(gate.Metric!, before);
+        // A trial runs the serving release on the same samples, and a shadow on the same requests: there is no nearer reference.
+        var reference = Serving(gate.Metric!, measures) ?? (before is null ? null : Value(gate.Metric!, before));
         return gate.Contribution(value, reference);
     }
 }

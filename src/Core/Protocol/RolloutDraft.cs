@@ -68,8 +68,16 @@ public static class RolloutDraft
         }
 
         // The manifests are not known here; any digest will do for the check.
-        foreach (var problem in RolloutRules.Check([.. request.Arms.Select(arm => new Arm(arm.Name, arm.Weight, arm.Release, arm.Release is null ? null : default(Trust.Sha256Digest)))]))
+        foreach (var problem in RolloutRules.Check([.. request.Arms.Select(Drafted)]))
             yield return problem;
+        for (var i = 0; i < request.Arms.Length; i++)
+        {
+            if (request.Arms[i] is { Shadow: true, Release: null })
+                yield return new($"arms[{i}].shadow", $"'{request.Arms[i].Name}' names no release, and a shadow runs one; give release.");
+            if (request.Arms[i] is { Shadow: not true, ShadowShare: not null })
+                yield return new($"arms[{i}].shadowShare", $"'{request.Arms[i].Name}' is no shadow: what it brings answers all requests. Give shadow: true, or leave it out.");
+        }
+
         if (request.Experiment is not { } terms)
         {
             yield return new("experiment", "is missing; say by which metric the arms are compared.");
@@ -78,11 +86,17 @@ public static class RolloutDraft
 
         if (request.Arms.All(arm => arm.Name != terms.Control))
             yield return new("experiment.control", $"'{terms.Control}' is not an arm; name one of {string.Join(", ", request.Arms.Select(arm => arm.Name))}.");
+        else if (request.Arms.First(arm => arm.Name == terms.Control).Shadow == true)
+            yield return new("experiment.control", $"'{terms.Control}' is a shadow, and the others are compared with what answers; name an arm that is none.");
         if (terms.Metric.Length is 0 or > GateRules.MaxName)
             yield return new("experiment.metric", $"has {terms.Metric.Length} characters; give 1 to {GateRules.MaxName}.");
         if (terms.SharpAt is { } sharpAt && !(sharpAt >= Gate.LeastDevices && double.IsFinite(sharpAt)))
             yield return new("experiment.sharpAt", $"{sharpAt} is too few devices; give {Gate.LeastDevices} or more, or leave it out for {Numerics.MeanSequence.SharpAt}.");
         if (request.Arms.All(arm => arm.Release != request.Release))
             yield return new("release", $"no arm brings {request.Release}; name the release of one.");
+
+        static Arm Drafted(ArmDraft arm) => arm is { Shadow: true, Release: { } release }
+            ? new(arm.Name, arm.Weight) { Shadow = new(release, default) { Share = arm.ShadowShare } }
+            : new(arm.Name, arm.Weight, arm.Release, arm.Release is null ? null : default(Trust.Sha256Digest));
     }
 }

@@ -116,7 +116,11 @@ public static class RolloutFile
 
     static VersionRange Any => VersionRange.TryParse("0.0.0", out var any) ? any : throw new System.Diagnostics.UnreachableException();
 
-    static ArmDraft ReadArm(FieldReader read) => new(read.Text("name") ?? "", read.Share("weight") ?? 1, read.Text("release", required: false, "a version such as 1.4.0", Version));
+    static ArmDraft ReadArm(FieldReader read) => new(read.Text("name") ?? "", read.Share("weight") ?? 1, read.Text("release", required: false, "a version such as 1.4.0", Version))
+    {
+        Shadow = read.Flag("shadow"),
+        ShadowShare = read.Share("shadowShare"),
+    };
 
     static ExperimentTerms Experiment(FieldReader read) => new(read.Text("metric") ?? "", read.Choice<Goal>("goal") ?? Goal.Higher)
     {

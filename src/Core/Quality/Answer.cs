@@ -28,14 +28,71 @@ public static class Answer
             var values = Values(answer, expected.Output);
             if (values.Length != expected.Values.Length)
                 return double.PositiveInfinity;
-            for (var i = 0; i < values.Length; i++)
+            worst = Math.Max(worst, Difference(expected.Values.AsSpan(), values));
+        }
+
+        return worst;
+    }
+
+    /// <summary>Compares what two releases answered to the same inputs.</summary>
+    /// <param name="answered">What was answered.</param>
+    /// <param name="other">What the other release would have answered.</param>
+    /// <returns>Null where they cannot be compared: another number of outputs, or of another type or shape, or with no plain numbers in the first.</returns>
+    public static AnswerComparison? Compare(InferenceResult answered, InferenceResult other)
+    {
+        if (answered.Count != other.Count || answered.Count == 0)
+            return null;
+        var (agrees, largest) = (false, 0.0);
+        for (var output = 0; output < answered.Count; output++)
+        {
+            var type = answered.TypeOf(output);
+            if (type != other.TypeOf(output) || !answered.ShapeOf(output).SequenceEqual(other.ShapeOf(output)))
+                return null;
+            if (type.BitsPerElement() < 8)
             {
-                var (found, wanted) = (values[i], expected.Values[i]);
-                if (found.Equals(wanted)) // also the same infinity, and NaN where NaN was recorded
-                    continue;
-                var error = Math.Abs((double)found - wanted) / Math.Max(1, Math.Abs((double)wanted));
-                worst = double.IsNaN(error) ? double.PositiveInfinity : Math.Max(worst, error);
+                if (output == 0)
+                    return null;
+                continue; // strings and packed numbers beside an answer that can be compared
             }
+
+            var wanted = Values(answered, output);
+            var found = Values(other, output);
+            var difference = Difference(wanted, found);
+            largest = Math.Max(largest, difference);
+            if (output == 0)
+                agrees = difference <= Tolerance || (IsFloat(type) && SameLargest(wanted, found, answered.ShapeOf(0)));
+        }
+
+        return new(agrees, largest);
+    }
+
+    static bool IsFloat(ElementType type) => type is ElementType.Float32 or ElementType.Float64 or ElementType.Float16 or ElementType.BFloat16;
+
+    /// <summary>Whether each row, along the last dimension, has its largest element at the same place; false where rows have one element.</summary>
+    static bool SameLargest(ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<long> shape)
+    {
+        if (shape.Length == 0 || shape[^1] < 2)
+            return false;
+        var row = (int)shape[^1];
+        for (; !a.IsEmpty; a = a[row..], b = b[row..])
+        {
+            if (Largest(a[..row]) != Largest(b[..row]))
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Largest difference relative to max(1, |wanted|); NaN kept as infinite.</summary>
+    static double Difference(ReadOnlySpan<float> wanted, ReadOnlySpan<float> found)
+    {
+        var worst = 0.0;
+        for (var i = 0; i < wanted.Length; i++)
+        {
+            if (found[i].Equals(wanted[i])) // also the same infinity, and NaN where NaN was wanted
+                continue;
+            var error = Math.Abs((double)found[i] - wanted[i]) / Math.Max(1, Math.Abs((double)wanted[i]));
+            worst = double.IsNaN(error) ? double.PositiveInfinity : Math.Max(worst, error);
         }
 
         return worst;
@@ -86,3 +143,8 @@ public static class Answer
         _ => throw new NotSupportedException($"{type} outputs are not compared; accuracy is measured on plain numbers only."),
     };
 }
+
+/// <summary>How an answer compares with the one that was given.</summary>
+/// <param name="Agrees">Whether the first output says the same: each row's largest element at the same place, or every value within <see cref="Answer.Tolerance"/>.</param>
+/// <param name="Difference">Largest difference over all outputs, relative to max(1, |answered|); infinite for NaN.</param>
+public readonly record struct AnswerComparison(bool Agrees, double Difference);

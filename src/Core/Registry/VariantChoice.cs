@@ -27,6 +27,35 @@ public sealed record VariantChoice(Variant? Chosen, ImmutableArray<Misfit> Misfi
         return new(null, misfits.ToImmutable());
     }
 
+    /// <summary>Chooses what is to run beside a release that serves, in memory at the same time.</summary>
+    /// <remarks>
+    /// The serving release is in memory already. What is free must take what the variant declares that it needs, else as much as its files have, and a tenth of the
+    /// machine's memory must be left: a shadow is never worth the requests that are answered. A variant that the app opens by itself has no runs that could be copied.
+    /// </remarks>
+    /// <inheritdoc cref="Choose"/>
+    public static VariantChoice ChooseShadow(ReleaseManifest manifest, FactSet facts, Func<Variant, long> held)
+    {
+        var misfits = ImmutableArray.CreateBuilder<Misfit>();
+        foreach (var variant in manifest.Variants)
+        {
+            var reasons = Reasons(variant, facts, held(variant)).Concat(ShadowReasons(variant, facts)).ToImmutableArray();
+            if (reasons.IsEmpty)
+                return new(variant, misfits.ToImmutable());
+            misfits.Add(new(variant.Name, reasons));
+        }
+
+        return new(null, misfits.ToImmutable());
+    }
+
+    static IEnumerable<string> ShadowReasons(Variant variant, FactSet facts)
+    {
+        if (variant.Runtime is null)
+            yield return "names no runtime, so that the agent cannot run it beside what serves";
+        var (free, needs, left) = (facts.Number("ram.free"), variant.Requirements.Ram ?? variant.Length, (facts.Number("ram.total") ?? facts.Number("ram") ?? 0) / 10);
+        if (!(free >= needs + left))
+            yield return $"needs {Bytes(needs)} of memory beside what serves with {Bytes(left)} to spare, there is {Bytes(free)}";
+    }
+
     static IEnumerable<string> Reasons(Variant variant, FactSet facts, long held)
     {
         var wants = variant.Requirements;

@@ -35,7 +35,14 @@ public sealed record ExperimentTerms(string Metric, Goal Goal)
 /// <param name="Devices">Devices assigned to it that have begun; of a control, that are known.</param>
 /// <param name="Failures">Of these, that refused the release or took it back.</param>
 /// <param name="Figures">Of the primary metric.</param>
-public sealed record ArmFigures(string Arm, double Weight, long Devices, long Failures, Moments Figures);
+public sealed record ArmFigures(string Arm, double Weight, long Devices, long Failures, Moments Figures)
+{
+    /// <summary>Whether its release runs without answering.</summary>
+    public bool? Shadow { get; init; }
+
+    /// <summary>Whether it brings no release, so that its devices have nothing to report: they are not counted against its weight.</summary>
+    public bool? Keeps { get; init; }
+}
 
 /// <summary>How an arm compares with the control.</summary>
 /// <param name="Arm">Its name.</param>
@@ -44,7 +51,11 @@ public sealed record ArmFigures(string Arm, double Weight, long Devices, long Fa
 /// <param name="Difference">Its mean less the control's; null for the control and where too little is known.</param>
 /// <param name="Interval">Where the difference is, wrong at any moment with chance α at most over all arms.</param>
 /// <param name="P">Always-valid p-value of "no difference", corrected for the number of arms by Holm.</param>
-public sealed record ArmStanding(string Arm, long Devices, double Mean, double? Difference = null, Interval? Interval = null, double? P = null);
+public sealed record ArmStanding(string Arm, long Devices, double Mean, double? Difference = null, Interval? Interval = null, double? P = null)
+{
+    /// <summary>Whether its release runs without answering; null for no.</summary>
+    public bool? Shadow { get; init; }
+}
 
 /// <summary>How the arms of an experiment compare.</summary>
 /// <param name="Arms">In the order of the plan.</param>
@@ -64,7 +75,8 @@ public sealed record ExperimentStanding(ImmutableArray<ArmStanding> Arms, double
     {
         var alpha = 1 - confidence;
         var sharpAt = terms.SharpAt ?? MeanSequence.SharpAt;
-        var ratio = Hypotheses.SampleRatioP([.. figures.Select(arm => arm.Devices)], [.. figures.Select(arm => arm.Weight)]);
+        ImmutableArray<ArmFigures> counted = [.. figures.Where(arm => arm.Keeps != true)];
+        var ratio = Hypotheses.SampleRatioP([.. counted.Select(arm => arm.Devices)], [.. counted.Select(arm => arm.Weight)]);
         var control = figures.FirstOrDefault(arm => arm.Arm == terms.Control);
         var tested = new List<(ArmFigures Arm, MeanDifference Difference, double P)>();
         foreach (var arm in figures)
@@ -79,9 +91,9 @@ public sealed record ExperimentStanding(ImmutableArray<ArmStanding> Arms, double
         var corrected = Hypotheses.Holm([.. tested.Select(test => test.P)]);
         var arms = figures.Select(arm => tested.FindIndex(test => test.Arm == arm) is >= 0 and var at
             ? Stand(arm, tested[at].Difference, corrected[at], control!.Figures.Count + arm.Figures.Count, alpha / (figures.Length - 1), sharpAt)
-            : new ArmStanding(arm.Arm, arm.Figures.Count, arm.Figures.Mean)).ToImmutableArray();
+            : new ArmStanding(arm.Arm, arm.Figures.Count, arm.Figures.Mean) { Shadow = arm.Shadow }).ToImmutableArray();
         if (ratio < Hypotheses.SampleRatioAlarm)
-            return new(arms, ratio, Text($"the arms have {string.Join(", ", figures.Select(arm => arm.Devices))} devices, which weights of {string.Join(", ", figures.Select(arm => arm.Weight))} give with p = {ratio:0.0e0}: assignment or reports are broken, and nothing can be concluded"));
+            return new(arms, ratio, Text($"the arms have {string.Join(", ", counted.Select(arm => arm.Devices))} devices, which weights of {string.Join(", ", counted.Select(arm => arm.Weight))} give with p = {ratio:0.0e0}: assignment or reports are broken, and nothing can be concluded"));
         if (tested.Count < figures.Length - 1)
             return new(arms, ratio, $"cannot tell yet: each arm needs {Gate.LeastDevices} devices that report {terms.Metric}");
 
@@ -101,7 +113,7 @@ public sealed record ExperimentStanding(ImmutableArray<ArmStanding> Arms, double
     static ArmStanding Stand(ArmFigures arm, MeanDifference difference, double p, long samples, double alpha, double sharpAt)
     {
         var width = MeanSequence.HalfWidth(difference.StandardError, samples, alpha, sharpAt);
-        return new(arm.Arm, arm.Figures.Count, arm.Figures.Mean, difference.Estimate, new(difference.Estimate - width, difference.Estimate + width), p);
+        return new(arm.Arm, arm.Figures.Count, arm.Figures.Mean, difference.Estimate, new(difference.Estimate - width, difference.Estimate + width), p) { Shadow = arm.Shadow };
     }
 
     static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

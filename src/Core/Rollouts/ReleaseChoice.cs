@@ -35,6 +35,9 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
     /// <summary>The rollout whose question waits for the device's user; null when none does.</summary>
     public Rollout? Asks { get; init; }
 
+    /// <summary>What is to run beside the serving release without answering; null for nothing.</summary>
+    public ShadowChoice? Shadow { get; init; }
+
     /// <summary>Chooses among releases whose manifests are looked at only where they would be taken: what they say that they need decides too.</summary>
     /// <param name="plan">The model's plan, trusted already.</param>
     /// <param name="device">Who asks.</param>
@@ -45,10 +48,20 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
         while (true)
         {
             var choice = Choose(plan, device, now);
-            if (choice is not { Kind: ChoiceKind.Take or ChoiceKind.Prepare, Rollout: { } rollout } || await manifest(rollout) is not { Requires: { } requires }
-                || ModelRequirement.Missing(requires, device.Beside(rollout)) is not { } why)
+            if (await LackingAsync(choice) is not var (rollout, why))
                 return choice;
-            device = device with { Lacks = device.Lacks.SetItem(rollout.Id, why) }; // another one the next time
+            device = device with { Lacks = device.Lacks.SetItem(rollout, why) }; // another one the next time
+        }
+
+        async Task<(string Rollout, string Why)?> LackingAsync(ReleaseChoice choice)
+        {
+            foreach (var brought in (Rollout?[])[choice.Kind is ChoiceKind.Take or ChoiceKind.Prepare ? choice.Rollout : null, choice.Shadow?.Rollout])
+            {
+                if (brought is not null && await manifest(brought) is { Requires: { } requires } && ModelRequirement.Missing(requires, device.Beside(brought)) is { } why)
+                    return (brought.Id, why);
+            }
+
+            return null;
         }
     }
 
@@ -65,6 +78,7 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
         void Later(DateTimeOffset at) => again = again < at ? again : at;
         if (servingRevoked)
             reasons.Add($"{device.Serving} serves here but is revoked");
+        ShadowChoice? shadow = null;
 
         foreach (var planned in plan.Rollouts)
         {
@@ -76,8 +90,13 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
             }
 
             var arm = planned.ArmOf(device.Id);
-            var rollout = arm is { Release: { } release, Manifest: { } manifest } ? planned with { Release = release, Manifest = manifest } : planned;
-            var name = arm is null ? $"{rollout.Id} ({rollout.Release})" : $"{rollout.Id} (arm {arm.Name}{(arm.Release is null ? "" : $", {arm.Release}")})";
+            var rollout = arm switch
+            {
+                { Release: { } release, Manifest: { } manifest } => planned with { Release = release, Manifest = manifest },
+                { Shadow: { } beside } => planned with { Release = beside.Release, Manifest = beside.Manifest },
+                _ => planned,
+            };
+            var name = arm is null ? $"{rollout.Id} ({rollout.Release})" : $"{rollout.Id} (arm {arm.Name}{(arm.Runs is null ? "" : $", {arm.Runs}")}{(arm.Shadow is null ? "" : " as a shadow")})";
             // Of a set, what serves by another rollout's order may have its release without its other models.
             var serves = rollout.Release == device.Serving && (rollout.With is null || device.ServingBy == rollout.Id);
             if (device.Over.TryGetValue(rollout.Id, out var over))
@@ -93,10 +112,22 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
                 reasons.Add($"{name}: for devices where {rollout.Selector}");
             else if (Cohort.Of(rollout.Salt, device.Id) is var place && !rollout.Reaches(device.Facts, place))
                 reasons.Add(NotReached(name, rollout, place));
+            else if (arm is { Shadow: { } terms })
+            {
+                if (shadow is not null)
+                    reasons.Add($"{name}: {shadow.Rollout.Id} has a shadow here already");
+                else if (ShadowWaits(rollout, device, now, Later) is { } waits)
+                    reasons.Add($"{name}: {waits}");
+                else
+                {
+                    shadow = new(rollout, arm.Name, terms.Share ?? ShadowRelease.DefaultShare);
+                    reasons.Add($"{name}: runs beside what serves, and answers nobody");
+                }
+            }
             else if (arm is { Release: null })
                 reasons.Add($"{name}: keeps what it has, to be compared with");
             else if (serves)
-                return new(ChoiceKind.Keep, rollout, reasons.With($"{name}: serves here")) { Again = again };
+                return new(ChoiceKind.Keep, rollout, reasons.With($"{name}: serves here")) { Again = again, Shadow = shadow };
             else if (rollout is { Lead: { } lead, With: null })
                 reasons.Add($"{name}: comes with {lead}, whose plan does not bring it");
             else if (rollout.State is RolloutState.Held or RolloutState.Aborted)
@@ -126,15 +157,42 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
                 if (until is { } opens)
                     Later(opens);
                 var early = rollout.FetchEarly == true;
-                return new(early ? ChoiceKind.Prepare : ChoiceKind.Keep, rollout, reasons.With($"{name}: {(early ? "is fetched, and " : "")}{why}")) { Again = again, Asks = asks ? rollout : null };
+                return new(early ? ChoiceKind.Prepare : ChoiceKind.Keep, rollout, reasons.With($"{name}: {(early ? "is fetched, and " : "")}{why}")) { Again = again, Asks = asks ? rollout : null, Shadow = shadow };
             }
             else
-                return new(ChoiceKind.Take, rollout, reasons.With($"{name}: reaches this device")) { Again = again };
+                return new(ChoiceKind.Take, rollout, reasons.With($"{name}: reaches this device")) { Again = again, Shadow = shadow };
         }
 
         if (servingRevoked)
             return new(ChoiceKind.Stop, null, reasons.With("no other release is planned for this device")) { Again = again };
-        return new(ChoiceKind.Keep, null, reasons.With(device.Serving is null ? "no rollout reaches this device" : $"{device.Serving} goes on")) { Again = again };
+        return new(ChoiceKind.Keep, null, reasons.With(device.Serving is null ? "no rollout reaches this device" : $"{device.Serving} goes on")) { Again = again, Shadow = shadow };
+    }
+
+    /// <summary>Why a shadow that reaches a device does not run there; null when it does. It serves nobody, so that neither windows nor users are waited for.</summary>
+    static string? ShadowWaits(Rollout rollout, DeviceView device, DateTimeOffset now, Action<DateTimeOffset> later)
+    {
+        if (device.Serving is null)
+            return "nothing serves here that it could run beside";
+        if (device.Serving == rollout.Release)
+            return "serves here, and is no shadow of itself";
+        var runs = device.ShadowBy == rollout.Id;
+        if (rollout.State == RolloutState.Aborted || (rollout.State == RolloutState.Held && !runs))
+            return rollout.State == RolloutState.Held ? "held" : "aborted";
+        if (device.Refusals.FirstOrDefault(refusal => refusal.Covers(rollout)) is { } refusal)
+            return $"not tried again after attempt {refusal.Attempt} ({refusal.Why})";
+        if (rollout.StartsAt is { } starts && now < starts)
+        {
+            later(starts);
+            return $"starts at {starts.UtcDateTime:u}";
+        }
+
+        if (!runs && rollout.Spread is not null && rollout.Since + rollout.TurnOf(device.Id) is { } turn && now < turn)
+        {
+            later(turn);
+            return $"its turn comes at {turn.UtcDateTime:u}, for the devices begin spread over {Duration.Format(rollout.Spread.Value)}";
+        }
+
+        return device.Lacks.GetValueOrDefault(rollout.Id) ?? ModelRequirement.Missing(rollout.Requires ?? [], device.Others);
     }
 
     static string NotReached(string name, Rollout rollout, int place)
@@ -166,6 +224,12 @@ public sealed record ReleaseChoice(ChoiceKind Kind, Rollout? Rollout, ImmutableA
     }
 }
 
+/// <summary>A release that is to run beside the serving one without answering.</summary>
+/// <param name="Rollout">The experiment, with the release of the device's own arm.</param>
+/// <param name="Arm">That arm.</param>
+/// <param name="Share">The part of the requests that it is given, above 0 and up to 1.</param>
+public sealed record ShadowChoice(Rollout Rollout, string Arm, double Share);
+
 /// <summary>What of a device its decision depends on.</summary>
 /// <param name="Id">The device's id, as enrolled.</param>
 /// <param name="Facts">Facts and labels.</param>
@@ -187,6 +251,9 @@ public sealed record DeviceView(string Id, FactSet Facts, SemanticVersion? Servi
 
     /// <summary>The rollout by whose order <see cref="Serving"/> serves, as far as is known; sets go by it.</summary>
     public string? ServingBy { get; init; }
+
+    /// <summary>The rollout whose shadow runs here; null for none.</summary>
+    public string? ShadowBy { get; init; }
 
     /// <summary>Whether something served before it that could serve again.</summary>
     public bool CanGoBack { get; init; }

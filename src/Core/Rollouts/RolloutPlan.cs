@@ -111,7 +111,7 @@ public sealed record Rollout(
         return arms[^1];
     }
 
-    /// <summary>Whether it brings a release to anybody.</summary>
+    /// <summary>Whether it brings a release to anybody, to serve.</summary>
     public bool Brings(SemanticVersion release) => Arms is { } arms ? arms.Any(arm => arm.Release == release) : Release == release;
 }
 
@@ -132,7 +132,27 @@ public sealed record Phase(double Share, TimeSpan? Soak = null)
 /// <param name="Weight">Its part of the devices, above 0, in any unit.</param>
 /// <param name="Release">What it brings; null for a control that keeps what it has.</param>
 /// <param name="Manifest">Digest of the release's manifest; null for a control.</param>
-public sealed record Arm(string Name, double Weight, SemanticVersion? Release = null, Sha256Digest? Manifest = null);
+public sealed record Arm(string Name, double Weight, SemanticVersion? Release = null, Sha256Digest? Manifest = null)
+{
+    /// <summary>What its devices run beside the release that serves there, which goes on answering alone; null for an arm that is no shadow.</summary>
+    /// <remarks>Apart from <see cref="Release"/>, so that a reader that knows no shadows takes the arm for one that keeps what it has.</remarks>
+    public ShadowRelease? Shadow { get; init; }
+
+    /// <summary>The release that its devices run for it, whether it answers or not; null for a control that keeps what it has.</summary>
+    public SemanticVersion? Runs => Release ?? Shadow?.Release;
+}
+
+/// <summary>A release that runs on copies of requests, and answers none.</summary>
+/// <param name="Release">Which.</param>
+/// <param name="Manifest">Digest of its manifest.</param>
+public sealed record ShadowRelease(SemanticVersion Release, Sha256Digest Manifest)
+{
+    /// <summary>The part of the requests that it is given, where a plan does not say.</summary>
+    public const double DefaultShare = 0.1;
+
+    /// <summary>The part of the requests that it is given, above 0 and up to 1; null for <see cref="DefaultShare"/>.</summary>
+    public double? Share { get; init; }
+}
 
 /// <summary>Whether a rollout goes on.</summary>
 public enum RolloutState

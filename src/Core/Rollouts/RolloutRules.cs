@@ -94,9 +94,15 @@ public static class RolloutRules
                 found.Add(new($"arms[{i}].weight", $"{arm.Weight} is not a part of the devices; give a number above 0."));
             if ((arm.Release is null) != (arm.Manifest is null))
                 found.Add(new($"arms[{i}].manifest", "a release goes with the digest of its manifest."));
+            if (arm is { Shadow: not null, Release: not null })
+                found.Add(new($"arms[{i}].shadow", $"'{arm.Name}' brings {arm.Release} to serve, and a shadow answers nobody; give the one or the other."));
+            if (arm.Shadow?.Share is { } share && share is not (> 0 and <= 1)) // also catches NaN
+                found.Add(new($"arms[{i}].shadowShare", $"{share} is not a share of the requests; give a number above 0 and up to 1, or leave it out for {ShadowRelease.DefaultShare}."));
         }
 
-        if (!given.IsDefault && given.All(arm => arm.Release is null))
+        if (!given.IsDefaultOrEmpty && given.All(arm => arm.Shadow is not null))
+            found.Add(new("arms", "all of them are shadows, and nothing would be left to compare them with; give a control, with a release or without one."));
+        else if (!given.IsDefault && given.All(arm => arm.Runs is null))
             found.Add(new("arms", "none of them brings a release; give at least one."));
         return found.ToImmutable();
     }

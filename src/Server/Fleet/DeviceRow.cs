@@ -127,6 +127,12 @@ sealed class DeviceModelRow
     {
         if (report.Sequence <= Sequence)
             return;
+        if (report.Shadow == true) // the rollout has its word; how the model stands is as before
+        {
+            Sequence = report.Sequence;
+            return;
+        }
+
         (Sequence, Last, Release, At, Rollout, Why) = (report.Sequence, report.Kind, report.Release, report.At, report.Rollout, report.Why);
         switch (report.Kind)
         {

@@ -17,6 +17,9 @@ sealed class ReportRow
     public string? Variant { get; set; }
     public string? Rollout { get; set; }
     public int Attempt { get; set; }
+
+    /// <summary>Whether it is about a release that answers nobody.</summary>
+    public bool Shadow { get; set; }
     public string? Why { get; set; }
     public long? BytesFetched { get; set; }
     public long? BytesTotal { get; set; }
@@ -28,13 +31,13 @@ sealed class ReportRow
         [
             new("At", ColumnKind.Integer), new("Attempt", ColumnKind.Integer), new("BytesByWay", ColumnKind.Text), new("BytesFetched", ColumnKind.Integer), new("BytesTotal", ColumnKind.Integer), new("Device", ColumnKind.Text),
             new("Kind", ColumnKind.Text), new("Measures", ColumnKind.Text), new("Model", ColumnKind.Text), new("ReceivedAt", ColumnKind.Integer), new("Release", ColumnKind.Text), new("Rollout", ColumnKind.Text),
-            new("Sequence", ColumnKind.Integer), new("Variant", ColumnKind.Text), new("Why", ColumnKind.Text),
+            new("Sequence", ColumnKind.Integer), new("Shadow", ColumnKind.Boolean), new("Variant", ColumnKind.Text), new("Why", ColumnKind.Text),
         ],
         ["Device", "Sequence"], null);
 
     public object?[] Values() =>
     [
-        At.ToUnixTimeMilliseconds(), (long)Attempt, BytesByWay, BytesFetched, BytesTotal, Device, Kind.ToString(), Measures, Model.ToString(), ReceivedAt.ToUnixTimeMilliseconds(), Release.ToString(), Rollout, Sequence, Variant, Why,
+        At.ToUnixTimeMilliseconds(), (long)Attempt, BytesByWay, BytesFetched, BytesTotal, Device, Kind.ToString(), Measures, Model.ToString(), ReceivedAt.ToUnixTimeMilliseconds(), Release.ToString(), Rollout, Sequence, Shadow, Variant, Why,
     ];
 
     public static ReportRow Of(string device, Report report, DateTimeOffset now) => new()
@@ -49,6 +52,7 @@ sealed class ReportRow
         Variant = report.Variant,
         Rollout = report.Rollout,
         Attempt = report.Attempt,
+        Shadow = report.Shadow == true,
         Why = report.Why,
         BytesFetched = report.BytesFetched,
         BytesTotal = report.BytesTotal,
@@ -62,6 +66,7 @@ sealed class ReportRow
             Variant = Variant,
             Rollout = Rollout,
             Attempt = Attempt,
+            Shadow = Shadow ? true : null,
             Why = Why,
             BytesFetched = BytesFetched,
             BytesTotal = BytesTotal,

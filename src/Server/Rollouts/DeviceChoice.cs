@@ -32,7 +32,7 @@ sealed record DeviceChoice(string Device, FactSet Facts, ImmutableArray<DeviceMo
     {
         Task<ReleaseManifest?> Manifest(ModelName model, Rollout rollout) => Task.FromResult(repository.Manifest(model, rollout.Release));
         if (!plan.Rollouts.Any(rollout => rollout.With is not null || rollout.Lead is not null))
-            return await ReleaseChoice.ChooseAsync(plan, ViewOf(plan, repository), now, rollout => Manifest(plan.Model, rollout));
+            return await ReleaseChoice.ChooseAsync(plan, Limited(ViewOf(plan, repository), plan), now, rollout => Manifest(plan.Model, rollout));
 
         var plans = PlansOf(plan, repository);
         if (SpeaksDdi)
@@ -40,13 +40,20 @@ sealed record DeviceChoice(string Device, FactSet Facts, ImmutableArray<DeviceMo
             var resolved = SetForm.Resolved(plan, plans);
             var lacks = resolved.Rollouts.Where(rollout => rollout.With is not null).ToImmutableDictionary(rollout => rollout.Id, rollout =>
                 $"brings {string.Join(" and ", rollout.With!.Value.Select(member => $"{member.Model} {member.Release}"))} with it, and a device that speaks hawkBit's API takes one model at a time");
-            return await ReleaseChoice.ChooseAsync(resolved, ViewOf(resolved, repository) with { Lacks = lacks }, now, rollout => Manifest(plan.Model, rollout));
+            var view = Limited(ViewOf(resolved, repository), resolved);
+            return await ReleaseChoice.ChooseAsync(resolved, view with { Lacks = view.Lacks.SetItems(lacks) }, now, rollout => Manifest(plan.Model, rollout));
         }
 
         // Which models the device keeps it does not tell: those of a set are taken to be there.
         var sides = plans.ToDictionary(known => known.Key, known => new SetSide(known.Value, ViewOf(SetForm.Resolved(known.Value, plans), repository)));
         return (await SetChoice.ChooseAsync(sides, plans, now, Manifest))[plan.Model];
     }
+
+    /// <summary>What a device that speaks hawkBit's API cannot do.</summary>
+    DeviceView Limited(DeviceView view, RolloutPlan plan) => !SpeaksDdi ? view : view with
+    {
+        Lacks = plan.Rollouts.Where(rollout => rollout.ArmOf(Device)?.Shadow is not null).ToImmutableDictionary(rollout => rollout.Id, _ => "a device that speaks hawkBit's API runs no release beside another"),
+    };
 
     /// <summary>A plan and those that it reaches by the sets that they name.</summary>
     static Dictionary<ModelName, RolloutPlan> PlansOf(RolloutPlan plan, Repository repository)
@@ -77,8 +84,13 @@ sealed record DeviceChoice(string Device, FactSet Facts, ImmutableArray<DeviceMo
             Answers = Answers,
             ServingBy = plan.Rollouts.FirstOrDefault(rollout => rollout.With is { } with && own?.Serving == rollout.Release && with.All(member => Serving(member.Model) == member.Release))?.Id,
             CanGoBack = own?.Before is not null,
+            ShadowBy = ShadowOf(plan)?.Id,
         };
     }
+
+    /// <summary>The rollout whose shadow runs there, as far as is known; null for none.</summary>
+    Rollout? ShadowOf(RolloutPlan plan) => plan.Rollouts.FirstOrDefault(rollout =>
+        Words.Any(word => word.Shadow && word.Kind is ReportKind.Switched or ReportKind.Settled && word.Rollout == RolloutRow.TryNumber(rollout.Id)));
 
     /// <summary>What failed on the device, as it remembers it.</summary>
     ImmutableArray<Refusal> Refusals(RolloutPlan plan) =>
@@ -86,6 +98,6 @@ sealed record DeviceChoice(string Device, FactSet Facts, ImmutableArray<DeviceMo
         .. from word in Words
            where word.Kind is ReportKind.Refused or ReportKind.TakenBack
            join rollout in plan.Rollouts on (long?)word.Rollout equals RolloutRow.TryNumber(rollout.Id)
-           select new Refusal(rollout.Id, rollout.ArmOf(Device)?.Release ?? rollout.Release, word.Attempt, word.Why ?? "it does not say why"),
+           select new Refusal(rollout.Id, rollout.ArmOf(Device)?.Runs ?? rollout.Release, word.Attempt, word.Why ?? "it does not say why"),
     ];
 }

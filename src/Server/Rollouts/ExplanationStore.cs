@@ -95,6 +95,8 @@ sealed class ExplanationStore(Database database, Repository repository, Restores
             ChoiceKind.Keep => state?.Serving is { } serving ? $"It keeps {serving}." : "It has nothing, and takes nothing.",
             _ => Taken(model, choice.Rollout!, known.Facts, reasons),
         };
+        if (choice is { Kind: ChoiceKind.Keep, Shadow: { } shadow })
+            verdict += $" {Beside(model, shadow, known, reasons)}";
         return explained with
         {
             Verdict = verdict + (choice.Again is { } again ? $" It looks again at {again.UtcDateTime:u}." : ""),
@@ -102,6 +104,24 @@ sealed class ExplanationStore(Database database, Repository repository, Restores
             Rollout = choice.Rollout?.Id,
             Release = choice.Kind is ChoiceKind.Take or ChoiceKind.Prepare ? choice.Rollout!.Release : null,
         };
+    }
+
+    /// <summary>What comes of a shadow there.</summary>
+    string Beside(ModelName model, ShadowChoice shadow, Known known, ImmutableArray<string>.Builder reasons)
+    {
+        var rollout = shadow.Rollout;
+        var word = known.Words.FirstOrDefault(word => word.Shadow && word.Rollout == RolloutRow.TryNumber(rollout.Id));
+        if (word is { Kind: ReportKind.Switched or ReportKind.Settled })
+            return $"It runs {rollout.Release} beside it, on {100 * shadow.Share:0.##} % of its requests, and that answers none.";
+        if (repository.Manifest(model, rollout.Release) is not { } manifest)
+            return $"It would run {rollout.Release} beside it, whose manifest is not in the repository.";
+        var variant = VariantChoice.ChooseShadow(manifest, known.Facts, _ => 0);
+        reasons.AddRange(variant.Misfits.Select(misfit => $"{rollout.Release} {misfit.Variant}: {string.Join(", and ", misfit.Reasons)}"));
+        if (word is { Kind: ReportKind.Unfit, Why: { } why })
+            reasons.Add($"{rollout.Id}: the device said at {word.At.UtcDateTime:u} that it does not fit: {why}");
+        return variant.Chosen is { } chosen
+            ? $"It is to run {rollout.Release} ({chosen.Name}) beside it, on {100 * shadow.Share:0.##} % of its requests, and that answers none."
+            : $"It is to run {rollout.Release} beside it, and nothing of that fits it.";
     }
 
     string Taken(ModelName model, Rollout rollout, FactSet facts, ImmutableArray<string>.Builder reasons)

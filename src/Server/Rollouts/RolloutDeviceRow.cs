@@ -24,6 +24,9 @@ sealed class RolloutDeviceRow
 
     /// <summary>The arm of an experiment.</summary>
     public string? Arm { get; set; }
+
+    /// <summary>Whether it is about a release that runs beside the serving one, and answers nobody.</summary>
+    public bool Shadow { get; set; }
     public string? Variant { get; set; }
     public string? Why { get; set; }
     public long? BytesFetched { get; set; }
@@ -41,6 +44,7 @@ sealed class RolloutDeviceRow
         if (Sequence == 0 || Attempt != report.Attempt || report.Kind == ReportKind.Started)
             Since = now;
         (Sequence, Attempt, Kind, At, Why) = (report.Sequence, report.Attempt, report.Kind, report.At, report.Why);
+        Shadow = report.Shadow == true;
         Crashed = report.Measures?.GetValueOrDefault(ReportFigures.Crashes) > 0;
         (Variant, BytesFetched, BytesTotal) = (report.Variant ?? Variant, report.BytesFetched ?? BytesFetched, report.BytesTotal ?? BytesTotal);
         Measures = StoredText.Of(report.Measures) ?? Measures;
@@ -50,6 +54,7 @@ sealed class RolloutDeviceRow
     public RolloutDevice View() => new(Device, Kind, Attempt, At)
     {
         Variant = Variant,
+        Shadow = Shadow ? true : null,
         Why = Why,
         BytesFetched = BytesFetched,
         BytesTotal = BytesTotal,

@@ -11,6 +11,9 @@ static class RolloutFigures
     /// <summary>The arm under which figures of devices stand that run another release of the model.</summary>
     public const string ControlArm = "\u0001control"; // no plan's arm can have this name
 
+    /// <summary>What a shadow's device measured of the release that answers there, on the same requests or samples.</summary>
+    public static string OfServing(string metric) => $"\u0001serving {metric}"; // no metric of a plan can have this name
+
     /// <summary>Most devices of the control that are read when a phase begins.</summary>
     const int MaxControl = 100_000;
 
@@ -28,7 +31,11 @@ static class RolloutFigures
         }
 
         if (device.Arm is { } arm && rollout.Terms().Experiment is { } terms && ReportFigures.Value(terms.Metric, measures) is { } primary && double.IsFinite(primary))
+        {
             await PutAsync(db, rollout, device, terms.Metric, arm, primary, cancel);
+            if (device.Shadow && ReportFigures.Serving(terms.Metric, measures) is { } serving && double.IsFinite(serving))
+                await PutAsync(db, rollout, device, OfServing(terms.Metric), terms.Control, serving, cancel);
+        }
     }
 
     /// <summary>Reads the control's figures anew: devices of the model's other rollouts that have not begun with this one.</summary>
@@ -40,7 +47,7 @@ static class RolloutFigures
         await db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Arm == ControlArm).ExecuteDeleteAsync(cancel);
         var others = db.Rollouts.Where(row => row.Model == rollout.Model && row.Number != rollout.Number && row.Release != rollout.Release).Select(row => row.Number);
         var rows = await db.RolloutDevices.AsNoTracking()
-            .Where(row => others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && row.Measures != null)
+            .Where(row => others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
             .Where(row => !db.RolloutDevices.Any(own => own.Rollout == rollout.Number && own.Device == row.Device))
             .OrderByDescending(row => row.Rollout).Take(MaxControl).ToListAsync(cancel);
         foreach (var row in rows.DistinctBy(row => row.Device))
@@ -56,7 +63,7 @@ static class RolloutFigures
     static async Task<IReadOnlyDictionary<string, double>?> BeforeAsync(CoppiceDb db, RolloutRow rollout, string device, CancellationToken cancel)
     {
         var others = db.Rollouts.Where(row => row.Model == rollout.Model && row.Number != rollout.Number && row.Release != rollout.Release).Select(row => row.Number);
-        return StoredText.Figures(await db.RolloutDevices.Where(row => row.Device == device && others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && row.Measures != null)
+        return StoredText.Figures(await db.RolloutDevices.Where(row => row.Device == device && others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
             .OrderByDescending(row => row.Rollout).Select(row => row.Measures).FirstOrDefaultAsync(cancel));
     }
 

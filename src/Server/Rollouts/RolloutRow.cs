@@ -116,8 +116,8 @@ sealed class RolloutRow
     /// <summary>As it stands in a model's plan: in its own, or as a member of its set.</summary>
     public Rollout ToRollout(ModelName model) => model == Model ? ToRollout() : SetForm.Pointer(Id, Model, MemberList()!.Value.First(member => member.Model == model));
 
-    /// <summary>Whether it brings a release to anybody.</summary>
-    public bool Brings(SemanticVersion release) => Release == release || ArmList() is { } arms && arms.Any(arm => arm.Release == release);
+    /// <summary>Whether it brings a release to anybody, be it as a shadow.</summary>
+    public bool Brings(SemanticVersion release) => Release == release || ArmList() is { } arms && arms.Any(arm => arm.Runs == release);
 
     /// <summary>Ends the experiment: one arm's release is what the rollout brings from now on, in the phase it is in; the control's ends it where it began.</summary>
     public void Promote(string arm, string why, DateTimeOffset now)
@@ -127,6 +127,8 @@ sealed class RolloutRow
         BeginPhase(now);
         if (chosen is { Release: { } release, Manifest: { } manifest })
             (Release, Digest, Why) = (release, manifest, why);
+        else if (chosen.Shadow is { } shadow)
+            (Release, Digest, Why) = (shadow.Release, shadow.Manifest, why);
         else
             Become(RolloutState.Reverted, why);
     }

@@ -119,12 +119,14 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
         var figures = ImmutableArray.CreateBuilder<ArmFigures>();
         foreach (var arm in arms)
         {
+            // A control that keeps what it has reports nothing; what shadows measured of that on their own devices stands for it.
+            var keeps = arm.Runs is null;
             var count = counts.FirstOrDefault(known => known.Arm == arm.Name);
             var (settled, failed) = (count?.Settled ?? 0, count?.Failed ?? 0);
             var moments = terms.Metric == ReportFigures.Settled
                 ? Moments.Of(settled + failed, settled, settled)
-                : (await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Arm == arm.Name), cancel)).GetValueOrDefault(terms.Metric);
-            figures.Add(new(arm.Name, arm.Weight, count?.Count ?? 0, failed, moments));
+                : (await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Arm == arm.Name), cancel)).GetValueOrDefault(keeps ? Rollouts.RolloutFigures.OfServing(terms.Metric) : terms.Metric);
+            figures.Add(new(arm.Name, arm.Weight, count?.Count ?? 0, failed, moments) { Shadow = arm.Shadow is null ? null : true, Keeps = keeps ? true : null });
         }
 
         return figures.ToImmutable();

@@ -56,7 +56,9 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
                 row.Members = JsonSerializer.Serialize([.. releases.Skip(1).Select(member => new SetMember(member.Model, member.Version, member.Digest))], ControlContext.Default.ImmutableArraySetMember);
             db.Rollouts.Add(row);
             await db.SaveChangesAsync(cancel); // gives it its number
-            db.Events.Add(row.Event(EventKind.RolloutStarted, by, now));
+            var started = row.Event(EventKind.RolloutStarted, by, now);
+            started.Why = string.Join("; ", ((string[])[started.Why, .. (row.ArmList() ?? []).Where(arm => arm.Shadow is not null).Select(arm => $"arm {arm.Name} runs {arm.Runs} as a shadow")]).Where(part => part.Length > 0));
+            db.Events.Add(started);
             await RolloutFigures.ReadControlAsync(db, row, cancel);
             if (alongside is not null)
                 await alongside(db, row.Id);
@@ -159,7 +161,13 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             happened.Why = verdict.Why;
             db.Events.Add(happened);
             if (kind == EventKind.ArmPromoted)
-                await KeepArmAsync(db, row, verdict.Compared!.Winner!, cancel);
+            {
+                var winner = evidence.Arms.First(arm => arm.Arm == verdict.Compared!.Winner);
+                if (winner.Shadow == true)
+                    happened.Why += $" {winner.Arm} was a shadow, and {row.Release} serves from now on.";
+                await KeepArmAsync(db, row, winner.Arm, winner.Shadow == true, cancel);
+            }
+
             if (kind == EventKind.RolloutAdvanced)
                 await RolloutFigures.ReadControlAsync(db, row, cancel);
             return (kind, kind != EventKind.RolloutUndecided); // of that devices know nothing
@@ -227,8 +235,12 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             if (row.State is RolloutState.Reverted or RolloutState.Aborted)
                 return (No("rollout-state", $"The rollout is {RolloutVerbs.Name(row.State)}.", "That is for good; start a new rollout of the release."), false);
             row.Promote(order.Arm, order.Why, now);
-            await KeepArmAsync(db, row, order.Arm, cancel);
-            db.Events.Add(row.Event(EventKind.ArmPromoted, by, now));
+            var shadow = arms.First(arm => arm.Name == order.Arm).Shadow is not null;
+            await KeepArmAsync(db, row, order.Arm, shadow, cancel);
+            var promoted = row.Event(EventKind.ArmPromoted, by, now);
+            if (shadow)
+                promoted.Why += $"; {order.Arm} was a shadow, and {row.Release} serves from now on";
+            db.Events.Add(promoted);
             if (alongside is not null)
                 await alongside(db);
             await db.SaveChangesAsync(cancel);
@@ -246,9 +258,11 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             if (ofRollout.Key is not { } number || await book.RolloutAsync(number, cancel) is not { } rollout)
                 continue;
             var row = await book.RolloutDeviceAsync(number, device, cancel);
-            // A report of an attempt that nobody ordered, or about another release, counts for nothing.
+            // A report of an attempt that nobody ordered, or about another release, counts for nothing. Nor does that a promoted release ran well without answering: now it is to serve.
             foreach (var report in ofRollout.Where(report => report.Model == rollout.Model && rollout.Brings(report.Release) && report.Attempt <= rollout.Attempt))
             {
+                if (report is { Shadow: true, Kind: not (ReportKind.Refused or ReportKind.TakenBack) } && rollout.ArmList() is null)
+                    continue;
                 if (row is null)
                     book.Add(row = new() { Rollout = number, Device = device });
                 if (report.Sequence > row.Sequence)
@@ -267,8 +281,16 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
     }
 
     /// <summary>Ends an experiment. Devices of the other arms run something else: what they said is no word on the release that goes on.</summary>
-    static async Task KeepArmAsync(CoppiceDb db, RolloutRow row, string arm, CancellationToken cancel)
+    /// <remarks>Of a shadow, devices say it anew once the release serves them; that it failed there is a word that stays.</remarks>
+    static async Task KeepArmAsync(CoppiceDb db, RolloutRow row, string arm, bool shadow, CancellationToken cancel)
     {
+        if (shadow)
+        {
+            await db.RolloutFigures.Where(figure => figure.Rollout == row.Number && figure.Arm != RolloutFigures.ControlArm).ExecuteDeleteAsync(cancel);
+            await db.RolloutDevices.Where(device => device.Rollout == row.Number && (device.Arm != arm || (device.Kind != ReportKind.Refused && device.Kind != ReportKind.TakenBack))).ExecuteDeleteAsync(cancel);
+            return;
+        }
+
         await db.RolloutFigures.Where(figure => figure.Rollout == row.Number && db.RolloutDevices.Any(device => device.Rollout == row.Number && device.Device == figure.Device && device.Arm != arm)).ExecuteDeleteAsync(cancel);
         await db.RolloutDevices.Where(device => device.Rollout == row.Number && device.Arm != arm).ExecuteDeleteAsync(cancel);
     }
@@ -312,7 +334,7 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
         {
             var place = Cohort.Of(row.Salt, device.Id);
             var facts = device.FactSet(groups);
-            if (selector.Matches(facts) && rollout.Reaches(facts, place) && !(adds && rollout.Reaches(facts, place, row.Phase - 1)) && rollout.ArmOf(device.Id) is null or { Release: not null })
+            if (selector.Matches(facts) && rollout.Reaches(facts, place) && !(adds && rollout.Reaches(facts, place, row.Phase - 1)) && rollout.ArmOf(device.Id) is null or { Runs: not null })
                 return true;
         }
 
@@ -327,7 +349,9 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
             if (draft.Release is null)
                 arms.Add(new(draft.Name, draft.Weight));
             else if (await ReleaseStore.FindRowAsync(db, wanted.Model, draft.Release, cancel) is { RevokedAt: null } release)
-                arms.Add(new(draft.Name, draft.Weight, release.Version, release.Digest));
+                arms.Add(draft.Shadow == true
+                    ? new(draft.Name, draft.Weight) { Shadow = new(release.Version, release.Digest) { Share = draft.ShadowShare } }
+                    : new(draft.Name, draft.Weight, release.Version, release.Digest));
             else
                 return ([], $"{wanted.Model} has no release {draft.Release} that may serve, which arm '{draft.Name}' brings; publish it first.");
         }

@@ -62,6 +62,20 @@ public sealed class RolloutFileTests
         Assert.Equal((plan.Spread, plan.Consent, plan.Gates.Length, plan.ForcedFrom, plan.Requires[0].Versions.ToString()), (sent.Spread, sent.Consent, sent.Gates.Length, sent.ForcedFrom, sent.Requires[0].Versions.ToString()));
     }
 
+    [Fact]
+    public void A_shadow_arm_is_read_and_sent()
+    {
+        const string Text = """
+            {"model":"plant/bearing","release":"1.5.0","phases":[{"share":1}],"policy":{"maxFailures":0},"experiment":{"metric":"agreement"},
+             "arms":[{"name":"control"},{"name":"b","release":"1.5.0","shadow":true,"shadowShare":"25 %"}]}
+            """;
+        Assert.True(RolloutFile.TryRead(JsonDocument.Parse(Text).RootElement, out var plan, out var problems), string.Join(" ", problems));
+
+        var sent = JsonSerializer.Deserialize(JsonSerializer.Serialize(plan, ControlContext.Default.StartRollout), ControlContext.Default.StartRollout)!;
+        Assert.Equal((true, 0.25), (sent.Arms[1].Shadow, sent.Arms[1].ShadowShare));
+        Assert.Equal((null, null), (sent.Arms[0].Shadow, sent.Arms[0].ShadowShare));
+    }
+
     [Theory]
     [InlineData("""{"arms":[{"name":"a","release":"1.0.0"}],"experiment":{"metric":"accuracy"}}""", "arms")]
     [InlineData("""{"arms":[{"name":"control"},{"name":"b"}],"experiment":{"metric":"accuracy"}}""", "arms")]
@@ -69,6 +83,13 @@ public sealed class RolloutFileTests
     [InlineData("""{"arms":[{"name":"a"},{"name":"b","release":"1.0.0"}],"experiment":{"metric":"accuracy"}}""", "experiment.control")]
     [InlineData("""{"arms":[{"name":"control"},{"name":"b","release":"2.0.0"}],"experiment":{"metric":"accuracy"}}""", "release")]
     [InlineData("""{"experiment":{"metric":"accuracy"}}""", "experiment")]
+    [InlineData("""{"arms":[{"name":"control"},{"name":"b","shadow":true}],"experiment":{"metric":"accuracy"}}""", "arms[1].shadow")]
+    [InlineData("""{"arms":[{"name":"control"},{"name":"b","release":"1.0.0","shadowShare":0.5}],"experiment":{"metric":"accuracy"}}""", "arms[1].shadowShare")]
+    [InlineData("""{"arms":[{"name":"control"},{"name":"b","release":"1.0.0","shadow":true,"shadowShare":"0 %"}],"experiment":{"metric":"accuracy"}}""", "arms[1].shadowShare")]
+    [InlineData("""{"arms":[{"name":"control","release":"1.0.0","shadow":true},{"name":"b","release":"1.0.0"}],"experiment":{"metric":"accuracy"}}""", "experiment.control")]
+    [InlineData("""{"arms":[{"name":"control","release":"1.0.0","shadow":true},{"name":"b","release":"1.1.0","shadow":true}],"experiment":{"metric":"accuracy"}}""", "arms")]
+    [InlineData("""{"arms":[{"name":"b","release":"1.0.0","shadow":true}],"experiment":{"metric":"accuracy"}}""", "arms")]
+    [InlineData("""{"with":[{"model":"plant/embedder","release":"1.0.0"}],"arms":[{"name":"control"},{"name":"b","release":"1.0.0","shadow":true}],"experiment":{"metric":"accuracy"}}""", "with")]
     [InlineData("""{"policy":{"maxFailures":null}}""", "policy.maxFailures")]
     [InlineData("""{"confidence":1}""", "confidence")]
     [InlineData("""{"spread":"400d"}""", "spread")]
