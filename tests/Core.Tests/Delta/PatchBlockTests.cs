@@ -108,6 +108,17 @@ public sealed class PatchBlockTests
         Assert.Contains(AssertRebuilt(old, made).Parts, part => part.Technique.Contains("rank", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void One_block_of_the_largest_step_does_not_hide_a_change_of_low_rank()
+    {
+        var random = new Random(6);
+        var values = SyntheticTensor.Normal(random, 512, Columns, 0.02);
+        var (old, made) = Pair(ElementType.MXFP4, values, SyntheticTensor.Tuned(random, values, 512, Columns, 4, 8e-3, 0));
+        foreach (var file in (SyntheticFile[])[old, made])
+            file.Bytes[file.Source.Tensors.Tensors[0].Offset] = 255; // values of 2^130, which binary32 does not hold
+        Assert.Contains(AssertRebuilt(old, made).Parts, part => part.Technique.Contains("rank", StringComparison.Ordinal));
+    }
+
     [Theory]
     [InlineData(ElementType.Q4_K, ElementType.Q6_K)]
     [InlineData(ElementType.Q8_0, ElementType.Q4_K)]

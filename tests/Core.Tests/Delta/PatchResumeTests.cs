@@ -5,10 +5,12 @@ namespace Coppice.Core.Tests.Delta;
 
 public sealed class PatchResumeTests
 {
-    [Fact]
-    public void Applying_goes_on_after_every_frame()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Applying_goes_on_after_every_frame(bool ofBlocks)
     {
-        var (old, made) = LargerPair();
+        var (old, made) = ofBlocks ? PatchTrial.BlockPair(10, rows: 300) : LargerPair();
         var patch = PatchTrial.Make(old, made).Patch;
         var points = new List<PatchProgress> { default };
         PatchTrial.Apply(patch, new PatchApplication { Progress = points.Add }, old.Bytes);

@@ -60,10 +60,7 @@ static class FloatRules
     {
         var difference = new float[made.Words.Length];
         for (var i = 0; i < difference.Length; i++)
-        {
-            var value = FloatValue.Finite(made.Lattice, made.Words[i]) - FloatValue.Finite(old.Lattice, old.Words[i]);
-            difference[i] = Math.Abs(value) < 1e18f ? value : 0;
-        }
+            difference[i] = FloatValue.Factorable(FloatValue.Finite(made.Lattice, made.Words[i]) - FloatValue.Finite(old.Lattice, old.Words[i]));
         return difference;
     }
 }

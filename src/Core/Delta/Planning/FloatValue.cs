@@ -26,6 +26,9 @@ static class FloatValue
         }
     }
 
+    /// <summary>The value; 0 where sums of squares of such would be no numbers in binary32.</summary>
+    public static float Factorable(float value) => Math.Abs(value) < 1e18f ? value : 0;
+
     public static float[] Of(Elements elements)
     {
         var values = new float[elements.Words.Length];

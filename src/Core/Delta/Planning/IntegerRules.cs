@@ -48,16 +48,14 @@ static class IntegerRules
             head.Steps(old.Heads.AsSpan(field, head.Fields), oldSteps, oldMinima);
             for (var group = 0; group < head.Groups; group++, start += head.GroupElements)
             {
-                var (step, past) = (Finite(newSteps[group]), Finite(oldSteps[group]));
+                var (step, past) = (newSteps[group], oldSteps[group]);
                 if (lattice.HasLevels)
                     SubtractLevels(LevelPrediction.Values(lattice.Kind), made, old, start, head.GroupElements, step, past, difference);
                 else
                     Subtract(made, old, start, head.GroupElements, step, past, difference);
-                if (!head.HasMinima)
-                    continue;
-                var moved = lattice.Zero * (step - past) - (Finite(newMinima[group]) - Finite(oldMinima[group]));
+                var moved = head.HasMinima ? lattice.Zero * (step - past) - (newMinima[group] - oldMinima[group]) : 0;
                 foreach (ref var value in difference.AsSpan(start, head.GroupElements))
-                    value += moved;
+                    value = FloatValue.Factorable(value + moved);
             }
         }
     }
@@ -67,8 +65,6 @@ static class IntegerRules
         for (var i = start; i < start + count; i++)
             difference[i] = values[(int)made.Words[i] + 8] * newStep - values[(int)old.Words[i] + 8] * oldStep;
     }
-
-    static float Finite(float value) => float.IsFinite(value) ? value : 0;
 
     static void Subtract(Elements made, Elements old, int start, int count, float newStep, float oldStep, float[] difference)
     {

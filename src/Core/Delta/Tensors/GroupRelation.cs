@@ -79,7 +79,8 @@ readonly record struct GroupRelation(int Ratio, int Addend, float PerStep, int H
 
     static float PerStepOf(float step, bool isUsable) => isUsable && step != 0 ? Math.Min(One / step, float.MaxValue) : 0;
 
-    static int OctavesOf(float step) => (int)((BitConverter.SingleToUInt32Bits(step) & 0x7FFFFFFF) >> 22) - 224;
+    /// <summary>One number for all NaN: their bits are the processor's choice.</summary>
+    static int OctavesOf(float step) => (float.IsNaN(step) ? 511 : (int)((BitConverter.SingleToUInt32Bits(step) & 0x7FFFFFFF) >> 22)) - 224;
 
     /// <summary>A ratio of steps with 16 fractional bits.</summary>
     public static int InSteps(float ratio) => (int)Math.Clamp(ratio * One, -MostRatio, MostRatio);

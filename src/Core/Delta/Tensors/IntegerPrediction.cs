@@ -8,7 +8,7 @@ namespace Coppice.Delta.Tensors;
 /// <remarks>code × ratio of steps + change of minima + product of factors in new steps; the context is row activity, whether the old code was at an end, and the place between two integers.</remarks>
 static class IntegerPrediction
 {
-    const int One = 1 << 16;
+    const int One = GroupRelation.One;
     const int MostRatio = GroupRelation.MostRatio;
     const float MostAddend = GroupRelation.MostAddend;
 
