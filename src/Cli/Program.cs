@@ -1,8 +1,8 @@
 using System.CommandLine;
 using Coppice.Cli;
 
-// Patches are applied on the smallest devices: there, the other verbs would take memory and time for nothing.
-var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : new RootCommand("Coppice keeps the AI models on devices current: ship, try, switch, watch, take back.")
+// These run on the smallest devices: there, the other verbs would take memory and time for nothing.
+var root = args is ["patch", ..] ? new RootCommand { Patch.Build() } : args is ["agent", ..] ? new RootCommand { AgentCommand.Build() } : new RootCommand("Coppice keeps the AI models on devices current: ship, try, switch, watch, take back.")
 {
     QuickstartCommand.Build(),
     Publish.Build(),

@@ -80,7 +80,7 @@ public static unsafe class OrtEnvironment
     {
         get
         {
-            OrtLibrary.EnsureLoaded();
+            OrtLibrary.EnsureKnown();
             return OrtLibrary.Version;
         }
     }
@@ -91,7 +91,7 @@ public static unsafe class OrtEnvironment
     {
         get
         {
-            OrtLibrary.EnsureLoaded();
+            OrtLibrary.EnsureKnown();
             return OrtLibrary.Path;
         }
     }

@@ -22,6 +22,19 @@ static unsafe class OrtLibrary
     /// <summary>The file that was loaded.</summary>
     public static string Path { get; private set; } = "";
 
+    /// <summary>Comes to know <see cref="Version"/> and <see cref="Path"/>, and lets the library go again: a device without models has no memory for one that does nothing.</summary>
+    /// <exception cref="InferenceException">The library is not there or is too old.</exception>
+    public static void EnsureKnown()
+    {
+        lock (Loading)
+        {
+            if (Version.Length > 0)
+                return;
+            var (library, _) = Open();
+            NativeLibrary.Free(library);
+        }
+    }
+
     /// <summary>Loads the library on the first call; a failed load is tried again by the next call.</summary>
     /// <exception cref="InferenceException">The library is not there or is too old.</exception>
     public static void EnsureLoaded()
@@ -30,21 +43,25 @@ static unsafe class OrtLibrary
             return;
         lock (Loading)
         {
-            if (Table is not null)
-                return;
-            var (library, path) = NativeLibraries.Load("ONNX Runtime", FileNames, PackageFolder);
-            if (!NativeLibrary.TryGetExport(library, "OrtGetApiBase", out var getBase))
-                throw Unfit(path, "has no function OrtGetApiBase, so it is another library of that name");
-
-            // struct OrtApiBase { GetApi(version); GetVersionString(); }
-            var apiBase = ((delegate* unmanaged<nint*>)getBase)();
-            var version = Marshal.PtrToStringUTF8(((delegate* unmanaged<nint>)apiBase[1])()) ?? "";
-            var found = ((delegate* unmanaged<uint, nint*>)apiBase[0])(ApiVersion);
-            if (found is null)
-                throw Unfit(path, $"is version {version}, which is too old");
-            (Version, Path) = (version, path);
-            Volatile.Write(ref table, (nint)found); // last: it tells other threads that all is there
+            if (Table is null)
+                Volatile.Write(ref table, Open().Table); // last: it tells other threads that all is there
         }
+    }
+
+    static (nint Library, nint Table) Open()
+    {
+        var (library, path) = NativeLibraries.Load("ONNX Runtime", FileNames, PackageFolder);
+        if (!NativeLibrary.TryGetExport(library, "OrtGetApiBase", out var getBase))
+            throw Unfit(path, "has no function OrtGetApiBase, so it is another library of that name");
+
+        // struct OrtApiBase { GetApi(version); GetVersionString(); }
+        var apiBase = ((delegate* unmanaged<nint*>)getBase)();
+        var version = Marshal.PtrToStringUTF8(((delegate* unmanaged<nint>)apiBase[1])()) ?? "";
+        var found = ((delegate* unmanaged<uint, nint*>)apiBase[0])(ApiVersion);
+        if (found is null)
+            throw Unfit(path, $"is version {version}, which is too old");
+        (Version, Path) = (version, path);
+        return (library, (nint)found);
     }
 
     static InferenceException Unfit(string path, string why) => new(
