@@ -1,10 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net.Http.Headers;
-using Coppice.Server;
-using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Coppice.Bench.Server;
 
@@ -14,49 +11,38 @@ static class DeviceBench
     const int Devices = 1_000_000;
     const int Asked = 20;
 
-    public static async Task<int> RunAsync(string? database)
+    public static Task<int> RunAsync(string? database) => ServerOn.RunAsync(database, async (plane, tables, isPostgres) =>
     {
-        var data = Directory.CreateTempSubdirectory("coppice-bench-").FullName;
-        PostgresAddress? address = null;
-        if (database is not null && !PostgresAddress.TryParse(database, out address, out var problem))
-            throw new ArgumentException(problem);
-        await using (var plane = await ControlPlane.StartAsync(new() { Data = data, Listen = "http://127.0.0.1:0", Database = address, Patches = false }))
+        await tables.WriteAsync(async db =>
         {
-            await plane.Services.GetRequiredService<Database>().WriteAsync(async db =>
-            {
-                await db.Devices.ExecuteDeleteAsync();
-                var number = address is null ? "printf('%07d', n)" : "to_char(n, 'FM0000000')";
+            var number = isPostgres ? "to_char(n, 'FM0000000')" : "printf('%07d', n)";
 #pragma warning disable EF1002 // the words are this program's own
-                return await db.Database.ExecuteSqlRawAsync($$$"""
-                    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {{{Devices}}})
-                    INSERT INTO "Devices" ("Id", "SigningKey", "EnrolledAt", "LastSeen", "Through", "Facts", "Labels")
-                    SELECT 'till-' || {{{number}}}, 'key ' || n, 0, 1795700000000, 0, '{{"os":"linux","arch":"arm64","ram":"' || (n % 8 + 1) || '000000000"}}', '{{"site":"' || CASE WHEN n % 100000 = 0 THEN 'svalbard' WHEN n % 50 = 0 THEN 'oslo' ELSE 'bergen' END || '"}}' FROM numbers;
-                    INSERT INTO "DeviceMarks" ("Name", "Value", "Device")
-                    SELECT 'label.site', CASE WHEN "Labels" LIKE '%svalbard%' THEN 'svalbard' WHEN "Labels" LIKE '%oslo%' THEN 'oslo' ELSE 'bergen' END, "Id" FROM "Devices";
-                    """);
+            return await db.Database.ExecuteSqlRawAsync($$$"""
+                WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {{{Devices}}})
+                INSERT INTO "Devices" ("Id", "SigningKey", "EnrolledAt", "LastSeen", "Through", "Facts", "Labels")
+                SELECT 'till-' || {{{number}}}, 'key ' || n, 0, 1795700000000, 0, '{{"os":"linux","arch":"arm64","ram":"' || (n % 8 + 1) || '000000000"}}', '{{"site":"' || CASE WHEN n % 100000 = 0 THEN 'svalbard' WHEN n % 50 = 0 THEN 'oslo' ELSE 'bergen' END || '"}}' FROM numbers;
+                INSERT INTO "DeviceMarks" ("Name", "Value", "Device")
+                SELECT 'label.site', CASE WHEN "Labels" LIKE '%svalbard%' THEN 'svalbard' WHEN "Labels" LIKE '%oslo%' THEN 'oslo' ELSE 'bergen' END, "Id" FROM "Devices";
+                """);
 #pragma warning restore EF1002
-            }, CancellationToken.None);
-            using var http = new HttpClient { BaseAddress = plane.Url, DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(plane.AdminTokenFile)).Trim()) } };
-            foreach (var selector in new[] { "", "label.site = bergen and ram >= 4GB", "label.site = oslo", "label.site = svalbard", "label.site = nowhere", "site = svalbard", "label.site = oslo and ram >= 4GB", "ram >= 9GB" })
+        }, CancellationToken.None);
+        using var http = new HttpClient { BaseAddress = plane.Url, DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(plane.AdminTokenFile)).Trim()) } };
+        foreach (var selector in new[] { "", "label.site = bergen and ram >= 4GB", "label.site = oslo", "label.site = svalbard", "label.site = nowhere", "site = svalbard", "label.site = oslo and ram >= 4GB", "ram >= 9GB" })
+        {
+            var times = new List<double>();
+            var cpu = TimeSpan.Zero;
+            for (var i = 0; i < Asked + 3; i++)
             {
-                var times = new List<double>();
-                var cpu = TimeSpan.Zero;
-                for (var i = 0; i < Asked + 3; i++)
-                {
-                    if (i == 3)
-                        cpu = Process.GetCurrentProcess().TotalProcessorTime;
-                    var began = Stopwatch.GetTimestamp();
-                    await http.GetByteArrayAsync($"v1/devices?limit=100&selector={Uri.EscapeDataString(selector)}");
-                    if (i >= 3) // the first ones warm up
-                        times.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
-                }
-
-                times.Sort();
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"'{selector}': median {times[Asked / 2]:0} ms, slowest {times[^1]:0} ms; {(Process.GetCurrentProcess().TotalProcessorTime - cpu).TotalMilliseconds / Asked:0.0} ms of this process's processors each"));
+                if (i == 3)
+                    cpu = Process.GetCurrentProcess().TotalProcessorTime;
+                var began = Stopwatch.GetTimestamp();
+                await http.GetByteArrayAsync($"v1/devices?limit=100&selector={Uri.EscapeDataString(selector)}");
+                if (i >= 3) // the first ones warm up
+                    times.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
             }
-        }
 
-        Directory.Delete(data, recursive: true);
-        return 0;
-    }
+            times.Sort();
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"'{selector}': median {times[Asked / 2]:0} ms, slowest {times[^1]:0} ms; {(Process.GetCurrentProcess().TotalProcessorTime - cpu).TotalMilliseconds / Asked:0.0} ms of this process's processors each"));
+        }
+    });
 }

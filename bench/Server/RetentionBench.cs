@@ -2,10 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Coppice.Protocol;
 using Coppice.Registry;
-using Coppice.Server;
 using Coppice.Server.Fleet;
-using Coppice.Server.Storage;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Coppice.Bench.Server;
@@ -17,63 +14,51 @@ static class RetentionBench
     const int OfEach = 60;
     const int OldOfEach = 6;
 
-    public static async Task<int> RunAsync(string? database)
+    public static Task<int> RunAsync(string? database) => ServerOn.RunAsync(database, async (plane, tables, _) =>
     {
-        var data = Directory.CreateTempSubdirectory("coppice-bench-").FullName;
-        PostgresAddress? address = null;
-        if (database is not null && !PostgresAddress.TryParse(database, out address, out var problem))
-            throw new ArgumentException(problem);
-        await using (var plane = await ControlPlane.StartAsync(new() { Data = data, Listen = "http://127.0.0.1:0", Database = address, Patches = false }))
+        var intake = plane.Services.GetRequiredService<ReportIntake>();
+        var now = DateTimeOffset.UtcNow;
+        await tables.WriteAsync(async db =>
         {
-            var (tables, intake) = (plane.Services.GetRequiredService<Database>(), plane.Services.GetRequiredService<ReportIntake>());
-            var now = DateTimeOffset.UtcNow;
-            await tables.WriteAsync(async db =>
-            {
-                await db.Reports.ExecuteDeleteAsync();
-                await db.Devices.ExecuteDeleteAsync();
-                for (var i = 0; i < Devices; i++)
-                    db.Devices.Add(new() { Id = Id(i), SigningKey = $"key {i}", EnrolledAt = now, LastSeen = now, Through = OfEach, Highest = OfEach, Facts = "{}", Labels = "{}" });
-                await db.SaveChangesAsync();
-                // As they come: all devices' first reports, then their second ones, and so on over the time that reports are kept and a bit before it.
-                return await tables.Engine.InsertAsync(db, ReportRow.Table, Rows(now), CancellationToken.None);
-            }, CancellationToken.None);
+            for (var i = 0; i < Devices; i++)
+                db.Devices.Add(new() { Id = Id(i), SigningKey = $"key {i}", EnrolledAt = now, LastSeen = now, Through = OfEach, Highest = OfEach, Facts = "{}", Labels = "{}" });
+            await db.SaveChangesAsync();
+            // As they come: all devices' first reports, then their second ones, and so on over the time that reports are kept and a bit before it.
+            return await tables.Engine.InsertAsync(db, ReportRow.Table, Rows(now), CancellationToken.None);
+        }, CancellationToken.None);
 
-            await SayAsync(TimeSpan.FromSeconds(2)); // what starts is not what runs
-            var alone = await SayAsync(TimeSpan.FromSeconds(5));
-            var retention = plane.Services.GetServices<Microsoft.Extensions.Hosting.IHostedService>().OfType<ReportRetention>().Single();
-            using var done = new CancellationTokenSource();
-            var saying = SayAsync(TimeSpan.FromMinutes(10), done.Token);
-            var began = Stopwatch.GetTimestamp();
-            var gone = await retention.ForgetAsync(CancellationToken.None);
-            var seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
-            await done.CancelAsync();
-            var meanwhile = await saying;
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{gone:N0} of {Devices * OfEach:N0} reports forgotten in {seconds:0.0} s, {gone / seconds:0} a second"));
-            Console.WriteLine($"a device's report, alone: {alone}; meanwhile: {meanwhile}");
+        await SayAsync(TimeSpan.FromSeconds(2)); // what starts is not what runs
+        var alone = await SayAsync(TimeSpan.FromSeconds(5));
+        var retention = plane.Services.GetServices<Microsoft.Extensions.Hosting.IHostedService>().OfType<ReportRetention>().Single();
+        using var done = new CancellationTokenSource();
+        var saying = SayAsync(TimeSpan.FromMinutes(10), done.Token);
+        var began = Stopwatch.GetTimestamp();
+        var gone = await retention.ForgetAsync(CancellationToken.None);
+        var seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
+        await done.CancelAsync();
+        var meanwhile = await saying;
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{gone:N0} of {Devices * OfEach:N0} reports forgotten in {seconds:0.0} s, {gone / seconds:0} a second"));
+        Console.WriteLine($"a device's report, alone: {alone}; meanwhile: {meanwhile}");
 
-            async Task<string> SayAsync(TimeSpan span, CancellationToken until = default)
+        async Task<string> SayAsync(TimeSpan span, CancellationToken until = default)
+        {
+            const int Senders = 16;
+            var times = new List<double>[Senders];
+            var start = Stopwatch.GetTimestamp();
+            await Task.WhenAll(Enumerable.Range(0, Senders).Select(sender => Task.Run(async () =>
             {
-                const int Senders = 16;
-                var times = new List<double>[Senders];
-                var start = Stopwatch.GetTimestamp();
-                await Task.WhenAll(Enumerable.Range(0, Senders).Select(sender => Task.Run(async () =>
+                var mine = times[sender] = [];
+                for (var device = sender; Stopwatch.GetElapsedTime(start) < span && !until.IsCancellationRequested; device = (device + Senders) % Devices)
                 {
-                    var mine = times[sender] = [];
-                    for (var device = sender; Stopwatch.GetElapsedTime(start) < span && !until.IsCancellationRequested; device = (device + Senders) % Devices)
-                    {
-                        var asked = Stopwatch.GetTimestamp();
-                        await intake.KeepAsync(Id(device), new([Report(1_000_000 + (long)Stopwatch.GetElapsedTime(0).TotalMilliseconds)]), DateTimeOffset.UtcNow);
-                        mine.Add(Stopwatch.GetElapsedTime(asked).TotalMilliseconds);
-                    }
-                })));
-                var all = times.SelectMany(mine => mine).Order().ToArray();
-                return string.Create(CultureInfo.InvariantCulture, $"{all.Length:N0} kept, median {all[all.Length / 2]:0.0} ms, p99 {all[(int)(all.Length * 0.99)]:0.0} ms, slowest {all[^1]:0.0} ms");
-            }
+                    var asked = Stopwatch.GetTimestamp();
+                    await intake.KeepAsync(Id(device), new([Report(1_000_000 + (long)Stopwatch.GetElapsedTime(0).TotalMilliseconds)]), DateTimeOffset.UtcNow);
+                    mine.Add(Stopwatch.GetElapsedTime(asked).TotalMilliseconds);
+                }
+            })));
+            var all = times.SelectMany(mine => mine).Order().ToArray();
+            return string.Create(CultureInfo.InvariantCulture, $"{all.Length:N0} kept, median {all[all.Length / 2]:0.0} ms, p99 {all[(int)(all.Length * 0.99)]:0.0} ms, slowest {all[^1]:0.0} ms");
         }
-
-        Directory.Delete(data, recursive: true);
-        return 0;
-    }
+    });
 
     static IEnumerable<object?[]> Rows(DateTimeOffset now)
     {

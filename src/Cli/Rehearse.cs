@@ -165,7 +165,7 @@ public static class RehearseCommand
         {
             var page = await client.ListDevicesAsync(after: after, limit: 1000, cancel: cancel);
             foreach (var device in page.Devices.Where(device => device.RetiredAt is null))
-                fleet.Add(new(device.Id, new FactSet(device.Facts.Concat(device.Labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value))))));
+                fleet.Add(new(device.Id, new FactSet(device.Facts.Concat(FactSet.OfLabels(device.Labels)))));
             after = page.Next;
         }
         while (after is not null);

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Coppice.Trust;
 
 namespace Coppice.Cli;
 
@@ -32,11 +33,7 @@ public static class ServerRoots
             throw new UsageException($"--roots: {path} cannot be read ({e.Message}); give certificates in PEM, as a server's v1/authority/roots.pem has them.");
         }
 
-        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true };
-        foreach (var one in found)
-            (IsRoot(one) ? policy.CustomTrustStore : policy.ExtraStore).Add(one);
+        var policy = RootTrust.PolicyOf(found);
         return policy.CustomTrustStore.Count > 0 ? policy : throw new UsageException($"--roots: {path} holds no root; give the server's v1/authority/roots.pem.");
     }
-
-    static bool IsRoot(X509Certificate2 certificate) => certificate.SubjectName.RawData.AsSpan().SequenceEqual(certificate.IssuerName.RawData);
 }

@@ -48,7 +48,7 @@ public sealed class DeviceFacts(IDisk disk, IReadOnlyList<IModelRuntime> runtime
     }
 
     /// <summary>Facts and labels, as choices read them.</summary>
-    public FactSet Now() => new FactSet(Measure()).With(Labels().Select(label => KeyValuePair.Create("label." + label.Key, label.Value)));
+    public FactSet Now() => new FactSet(Measure()).With(FactSet.OfLabels(Labels()));
 
     static ImmutableDictionary<string, string> Still(IReadOnlyList<IModelRuntime> runtimes, string? app)
     {

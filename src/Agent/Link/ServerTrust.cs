@@ -93,7 +93,7 @@ public sealed class ServerTrust : IDisposable
 
         var meant = found.FirstOrDefault(root => Sha256Digest.Of(root.PublicKey.ExportSubjectPublicKeyInfo()) == pin)
             ?? throw new LinkException($"{server} has another authority than the one that the join token names: somebody stands between, or the token is of another server. Nothing was sent.");
-        return [meant, .. found.Where(certificate => !IsRoot(certificate))]; // what stands between is believed only as far as the root vouches for it
+        return [meant, .. found.Where(certificate => !RootTrust.IsRoot(certificate))]; // what stands between is believed only as far as the root vouches for it
     }
 
     bool IsServer(X509Certificate2? certificate, X509Chain? shown)
@@ -105,13 +105,9 @@ public sealed class ServerTrust : IDisposable
         }
 
         using var chain = new X509Chain();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        foreach (var one in known)
-            (IsRoot(one) ? chain.ChainPolicy.CustomTrustStore : chain.ChainPolicy.ExtraStore).Add(one);
+        chain.ChainPolicy = RootTrust.PolicyOf(known);
         if (shown is not null)
             chain.ChainPolicy.ExtraStore.AddRange(shown.ChainPolicy.ExtraStore);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        chain.ChainPolicy.DisableCertificateDownloads = true;
         chain.ChainPolicy.VerificationTime = time.GetUtcNow().UtcDateTime;
         chain.ChainPolicy.ApplicationPolicy.Add(new(ServerPurpose));
         try
@@ -129,8 +125,6 @@ public sealed class ServerTrust : IDisposable
             return false;
         }
     }
-
-    static bool IsRoot(X509Certificate2 certificate) => certificate.SubjectName.RawData.AsSpan().SequenceEqual(certificate.IssuerName.RawData);
 
     static string Names(X509Certificate2 certificate)
     {

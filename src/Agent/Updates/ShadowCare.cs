@@ -97,10 +97,16 @@ sealed class ShadowCare(UpdateContext context)
 
     StepResult Attach(UpdateState state, ShadowSlot shadow, ShadowRun run)
     {
-        if (context.Host.Serving is not { } serving || run.Misfit(serving) is not null and var misfit)
+        if (context.Host.Serving is not { } serving)
         {
             run.Abandon();
-            return context.Host.Serving is null ? new(Outcome.Done, Pause(context, state), "nothing serves that it could run beside") : TakeOff(state, shadow, run.Misfit(context.Host.Serving)!);
+            return new(Outcome.Done, Pause(context, state), "nothing serves that it could run beside");
+        }
+
+        if (run.Misfit(serving) is { } misfit)
+        {
+            run.Abandon();
+            return TakeOff(state, shadow, misfit);
         }
 
         context.Host.RunBeside(run);

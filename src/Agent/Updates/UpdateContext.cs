@@ -150,20 +150,18 @@ public sealed class UpdateContext
     /// <summary>Bytes of blobs that would be deleted by <see cref="Collect"/> with another state.</summary>
     public long FreedBy(UpdateState state)
     {
-        Slot?[] kept = [.. state.Slots(), .. Host.Held()];
-        return Needs.AllWith(Model, Slots.Needed(kept.OfType<Slot>())) is { } wanted ? Blobs.Unwanted(wanted) : 0;
+        return Needs.AllWith(Model, Slots.Needed(Kept(state))) is { } wanted ? Blobs.Unwanted(wanted) : 0;
     }
 
     /// <summary>Bytes of blobs that would be deleted if models had other states.</summary>
     internal long FreedBy(IEnumerable<(UpdateContext Context, UpdateState State)> others)
     {
-        var needs = others.ToDictionary(other => other.Context.Model, other =>
-        {
-            Slot?[] kept = [.. other.State.Slots(), .. other.Context.Host.Held()];
-            return other.Context.Slots.Needed(kept.OfType<Slot>());
-        });
+        var needs = others.ToDictionary(other => other.Context.Model, other => other.Context.Slots.Needed(other.Context.Kept(other.State)));
         return Needs.AllWith(needs) is { } wanted ? Blobs.Unwanted(wanted) : 0;
     }
+
+    /// <summary>Slots whose files may not go: the state's, and those that are in memory or leased.</summary>
+    ImmutableArray<Slot> Kept(UpdateState state) => [.. state.Slots(), .. Host.Held()];
 
     /// <summary>Why there is no room for bytes; null when there is.</summary>
     /// <param name="missing">Bytes that are wanted.</param>
@@ -182,8 +180,7 @@ public sealed class UpdateContext
     /// <summary>Deletes what neither this model's slots, nor leases that are out, nor other models need.</summary>
     public void Collect(UpdateState state)
     {
-        Slot?[] kept = [.. state.Slots(), .. Host.Held()];
-        Needs.Set(Model, Slots.Collect([.. kept.OfType<Slot>()]));
+        Needs.Set(Model, Slots.Collect(Kept(state)));
         if (Needs.All() is { } wanted)
         {
             Blobs.Collect(wanted);

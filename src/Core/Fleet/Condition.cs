@@ -57,7 +57,7 @@ abstract record Condition
         public override bool Holds(FactSet facts) => facts.Find(Name) is not (null or "" or "false" or "0");
 
         // Of groups alone it is known what a label's value may be.
-        public override IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) => GroupOf(Name) is null ? [] : Having(groups, Name, ["true"]);
+        public override IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) => DeviceGroup.NameIn(Name) is null ? [] : Having(groups, Name, ["true"]);
     }
 
     public sealed record Compare(string Name, string Operator, Operand Value) : Condition
@@ -92,17 +92,10 @@ abstract record Condition
         public override IEnumerable<ImmutableArray<DeviceMark>> Needs(GroupSet groups) => Values.All(value => value.IsExact) ? Having(groups, Name, Values.Select(value => value.Text)) : [];
     }
 
-    /// <summary>The group whose label a name is, with and without the prefix of labels.</summary>
-    static string? GroupOf(string name)
-    {
-        var label = name.StartsWith(DeviceMark.LabelPrefix, StringComparison.Ordinal) ? name[DeviceMark.LabelPrefix.Length..] : name;
-        return DeviceGroup.IsLabel(label) ? label[DeviceGroup.Prefix.Length..] : null;
-    }
-
     /// <summary>What a device needs to have one of the texts under a name.</summary>
     static IEnumerable<ImmutableArray<DeviceMark>> Having(GroupSet groups, string name, IEnumerable<string> texts)
     {
-        if (GroupOf(name) is { } group && groups.RuleOf(group) is { } rule)
+        if (DeviceGroup.NameIn(name) is { } group && groups.RuleOf(group) is { } rule)
             return texts.All(text => text == "true") ? rule.Needs(GroupSet.None) : [];
         var marks = texts.Distinct(StringComparer.Ordinal).Select(text => DeviceMark.Finding(name, text)).ToList();
         return marks.Any(some => some.IsEmpty) ? [] : [[.. marks.SelectMany(some => some)]];

@@ -27,6 +27,14 @@ public static class DeviceGroup
         return label.StartsWith(Prefix, StringComparison.Ordinal);
     }
 
+    /// <summary>The group that a selector's name is about, with and without the prefix of labels; null for any other fact or label.</summary>
+    public static string? NameIn(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        var label = name.StartsWith(FactSet.LabelPrefix, StringComparison.Ordinal) ? name[FactSet.LabelPrefix.Length..] : name;
+        return IsLabel(label) ? label[Prefix.Length..] : null;
+    }
+
     /// <summary>Whether a text is a group's name: 1 to <see cref="MaxName"/> of a-z, 0-9, '-' and '_'.</summary>
     public static bool IsName(string? name) => name?.Length is > 0 and <= MaxName && name.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '_');
 
@@ -51,7 +59,7 @@ public static class DeviceGroup
                 yield return problem;
         }
         // A group of groups would depend on the order in which they are looked at, or on itself.
-        else if (condition.Names.FirstOrDefault(used => IsLabel(used) || used.StartsWith("label." + Prefix, StringComparison.Ordinal)) is { } other)
+        else if (condition.Names.FirstOrDefault(used => NameIn(used) is not null) is { } other)
             yield return new("selector", $"names the group '{other}'; a group's selector is over facts and other labels. Name both groups where they are used: 'group.a and group.b'.");
     }
 }
@@ -76,6 +84,6 @@ public sealed class GroupSet(ImmutableArray<KeyValuePair<string, Selector>> grou
     {
         ArgumentNullException.ThrowIfNull(facts);
         var labels = LabelsOf(facts).ToList();
-        return labels.Count == 0 ? facts : facts.With(labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value)));
+        return labels.Count == 0 ? facts : facts.With(FactSet.OfLabels(labels));
     }
 }

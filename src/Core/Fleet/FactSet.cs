@@ -14,6 +14,9 @@ public sealed class FactSet
     /// <summary>The fact that names, parted by commas, the facts that a device does not tell.</summary>
     public const string Withheld = "withheld";
 
+    /// <summary>How a label's name begins among facts.</summary>
+    public const string LabelPrefix = "label.";
+
     readonly Dictionary<string, string> values; // made for every device of a page and read once: what is dearer to make and cheaper to read would not pay
 
     /// <param name="values">Names as <c>os</c>, <c>ram</c>, <c>runtime.onnxruntime</c>, <c>label.site</c>; values as text, sizes in bytes, flags as true or false.</param>
@@ -32,6 +35,10 @@ public sealed class FactSet
         return text.Length <= MaxText ? text : string.Concat(text.AsSpan(0, text.LastIndexOf(',', MaxText - 2)), ",…");
     }
 
+    /// <summary>Labels as facts know them: under <see cref="LabelPrefix"/>.</summary>
+    public static IEnumerable<KeyValuePair<string, string>> OfLabels(IEnumerable<KeyValuePair<string, string>> labels) =>
+        labels.Select(label => KeyValuePair.Create(LabelPrefix + label.Key, label.Value));
+
     /// <summary>No facts at all.</summary>
     public static FactSet Empty { get; } = new([]);
 
@@ -40,7 +47,7 @@ public sealed class FactSet
 
     /// <summary>The value of a fact, else of the label of that name, else null.</summary>
     public string? Find(string name) =>
-        values.TryGetValue(name, out var value) || values.TryGetValue("label." + name, out value) ? value : null;
+        values.TryGetValue(name, out var value) || values.TryGetValue(LabelPrefix + name, out value) ? value : null;
 
     /// <summary>A fact that counts something.</summary>
     public long? Number(string name) =>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using Coppice.Fleet;
 using Coppice.Trust;
 
 namespace Coppice.Protocol;
@@ -66,7 +67,7 @@ public static class DeviceList
         text = "";
         if (labels.Length + 2 > MaxFields)
             return false;
-        var lines = new StringBuilder().AppendJoin(',', ["device", "key", .. labels.Select(label => Field("label." + label))]).Append("\r\n");
+        var lines = new StringBuilder().AppendJoin(',', ["device", "key", .. labels.Select(label => Field(FactSet.LabelPrefix + label))]).Append("\r\n");
         foreach (var device in devices)
             lines.AppendJoin(',', [Field(device.Device ?? ""), device.Key?.ToString() ?? "", .. labels.Select(label => Field(device.Labels.GetValueOrDefault(label, "")))]).Append("\r\n");
         text = lines.ToString();
@@ -79,7 +80,7 @@ public static class DeviceList
     {
         foreach (var heading in fields)
         {
-            if (heading is not ("device" or "key") && !(heading.StartsWith("label.", StringComparison.Ordinal) && heading.Length > 6))
+            if (heading is not ("device" or "key") && !(heading.StartsWith(FactSet.LabelPrefix, StringComparison.Ordinal) && heading.Length > FactSet.LabelPrefix.Length))
                 wrong.Add(new($"line {line}", $"'{heading}' is not a heading; write device, key or label.NAME."));
         }
 

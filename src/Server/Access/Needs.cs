@@ -64,7 +64,7 @@ static class Abouts
 
     /// <summary>Devices that will have the labels in the body.</summary>
     public static About DevicesLabelled<TBody>(Func<TBody, ImmutableDictionary<string, string>> labels) => (call, caller, permission) =>
-        Answer(caller.Rights.May(permission, new FactSet(labels(Body<TBody>(call)).Select(label => KeyValuePair.Create("label." + label.Key, label.Value)))), "on devices with these labels");
+        Answer(caller.Rights.May(permission, new FactSet(FactSet.OfLabels(labels(Body<TBody>(call))))), "on devices with these labels");
 
     /// <summary>A rollout in the body, which is confined to the devices that the caller may roll all of its models out to.</summary>
     /// <param name="models">Every model that it brings a release of.</param>

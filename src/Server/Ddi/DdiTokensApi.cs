@@ -28,7 +28,7 @@ static class DdiTokensApi
         && await call.HttpContext.RequestServices.GetRequiredService<DdiTokenStore>().FindAsync(id, call.HttpContext.RequestAborted) is { } token
         && !caller.Rights.May(permission, LabelledBy(token)) ? "on devices with these labels" : null;
 
-    static FactSet LabelledBy(DdiTokenView token) => new(token.Labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value)));
+    static FactSet LabelledBy(DdiTokenView token) => new(FactSet.OfLabels(token.Labels));
 
     /// <summary>Makes a token by which devices come in that speak hawkBit's device API. Its text is told only in this answer.</summary>
     internal static async Task<Results<Created<CreatedDdiToken>, ProblemHttpResult>> Create(CreateDdiToken request, DdiTokenStore tokens, ClaimsPrincipal caller, TimeProvider time, CancellationToken cancel)

@@ -58,7 +58,7 @@ sealed class DeviceRow
     FactSet PlainFactSet() => Plain(StoredText.Pairs(Labels));
 
     FactSet Plain(IEnumerable<KeyValuePair<string, string>> labels) =>
-        new(StoredText.Pairs(Facts).Concat(labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value))));
+        new(StoredText.Pairs(Facts).Concat(Coppice.Fleet.FactSet.OfLabels(labels)));
 
     /// <summary>What changes when a device is heard of.</summary>
     public static TableShape HeardOf { get; } = new(

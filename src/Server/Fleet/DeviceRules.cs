@@ -57,12 +57,12 @@ static class DeviceRules
     /// <summary>Everything that is wrong with a device's facts.</summary>
     public static IEnumerable<Problem> CheckFacts(ImmutableDictionary<string, string> facts) =>
         // A device that could label itself could join any group.
-        Check("facts", facts).Concat(facts.Keys.Where(name => name.StartsWith("label.", StringComparison.Ordinal) || DeviceGroup.IsLabel(name))
+        Check("facts", facts).Concat(facts.Keys.Where(name => name.StartsWith(FactSet.LabelPrefix, StringComparison.Ordinal) || DeviceGroup.IsLabel(name))
             .Select(name => new Problem($"facts.{Shown(name)}", "is a label or a group; those are given by the operator.")));
 
     /// <summary>Everything that is wrong with labels.</summary>
     public static IEnumerable<Problem> CheckLabels(ImmutableDictionary<string, string> labels, string where = "labels") =>
-        Check(where, labels).Concat(labels.Keys.Where(name => name.StartsWith("label.", StringComparison.Ordinal))
+        Check(where, labels).Concat(labels.Keys.Where(name => name.StartsWith(FactSet.LabelPrefix, StringComparison.Ordinal))
             .Select(name => new Problem($"{where}.{Shown(name)}", "give the label without the prefix 'label.'; selectors know it by both names.")))
             .Concat(labels.Keys.Where(DeviceGroup.IsLabel).Select(name => new Problem($"{where}.{Shown(name)}", "is a group; put the device in with 'coppice group add'.")));
 

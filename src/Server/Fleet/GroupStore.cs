@@ -108,7 +108,7 @@ sealed class GroupStore(Database database)
 
     static Task<List<DeviceRow>> MembersAsync(CoppiceDb db, string name, CancellationToken cancel)
     {
-        var label = DeviceMark.LabelPrefix + DeviceGroup.Label(name);
+        var label = FactSet.LabelPrefix + DeviceGroup.Label(name);
         return db.Devices.Where(row => db.DeviceMarks.Where(mark => mark.Name == label).Select(mark => mark.Device).Contains(row.Id)).ToListAsync(cancel);
     }
 

@@ -25,7 +25,7 @@ static class WaitingApi
 
     static readonly About EachLabelled = (call, caller, permission) => ValueTask.FromResult(
         call.Arguments.OfType<AuthoriseDevices>().First() is { Devices.IsDefaultOrEmpty: false } list
-        && list.Devices.Any(device => device is not null && !caller.Rights.May(permission, new FactSet(device.Labels.Select(label => KeyValuePair.Create("label." + label.Key, label.Value)))))
+        && list.Devices.Any(device => device is not null && !caller.Rights.May(permission, new FactSet(FactSet.OfLabels(device.Labels))))
             ? "on devices with these labels"
             : null);
 

@@ -17,7 +17,7 @@ static class Entitlement
         if (policy is null)
             return $"no device is entitled to {model}; say which are with 'coppice model seal {model} --for SELECTOR'.";
         // Labels alone: what a device says of itself may not decide what it can read.
-        var labels = new FactSet(StoredText.Texts(device.Labels).Select(label => KeyValuePair.Create("label." + label.Key, label.Value)));
+        var labels = new FactSet(FactSet.OfLabels(StoredText.Texts(device.Labels)));
         return Selector.TryParse(policy.Selector, out var selector, out _) && selector.Matches(labels)
             ? null
             : $"'{device.Id}' is not among the devices that are entitled to {model}.";

@@ -23,6 +23,10 @@ public sealed class DeviceFactsTests
     }
 
     [Fact]
+    public void Servers_index_what_was_given_and_nothing_that_is_measured() =>
+        Assert.Equal([new("line", "7")], DeviceMark.Of(Facts("cpus").Told(), []));
+
+    [Fact]
     public void Where_nothing_is_withheld_nothing_is_said_of_it() => Assert.False(Facts().Told().ContainsKey(FactSet.Withheld));
 
     [Fact]

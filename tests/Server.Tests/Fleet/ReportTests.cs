@@ -133,6 +133,21 @@ public class ReportTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Many_old_reports_are_forgotten_piece_by_piece_and_none_that_is_not_old()
+    {
+        const int Old = 1_700; // some pieces, and more of one moment than a piece holds
+        var now = server.Time.GetUtcNow();
+        await server.Get<Server.Storage.Database>().WriteAsync(
+            db => server.Get<Server.Storage.Database>().Engine.InsertAsync(db, Server.Fleet.ReportRow.Table,
+                Enumerable.Range(1, Old + 3).Select(i => Server.Fleet.ReportRow.Of("till-1", Report(i, Settled), now.AddDays(i <= Old ? -401 : -399).AddMilliseconds(i <= 600 ? 0 : i)).Values()), CancellationToken.None),
+            CancellationToken.None);
+
+        Assert.Equal(Old, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
+        Assert.Equal([Old + 3, Old + 2, Old + 1], await KeptAsync());
+        Assert.Equal(0, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
+    }
+
+    [Fact]
     public async Task A_release_taken_back_leaves_the_one_before_serving_and_a_stop_leaves_none()
     {
         await device.SayAsync(Report(1, Settled), Report(2, Switched, "1.1.0"), Report(3, TakenBack, "1.1.0", why: "crashed"));
