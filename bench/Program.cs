@@ -38,5 +38,5 @@ if (args is ["fleet", .. [_, ..] and var fleet])
 if (args is ["sealing", .. var sealing])
     return SealingBench.Run(sealing);
 
-Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | agent lease | agent switch MODEL | agent shadow MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | server COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES] | reports [DATABASE] | retention [DATABASE] | devices [DATABASE] | fleet COPPICE [DEVICES [MINUTES [POLL SECONDS]]]");
+Console.Error.WriteLine("Say what to measure: sealing | identity | trust | ways pairs FOLDER | ways memory [MEGABYTES] | inference [--json] | delta FOLDER… | delta make FILE FOLDER | agent lease | agent switch MODEL | agent shadow MODEL | agent fetch | agent memory COPPICE | mirror COPPICE | server COPPICE | bundle COPPICE [MEGABYTES] | rollouts power | rollouts rehearse [DEVICES] | reports [DATABASE] | retention [DATABASE] | devices [DATABASE] | fleet COPPICE [DEVICES [MINUTES [POLL SECONDS]]]");
 return 2;

@@ -7,7 +7,7 @@ namespace Coppice.Bench.Delta;
 
 /// <summary>Patches of every pair of files in some folders: size, time and memory, beside the delta tools that are installed.</summary>
 /// <remarks>
-/// <c>delta FOLDER… [--only TEXT] [--level Fast|Default|Max] [--no-peers | --warm]</c>. Pairs are NAME/old.EXT with NAME/new.EXT, and NAME.old.EXT with
+/// <c>delta FOLDER… [--only TEXT] [--level Fast|Default|Max] [--no-peers | --warm]</c>, pairs by <c>delta make FILE FOLDER</c>. Pairs are NAME/old.EXT with NAME/new.EXT, and NAME.old.EXT with
 /// NAME.new.EXT. Every result is compared byte by byte. Making and applying run in processes of their own, one thread each, so times and
 /// peaks are those of whole processes, start and compilation included. With <c>--warm</c>: each pair several times in this process, one thread,
 /// the least processor time of all, so that compilation is left out.
@@ -20,6 +20,8 @@ static class DeltaBench
     {
         if (args is ["--make" or "--apply", ..])
             return Child(args);
+        if (args is ["make", var file, var folder])
+            return MadePairs.Run(file, folder);
         var folders = new List<string>();
         var (only, level, peers, warm) = ("", "Default", true, false);
         for (var i = 0; i < args.Length; i++)
