@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 
 namespace Coppice.Delta.Entropy;
 
@@ -18,24 +19,31 @@ ref struct BitReader(ReadOnlySpan<byte> bytes)
     public void Skip(long bit) => position = bit;
 
     /// <param name="count">0 to 32.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public uint Read(int count)
     {
         var at = (int)(position >> 3);
         var shift = (int)(position & 7);
         position += count;
-        ulong window;
+        ulong window = 0;
         if (at + 8 <= bytes.Length)
         {
             window = BinaryPrimitives.ReadUInt64LittleEndian(bytes[at..]);
         }
-        else
+        else if (count > 0)
         {
-            window = 0;
-            for (var i = Math.Min(7, bytes.Length - at - 1); i >= 0; i--)
-                window = window << 8 | bytes[at + i];
-            if (at >= bytes.Length && count > 0)
+            window = Tail(bytes, at);
+            if (at >= bytes.Length)
                 position = (long)bytes.Length * 8 + count + 1; // stays overrun, and cannot overflow
         }
         return (uint)((window >> shift) & ((1UL << count) - 1));
+    }
+
+    static ulong Tail(ReadOnlySpan<byte> bytes, int at)
+    {
+        var window = 0UL;
+        for (var i = Math.Min(7, bytes.Length - at - 1); i >= 0; i--)
+            window = window << 8 | bytes[at + i];
+        return window;
     }
 }

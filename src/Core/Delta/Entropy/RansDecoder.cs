@@ -16,19 +16,19 @@ ref struct RansDecoder
     readonly ReadOnlySpan<byte> bytes;
     readonly SymbolModel model;
     readonly Span<uint> states;
-    readonly bool gathers;
+    readonly bool isWide;
     int at = 4 * Lanes;
 
     /// <param name="bytes">16 states and the words.</param>
     /// <param name="model">The model of the symbols.</param>
     /// <param name="states">Memory for the 16 states.</param>
-    /// <param name="vectors">Whether the processor's gather instructions may be used; the result is the same.</param>
+    /// <param name="vectors">Whether eight states may be stepped at once; the result is the same.</param>
     public RansDecoder(ReadOnlySpan<byte> bytes, SymbolModel model, Span<uint> states, bool vectors)
     {
         this.bytes = bytes;
         this.model = model;
         this.states = states[..Lanes];
-        gathers = vectors && Avx2.IsSupported && BitConverter.IsLittleEndian;
+        isWide = vectors && Avx2.IsSupported && BitConverter.IsLittleEndian;
         IsBroken = bytes.Length < 4 * Lanes || bytes.Length % 2 != 0;
         for (var lane = 0; lane < Lanes; lane++)
             states[lane] = IsBroken ? RansEncoder.LowestState : BinaryPrimitives.ReadUInt32LittleEndian(bytes[(4 * lane)..]);
@@ -49,21 +49,19 @@ ref struct RansDecoder
         }
     }
 
-    /// <summary>Reads the next symbols, and notes which of them are followed by raw bits.</summary>
+    /// <summary>Reads the next symbols.</summary>
     /// <param name="contexts">One context per symbol.</param>
     /// <param name="symbols">Overwritten. A multiple of 16 for all windows but the last.</param>
-    /// <param name="large">Indices of the symbols from <see cref="Token.Literals"/> on, in order; at least 32 longer than <paramref name="symbols"/>, of at most 65,536.</param>
-    /// <param name="tables">Memory of as many numbers as there are symbols.</param>
-    /// <returns>The number of large symbols, or -1 when the bytes are not what an encoder writes.</returns>
-    public int Decode(ReadOnlySpan<byte> contexts, Span<byte> symbols, Span<ushort> large, Span<int> tables)
+    /// <returns>False when the bytes are not what an encoder writes.</returns>
+    public bool Decode(ReadOnlySpan<byte> contexts, Span<byte> symbols)
     {
-        if (IsBroken || contexts.Length < symbols.Length || large.Length < symbols.Length + Lanes || tables.Length < symbols.Length)
-            return -1;
-        var done = gathers
-            ? DecodeGathered(bytes, ref at, states, contexts, model, symbols, tables)
+        if (IsBroken || contexts.Length < symbols.Length)
+            return false;
+        var done = isWide
+            ? DecodeWide(bytes, ref at, states, contexts, model, symbols)
             : DecodeGroups(bytes, ref at, states, contexts, model, symbols);
         IsBroken = !DecodeRest(bytes, ref at, states, contexts, model, symbols, done);
-        return IsBroken ? -1 : FindLarge(symbols, large);
+        return !IsBroken;
     }
 
     /// <summary>Groups of sixteen symbols while at least sixteen words are left, so that no read needs its own check.</summary>
@@ -121,19 +119,14 @@ ref struct RansDecoder
         position += low ? 2 : 0;
     }
 
-    /// <summary>Eight states at once, twice: table entries are gathered, and the lanes that run low take the next words in lane order.</summary>
+    /// <summary>Eight states at once, twice: table entries are picked one by one, and the lanes that run low take the next words in lane order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static unsafe int DecodeGathered(
-        ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols, Span<int> tables)
+    static int DecodeWide(
+        ReadOnlySpan<byte> bytes, ref int at, Span<uint> states, ReadOnlySpan<byte> contexts, SymbolModel model, Span<byte> symbols)
     {
-        var starts = model.SlotStarts;
-        ref var start = ref MemoryMarshal.GetArrayDataReference(starts); // 256 of them: any byte is inside
+        ref var slots = ref MemoryMarshal.GetArrayDataReference(model.Slots);
+        ref var start = ref MemoryMarshal.GetArrayDataReference(model.SlotStarts); // 256 of them: any byte is inside
         ref var context = ref MemoryMarshal.GetReference(contexts);
-        ref var table = ref MemoryMarshal.GetReference(tables);
-        // A second gather would cost more than these loads.
-        for (nint j = 0; j < symbols.Length; j++)
-            Unsafe.Add(ref table, j) = Unsafe.Add(ref start, (nint)Unsafe.Add(ref context, j));
-
         ref var symbol = ref MemoryMarshal.GetReference(symbols);
         ref var words = ref MemoryMarshal.GetReference(bytes);
         ref var spread = ref MemoryMarshal.GetArrayDataReference(LaneSpread);
@@ -141,25 +134,40 @@ ref struct RansDecoder
         var (first, second) = (Vector256.Create<uint>(states), Vector256.Create<uint>(states[Half..]));
         var i = 0;
         var position = at;
-        fixed (uint* slots = model.Slots)
+        for (; i + Lanes <= symbols.Length && position <= last; i += Lanes)
         {
-            for (; i + Lanes <= symbols.Length && position <= last; i += Lanes)
-            {
-                // Both gathers are under way before either is used.
-                var one = Avx2.GatherVector256(slots, (Vector256.LoadUnsafe(ref table, (nuint)i).AsUInt32() | (first & SlotMasks)).AsInt32(), 4);
-                var two = Avx2.GatherVector256(slots, (Vector256.LoadUnsafe(ref table, (nuint)(i + Half)).AsUInt32() | (second & SlotMasks)).AsInt32(), 4);
-                Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i), Symbols(one));
-                Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i + Half), Symbols(two));
-                (one, two) = (Next(first, one), Next(second, two));
-                first = Refill(one, ref position, ref words, ref spread);
-                second = Refill(two, ref position, ref words, ref spread);
-            }
+            // Entries of both halves are under way before either is used.
+            var one = Entries(ref slots, ref start, ref Unsafe.Add(ref context, i), first & SlotMasks);
+            var two = Entries(ref slots, ref start, ref Unsafe.Add(ref context, i + Half), second & SlotMasks);
+            Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i), Symbols(one));
+            Unsafe.WriteUnaligned(ref Unsafe.Add(ref symbol, i + Half), Symbols(two));
+            (one, two) = (Next(first, one), Next(second, two));
+            first = Refill(one, ref position, ref words, ref spread);
+            second = Refill(two, ref position, ref words, ref spread);
         }
         first.CopyTo(states);
         second.CopyTo(states[Half..]);
         at = position;
         return i;
     }
+
+    /// <summary>The table entries of eight states.</summary>
+    /// <remarks>Loads by index one by one: while the states wait for each other there is time for them, and for finding where each context's table begins; an instruction that gathers is no faster.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<uint> Entries(ref uint slots, ref int start, ref byte context, Vector256<uint> slot)
+    {
+        var (low, high) = (slot.GetLower().AsUInt64(), slot.GetUpper().AsUInt64());
+        var (a, b, c, d) = (low.ToScalar(), low.GetElement(1), high.ToScalar(), high.GetElement(1));
+        return Vector256.Create(
+            Vector128.Create(Entry(ref slots, ref start, context, (uint)a), Entry(ref slots, ref start, Unsafe.Add(ref context, 1), a >> 32),
+                Entry(ref slots, ref start, Unsafe.Add(ref context, 2), (uint)b), Entry(ref slots, ref start, Unsafe.Add(ref context, 3), b >> 32)),
+            Vector128.Create(Entry(ref slots, ref start, Unsafe.Add(ref context, 4), (uint)c), Entry(ref slots, ref start, Unsafe.Add(ref context, 5), c >> 32),
+                Entry(ref slots, ref start, Unsafe.Add(ref context, 6), (uint)d), Entry(ref slots, ref start, Unsafe.Add(ref context, 7), d >> 32)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static uint Entry(ref uint slots, ref int start, byte context, ulong slot) =>
+        Unsafe.Add(ref slots, (nint)slot + Unsafe.Add(ref start, (nint)context));
 
     const int Half = Lanes / 2;
 
@@ -229,21 +237,5 @@ ref struct RansDecoder
             at += 2;
         }
         return true;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static int FindLarge(ReadOnlySpan<byte> symbols, Span<ushort> large)
-    {
-        var count = 0;
-        var i = 0;
-        for (; Vector256.IsHardwareAccelerated && i + 32 <= symbols.Length; i += 32)
-            for (var set = Vector256.GreaterThan(Vector256.Create(symbols[i..]), Vector256.Create((byte)(Token.Literals - 1))).ExtractMostSignificantBits(); set != 0; set &= set - 1)
-                large[count++] = (ushort)(i + BitOperations.TrailingZeroCount(set));
-        for (; i < symbols.Length; i++)
-        {
-            large[count] = (ushort)i;
-            count += symbols[i] >= Token.Literals ? 1 : 0;
-        }
-        return count;
     }
 }

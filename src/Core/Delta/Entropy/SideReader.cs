@@ -24,35 +24,30 @@ ref struct SideReader
     /// <summary>Whether everything was used up and nothing is missing.</summary>
     public readonly bool Ended => !broken && !raw.Overrun && at == words.Length && state == RansEncoder.LowestState;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public byte Symbol(SymbolModel model, byte context)
     {
-        var entry = model.Slots[model.Map[context] << SymbolModel.ScaleBits | (int)(state & (SymbolModel.Scale - 1))];
-        state = (((entry >> 8) & 0xFFF) + 1) * (state >> SymbolModel.ScaleBits) + (entry >> 20);
-        if (state < RansEncoder.LowestState)
-        {
-            if (at + 2 <= words.Length)
-                state = state << 16 | BinaryPrimitives.ReadUInt16LittleEndian(words[at..]);
-            else
-                broken = true; // goes on with whatever the state gives: the caller asks Ended
-            at += 2;
-        }
+        var entry = model.Slots[model.SlotStarts[context] | (int)(state & (SymbolModel.Scale - 1))];
+        var next = (((entry >> 8) & 0xFFF) + 1) * (state >> SymbolModel.ScaleBits) + (entry >> 20);
+        // Whether a state runs low cannot be foreseen: without a branch.
+        var low = (uint)((next - (long)RansEncoder.LowestState) >>> 63);
+        var isThere = at + 2 <= words.Length;
+        var word = isThere ? BinaryPrimitives.ReadUInt16LittleEndian(words[at..]) : 0u;
+        state = next << (int)(low << 4) | word & (0 - low);
+        at += (int)low << 1;
+        broken |= !isThere & low != 0; // goes on with whatever the state gives: the caller asks Ended
         return (byte)entry;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public uint Number(SymbolModel model, byte context)
     {
         var token = Symbol(model, context);
-        if (token < Token.Literals)
-            return token;
-        if (token >= Token.Count)
-        {
-            broken = true;
-            return 0;
-        }
-        return Token.Base[token] + raw.Read(Token.RawBits[token]);
+        var parts = Token.Parts[token];
+        broken |= token >= Token.Count;
+        return (uint)parts + raw.Read((int)(parts >> 32));
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Signed(SymbolModel model, byte context) => Token.UnZigZag(Number(model, context));
 }

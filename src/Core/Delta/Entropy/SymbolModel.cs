@@ -41,10 +41,10 @@ sealed class SymbolModel
     public int Tables => frequencies.Length;
 
     /// <summary>Decoding table, 2048 entries per frequency table: symbol, frequency less one (12 bits), offset in the symbol (12 bits).</summary>
-    public uint[] Slots => slots ??= BuildSlots();
+    public uint[] Slots => slots ?? BuildSlots();
 
     /// <summary>Where the table of each context begins in <see cref="Slots"/>.</summary>
-    public int[] SlotStarts => slotStarts ??= [.. map.Select(table => table << ScaleBits)];
+    public int[] SlotStarts => slotStarts ?? BuildSlotStarts();
 
     public (int Frequency, int Start) Of(int table, int symbol) => (frequencies[table][symbol], starts[table][symbol]);
 
@@ -169,6 +169,8 @@ sealed class SymbolModel
                 for (var (offset, frequency) = (0, (int)frequencies[table][symbol]); offset < frequency; offset++)
                     built[at++] = (uint)symbol | (uint)(frequency - 1) << 8 | (uint)offset << 20;
         }
-        return built;
+        return slots = built;
     }
+
+    int[] BuildSlotStarts() => slotStarts = [.. map.Select(table => table << ScaleBits)];
 }

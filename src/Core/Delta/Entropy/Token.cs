@@ -1,4 +1,6 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Coppice.Delta.Entropy;
 
@@ -11,6 +13,9 @@ static class Token
 {
     public const int Literals = 16;
     public const int Count = 128;
+
+    /// <summary>Tokens of numbers below 65,536 are below this.</summary>
+    public const int Narrow = 64;
 
     static readonly uint[] bases = Bases();
     static readonly byte[] bits = Bits();
@@ -32,6 +37,41 @@ static class Token
         var top = BitOperations.Log2(number);
         return (byte)(Literals + (top - 4) * 4 + (int)((number >> (top - 2)) & 3));
     }
+
+    /// <summary>How many symbols are followed by raw bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static int CountLarge(ReadOnlySpan<byte> symbols)
+    {
+        var (count, i) = (0, 0);
+        for (; Vector256.IsHardwareAccelerated && i + 32 <= symbols.Length; i += 32)
+            count += BitOperations.PopCount(Large(symbols[i..]));
+        for (; i < symbols.Length; i++)
+            count += symbols[i] >= Literals ? 1 : 0;
+        return count;
+    }
+
+    /// <summary>Notes which symbols are followed by raw bits.</summary>
+    /// <param name="symbols">At most 65,536.</param>
+    /// <param name="large">Overwritten with their indices, in order; longer than <paramref name="symbols"/>.</param>
+    /// <returns>How many there are.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static int FindLarge(ReadOnlySpan<byte> symbols, Span<ushort> large)
+    {
+        var (count, i) = (0, 0);
+        for (; Vector256.IsHardwareAccelerated && i + 32 <= symbols.Length; i += 32)
+            for (var set = Large(symbols[i..]); set != 0; set &= set - 1)
+                large[count++] = (ushort)(i + BitOperations.TrailingZeroCount(set));
+        for (; i < symbols.Length; i++)
+        {
+            large[count] = (ushort)i;
+            count += symbols[i] >= Literals ? 1 : 0;
+        }
+        return count;
+    }
+
+    /// <summary>A bit for each of 32 symbols.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static uint Large(ReadOnlySpan<byte> symbols) => Vector256.GreaterThan(Vector256.Create(symbols), Vector256.Create((byte)(Literals - 1))).ExtractMostSignificantBits();
 
     /// <summary>0, -1, 1, -2, … become 0, 1, 2, 3, …; wraps at 32 bits.</summary>
     public static uint ZigZag(int number) => (uint)((number << 1) ^ (number >> 31));

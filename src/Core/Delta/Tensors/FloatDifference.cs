@@ -43,30 +43,45 @@ static class FloatDifference
     }
 
     /// <summary>Puts new elements together from predictions and symbols; large ones take their raw bits from <paramref name="rawNumbers"/>.</summary>
+    /// <param name="lattice">The kind of both.</param>
+    /// <param name="predicted">As many as there are symbols.</param>
+    /// <param name="symbols">Tokens of differences.</param>
+    /// <param name="large">Memory for more numbers than there are symbols.</param>
+    /// <param name="rawNumbers">The raw bits.</param>
+    /// <param name="bits">Overwritten: the new elements.</param>
+    /// <param name="vectors">Whether vector instructions may be used; the result is the same.</param>
     /// <returns>False when a symbol breaks the rules.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static bool Rebuild(
-        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ref RawNumbers rawNumbers,
+        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, Span<ushort> large, ref RawNumbers rawNumbers,
         Span<uint> bits, bool vectors)
     {
-        // Where most are large, all are looked up and added by vectors.
-        if (vectors && Vector256.IsHardwareAccelerated && large.Length > symbols.Length / 4)
+        vectors &= Vector256.IsHardwareAccelerated;
+        var isNarrow = lattice.Bits <= 16 && !symbols.ContainsAnyInRange((byte)Token.Narrow, byte.MaxValue);
+        // Where many are large, looking at all costs less than picking.
+        if (vectors && Token.CountLarge(symbols) > symbols.Length / (isNarrow && Processor.DepositsBits ? 16 : 4))
         {
-            if (symbols.IndexOfAnyInRange((byte)Token.Count, byte.MaxValue) >= 0)
+            if (isNarrow)
+            {
+                rawNumbers.NextAll(symbols, large[..symbols.Length]);
+                AddVectors(lattice, predicted, large[..symbols.Length], bits);
+                return true;
+            }
+            if (symbols.ContainsAnyInRange((byte)Token.Count, byte.MaxValue))
                 return false;
-            rawNumbers.NextAll(symbols, bits, lattice.Bits <= 16);
+            rawNumbers.NextAll(symbols, bits);
             AddVectors(lattice, predicted, bits);
             return true;
         }
 
-        var done = vectors && Vector256.IsHardwareAccelerated ? RebuildVectors(lattice, predicted, symbols, bits) : 0;
+        var done = vectors ? RebuildVectors(lattice, predicted, symbols, bits) : 0;
         for (var i = done; i < bits.Length; i++)
             bits[i] = Add(lattice, predicted[i], Token.UnZigZag(symbols[i]));
 
         var numbers = rawNumbers; // a copy stays in registers
         var (mask, sign) = (lattice.Mask, 1u << (lattice.Bits - 1));
         var mirrors = lattice.Bits != 32;
-        foreach (var i in large)
+        foreach (var i in large[..Token.FindLarge(symbols, large)])
         {
             var token = symbols[i];
             if (token >= Token.Count)
@@ -94,10 +109,30 @@ static class FloatDifference
         var adder = new VectorAdder(lattice);
         var i = 0;
         for (; i + 8 <= bits.Length; i += 8)
-            adder.Add(predicted[i..], Vector256.Create(bits[i..])).CopyTo(bits[i..]);
+            adder.Add(predicted[i..], UnZigZag(Vector256.Create(bits[i..]))).CopyTo(bits[i..]);
         for (; i < bits.Length; i++)
             bits[i] = Add(lattice, predicted[i], Token.UnZigZag(bits[i]));
     }
+
+    /// <summary>The same, of differences that fit in 16 bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void AddVectors(Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<ushort> numbers, Span<uint> bits)
+    {
+        var adder = new VectorAdder(lattice);
+        var i = 0;
+        for (; i + 16 <= bits.Length; i += 16)
+        {
+            var number = Vector256.Create(numbers[i..]);
+            var (low, high) = Vector256.Widen((number >> 1).AsInt16() ^ -(number & Vector256<ushort>.One).AsInt16());
+            adder.Add(predicted[i..], low).CopyTo(bits[i..]);
+            adder.Add(predicted[(i + 8)..], high).CopyTo(bits[(i + 8)..]);
+        }
+        for (; i < bits.Length; i++)
+            bits[i] = Add(lattice, predicted[i], Token.UnZigZag(numbers[i]));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<int> UnZigZag(Vector256<uint> number) => (number >> 1).AsInt32() ^ -(number & Vector256<uint>.One).AsInt32();
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int RebuildVectors(Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, Span<uint> bits)
@@ -107,8 +142,8 @@ static class FloatDifference
         for (; i + 16 <= bits.Length; i += 16)
         {
             var (low, high) = Vector128.Widen(Vector128.Create(symbols[i..]));
-            adder.Add(predicted[i..], Vector256.Create(Vector128.WidenLower(low), Vector128.WidenUpper(low))).CopyTo(bits[i..]);
-            adder.Add(predicted[(i + 8)..], Vector256.Create(Vector128.WidenLower(high), Vector128.WidenUpper(high))).CopyTo(bits[(i + 8)..]);
+            adder.Add(predicted[i..], UnZigZag(Vector256.Create(Vector128.WidenLower(low), Vector128.WidenUpper(low)))).CopyTo(bits[i..]);
+            adder.Add(predicted[(i + 8)..], UnZigZag(Vector256.Create(Vector128.WidenLower(high), Vector128.WidenUpper(high)))).CopyTo(bits[(i + 8)..]);
         }
         return i;
     }
@@ -122,10 +157,9 @@ static class FloatDifference
         readonly Vector256<int> mirrored = lattice.Bits != 32 ? Vector256<int>.AllBitsSet : Vector256<int>.Zero;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector256<uint> Add(ReadOnlySpan<uint> from, Vector256<uint> unsigned)
+        public Vector256<uint> Add(ReadOnlySpan<uint> from, Vector256<int> difference)
         {
             var word = Vector256.Create(from);
-            var difference = (unsigned >> 1).AsInt32() ^ -(unsigned & Vector256<uint>.One).AsInt32();
             var flip = (word.AsInt32() >> 31) & mirrored;
             difference = (difference ^ flip) - flip;
             word &= mask;

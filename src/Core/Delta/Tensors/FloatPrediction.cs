@@ -113,38 +113,86 @@ static class FloatPrediction
         Span<uint> predicted, Span<byte> contexts)
     {
         var lattice = tensor.Lattice;
+        var i = lattice.Bits == 16 ? PredictHalves(tensor, old, products, scale, columnScales, predicted, contexts) : 0;
+        if (tensor.PlaceBits != 0)
+            return i;
         var exponentMask = Vector256.Create((1 << lattice.Exponent) - 1);
-        var most = Vector256.Create((256 >> tensor.PlaceBits) - 1);
         var rowScale = Vector256.Create(scale);
-        var (gain, step) = (Vector256.Create(tensor.Gain), Vector256.Create(tensor.Step));
-        var from = tensor.OldLattice;
-        var special = Vector256.Create(((1u << from.Exponent) - 1) << from.Mantissa);
-        var kept = from.Kind == lattice.Kind ? Vector256<uint>.AllBitsSet : Vector256<uint>.Zero;
-        var i = 0;
+        var arithmetic = new Arithmetic(tensor);
         for (; i + 8 <= old.Length; i += 8)
         {
             var bits = Vector256.Create(old[i..]);
-            var offset = Vector256<int>.Zero;
             if (tensor.IsArithmetic)
-            {
-                var value = Values(from.Kind, bits) * gain + Vector256.ConvertToSingle(Vector256.Create(products[i..])) * step;
-                var isSpecial = Vector256.Equals(bits & special, special);
-                bits = Vector256.ConditionalSelect(isSpecial, bits & kept, Round(lattice.Kind, value, out offset));
-                offset = Vector256.AndNot(offset, isSpecial.AsInt32());
-            }
+                bits = arithmetic.Of(bits, products[i..], out _);
             var exponent = Vector256.Max(Vector256<int>.One, (bits >> lattice.Mantissa).AsInt32() & exponentMask);
             var sum = columnScales.IsEmpty ? rowScale : rowScale + Vector256.Create(columnScales[i..]);
-            var key = Vector256.Min(Vector256.Max(sum - (exponent << 1), Vector256<int>.Zero), most);
-            if (tensor.PlaceBits != 0)
-            {
-                key = key << 3 | Place.Of(offset);
-                var negative = bits << (32 - lattice.Bits);
-                bits |= (offset.AsUInt32() ^ negative) & Vector256.Create(Mirror);
-            }
             bits.CopyTo(predicted[i..]);
-            Narrow(key, contexts[i..]);
+            Narrow(Vector256.Min(Vector256.Max(sum - (exponent << 1), Vector256<int>.Zero), Vector256.Create(255)), contexts[i..]);
         }
         return i;
+    }
+
+    /// <summary>Kinds of 16 bits, sixteen elements at once: what is not arithmetic of binary32 needs no more than 16 bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static int PredictHalves(
+        TensorRecord tensor, ReadOnlySpan<uint> old, ReadOnlySpan<int> products, int scale, ReadOnlySpan<int> columnScales,
+        Span<uint> predicted, Span<byte> contexts)
+    {
+        var lattice = tensor.Lattice;
+        var exponentMask = Vector256.Create((short)((1 << lattice.Exponent) - 1));
+        var most = Vector256.Create((short)((256 >> tensor.PlaceBits) - 1));
+        var rowScale = Vector256.Create((short)scale);
+        var arithmetic = new Arithmetic(tensor);
+        var i = 0;
+        for (; i + 16 <= old.Length; i += 16)
+        {
+            var (low, high) = (Vector256.Create(old[i..]), Vector256.Create(old[(i + 8)..]));
+            var (lowOffset, highOffset) = (Vector256<int>.Zero, Vector256<int>.Zero);
+            if (tensor.IsArithmetic)
+                (low, high) = (arithmetic.Of(low, products[i..], out lowOffset), arithmetic.Of(high, products[(i + 8)..], out highOffset));
+            var bits = Vector256.Narrow(low, high).AsInt16();
+            var exponent = Vector256.Max(Vector256<short>.One, (bits >>> lattice.Mantissa) & exponentMask);
+            var sum = columnScales.IsEmpty
+                ? rowScale
+                : rowScale + Vector256.NarrowWithSaturation(Vector256.Create(columnScales[i..]), Vector256.Create(columnScales[(i + 8)..]));
+            var key = Vector256.Min(Vector256.Max(sum - (exponent << 1), Vector256<short>.Zero), most);
+            if (tensor.PlaceBits != 0)
+            {
+                var offset = Vector256.NarrowWithSaturation(lowOffset, highOffset);
+                key = key << 3 | Place.Of(offset);
+                var (lowMirrors, highMirrors) = Vector256.Widen(offset ^ bits); // their highest bits count
+                low |= lowMirrors.AsUInt32() & Vector256.Create(Mirror);
+                high |= highMirrors.AsUInt32() & Vector256.Create(Mirror);
+            }
+            low.CopyTo(predicted[i..]);
+            high.CopyTo(predicted[(i + 8)..]);
+            Vector128.Narrow(key.GetLower().AsUInt16(), key.GetUpper().AsUInt16()).CopyTo(contexts[i..]);
+        }
+        return i;
+    }
+
+    /// <summary>Values from old ones and products of factors, rounded to the new kind.</summary>
+    readonly struct Arithmetic(TensorRecord tensor)
+    {
+        readonly LatticeKind from = tensor.OldLattice.Kind;
+        readonly LatticeKind to = tensor.Lattice.Kind;
+        readonly Vector256<float> gain = Vector256.Create(tensor.Gain);
+        readonly Vector256<float> step = Vector256.Create(tensor.Step);
+        readonly Vector256<uint> special = Vector256.Create(((1u << tensor.OldLattice.Exponent) - 1) << tensor.OldLattice.Mantissa);
+        readonly Vector256<uint> kept = tensor.OldLattice.Kind == tensor.Lattice.Kind ? Vector256<uint>.AllBitsSet : Vector256<uint>.Zero;
+
+        /// <param name="bits">Eight old elements.</param>
+        /// <param name="products">At least as many.</param>
+        /// <param name="offset">How far each is from what it was rounded to.</param>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector256<uint> Of(Vector256<uint> bits, ReadOnlySpan<int> products, out Vector256<int> offset)
+        {
+            var value = Values(from, bits) * gain + Vector256.ConvertToSingle(Vector256.Create(products)) * step;
+            var isSpecial = Vector256.Equals(bits & special, special); // infinities and NaN stay what they are
+            var made = Vector256.ConditionalSelect(isSpecial, bits & kept, Round(to, value, out offset));
+            offset = Vector256.AndNot(offset, isSpecial.AsInt32());
+            return made;
+        }
     }
 
     /// <summary>Eight numbers below 256 as bytes.</summary>
@@ -155,8 +203,9 @@ static class FloatPrediction
         BitConverter.TryWriteBytes(bytes, Vector128.Narrow(halves, halves).AsUInt64().ToScalar());
     }
 
+    /// <summary>The exact values of finite bits.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector256<float> Values(LatticeKind kind, Vector256<uint> bits) => kind switch
+    public static Vector256<float> Values(LatticeKind kind, Vector256<uint> bits) => kind switch
     {
         LatticeKind.Float32 => bits.AsSingle(),
         LatticeKind.BFloat16 => (bits << 16).AsSingle(),

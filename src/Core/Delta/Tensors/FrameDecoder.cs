@@ -84,7 +84,7 @@ static class FrameDecoder
             var length = Math.Min(scratch.Elements, count - start);
             OldElements.Unpack(tensor, start, length, scratch);
             FloatFields.Contexts(tensor, scratch, start, length);
-            if (decoder.Decode(scratch.Contexts, scratch.Symbols.AsSpan(0, length), scratch.Large, scratch.Tables) < 0)
+            if (!decoder.Decode(scratch.Contexts, scratch.Symbols.AsSpan(0, length)))
                 return false;
             FloatFields.Rebuild(tensor, scratch, length, ref bits);
             Pack(tensor, start, length, scratch, output);
@@ -102,8 +102,7 @@ static class FrameDecoder
             var length = Math.Min(scratch.Elements, count - start);
             var symbols = scratch.Symbols.AsSpan(0, length);
             Predict(tensor, start, length, scratch, vectors);
-            var large = decoder.Decode(scratch.Contexts, symbols, scratch.Large, scratch.Tables);
-            if (large < 0 || !Rebuild(tensor, scratch, symbols, scratch.Large.AsSpan(0, large), ref numbers, vectors))
+            if (!decoder.Decode(scratch.Contexts, symbols) || !Rebuild(tensor, scratch, symbols, ref numbers, vectors))
                 return false;
             Pack(tensor, start, length, scratch, output);
         }
@@ -123,7 +122,7 @@ static class FrameDecoder
             symbols.Clear();
             Predict(tensor, start, length, scratch, vectors);
             var none = new RawNumbers([]);
-            Rebuild(tensor, scratch, symbols, [], ref none, vectors);
+            Rebuild(tensor, scratch, symbols, ref none, vectors);
             while (next < start + length)
             {
                 var difference = side.Signed(model, SideModels.Correction);
@@ -146,11 +145,10 @@ static class FrameDecoder
             IntegerPrediction.Predict(tensor, scratch, start, length, vectors);
     }
 
-    static bool Rebuild(
-        TensorRecord tensor, FrameScratch scratch, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ref RawNumbers numbers, bool vectors) =>
+    static bool Rebuild(TensorRecord tensor, FrameScratch scratch, ReadOnlySpan<byte> symbols, ref RawNumbers numbers, bool vectors) =>
         tensor.Technique == Technique.FloatDifference
-            ? FloatDifference.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, symbols.Length), symbols, large, ref numbers, scratch.New.AsSpan(0, symbols.Length), vectors)
-            : IntegerPrediction.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, symbols.Length), symbols, large, ref numbers, scratch.New.AsSpan(0, symbols.Length), vectors);
+            ? FloatDifference.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, symbols.Length), symbols, scratch.Large, ref numbers, scratch.New.AsSpan(0, symbols.Length), vectors)
+            : IntegerPrediction.Rebuild(tensor.Lattice, scratch.Predicted.AsSpan(0, symbols.Length), symbols, scratch.Large, ref numbers, scratch.New.AsSpan(0, symbols.Length), vectors);
 
     static void Pack(TensorRecord tensor, int start, int length, FrameScratch scratch, Span<byte> output) => Packing.Pack(
         tensor.Lattice, scratch.New.AsSpan(0, length), tensor.Lattice.IsBlock ? scratch.NewHeads.AsSpan(BlockHeads.FieldsOf(tensor.Lattice, start)) : default,

@@ -34,7 +34,7 @@ sealed class FrameScratch(int elements = TensorRecord.FrameElements)
 
     public byte[] Symbols { get; } = new byte[elements + 32];
 
-    /// <summary>Indices of the symbols that raw bits follow.</summary>
+    /// <summary>Indices of the symbols that raw bits follow; or, where most have them, the numbers of all.</summary>
     public ushort[] Large { get; } = new ushort[elements + 32];
 
     /// <summary>Products of the low-rank factors of one row.</summary>
@@ -59,9 +59,6 @@ sealed class FrameScratch(int elements = TensorRecord.FrameElements)
 
     /// <summary>Steps of these groups.</summary>
     public float[] NewSteps { get; } = new float[elements / BlockHead.LeastGroup];
-
-    /// <summary>Where the table of each symbol begins.</summary>
-    public int[] Tables { get; } = new int[elements];
 
     /// <summary>States of the symbols' decoder.</summary>
     public uint[] States { get; } = new uint[Entropy.RansEncoder.Lanes];

@@ -30,20 +30,29 @@ static class FrameSide
             return;
         }
         var model = models[SideModels.Slot]!;
+        var hasRatios = tensor.Technique == Technique.Integer && tensor.HasOld && !tensor.Lattice.IsBlock;
         if (tensor.Lattice.IsBlock)
             HeadCoding.Read(tensor.Lattice.Head, tensor.HasOld, scratch.OldHeads, scratch.NewHeads.AsSpan(0, BlockHeads.FieldsOf(tensor.Lattice, count)), ref side, model);
         for (var row = 0; row < rows; row++)
         {
             scratch.RowScales[row] = mode == FrameMode.Coded ? SideModels.Clamp(side.Signed(model, SideModels.RowScale)) : 0;
-            if (tensor.Technique == Technique.Integer && tensor.HasOld && !tensor.Lattice.IsBlock)
+            if (hasRatios)
                 scratch.Ratios[row] = (int)Math.Clamp((long)side.Signed(model, SideModels.Ratio) + (1 << RatioBits), -1 << 18, 1 << 18) << (16 - RatioBits);
-            if (tensor.Rank == 0)
-                continue;
-            var scale = SideModels.Clamp(side.Signed(model, SideModels.FactorRowScale));
-            for (var component = 0; component < tensor.Rank; component++)
-                scratch.Left[row * tensor.Rank + component] =
-                    (short)side.Signed(models[SideModels.FactorSlot]!, SideModels.FactorContext(tensor.ComponentScales[component], scale));
+            if (tensor.Rank != 0)
+                ReadFactors(ref side, models, tensor.ComponentScales, SideModels.FactorRowScale, scratch.Left.AsSpan(row * tensor.Rank, tensor.Rank));
         }
+    }
+
+    /// <summary>Reads the factors of one row or column and, before them, their scale.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void ReadFactors(ref SideReader side, ReadOnlySpan<SymbolModel?> models, ReadOnlySpan<byte> components, byte scaleContext, scoped Span<short> factors)
+    {
+        var reader = side; // a copy stays in registers
+        var scale = SideModels.Clamp(reader.Signed(models[SideModels.Slot]!, scaleContext));
+        var model = models[SideModels.FactorSlot]!;
+        for (var component = 0; component < factors.Length; component++)
+            factors[component] = (short)reader.Signed(model, SideModels.FactorContext(components[component], scale));
+        side = reader;
     }
 
     /// <summary>Writes what <see cref="Read"/> reads, from the scratch; ratios must be multiples of 16.</summary>

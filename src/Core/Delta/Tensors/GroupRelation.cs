@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Coppice.Delta.Tensors;
 
@@ -27,7 +28,11 @@ readonly record struct GroupRelation(int Ratio, int Addend, float PerStep, int H
     {
         var lattice = tensor.Lattice;
         var head = lattice.Head;
-        var isPlain = lattice.Kind is LatticeKind.Q8_0 or LatticeKind.Q4_0;
+        if (lattice.Kind is LatticeKind.Q8_0 or LatticeKind.Q4_0)
+        {
+            OfSteps(tensor.HasOld, scratch, first / lattice.UnitElements, count / lattice.UnitElements);
+            return;
+        }
         Span<float> oldSteps = stackalloc float[BlockHead.MostGroups], oldMinima = stackalloc float[BlockHead.MostGroups], newMinima = stackalloc float[BlockHead.MostGroups];
         oldSteps.Clear();
         oldMinima.Clear();
@@ -40,13 +45,10 @@ readonly record struct GroupRelation(int Ratio, int Addend, float PerStep, int H
             if (tensor.HasOld)
                 head.Steps(past, oldSteps, oldMinima);
             var into = scratch.Relations.AsSpan(index, head.Groups);
-            if (isPlain)
-                into[0] = OfSteps(tensor.HasOld, oldSteps[0], newSteps[0], made[0]);
-            else
-                for (var group = 0; group < into.Length; group++)
-                    into[group] = tensor.HasOld && IsKept(head, past, made, group)
-                        ? Kept(newSteps[group], newMinima[group])
-                        : OfGroup(tensor.HasOld, lattice.Zero, head.HasMinima, oldSteps[group], oldMinima[group], newSteps[group], newMinima[group]);
+            for (var group = 0; group < into.Length; group++)
+                into[group] = tensor.HasOld && IsKept(head, past, made, group)
+                    ? Kept(newSteps[group], newMinima[group])
+                    : OfGroup(tensor.HasOld, lattice.Zero, head.HasMinima, oldSteps[group], oldMinima[group], newSteps[group], newMinima[group]);
         }
     }
 
@@ -56,13 +58,51 @@ readonly record struct GroupRelation(int Ratio, int Addend, float PerStep, int H
         && (head.ScaleBits == 0 || past[head.Halves + group] == made[head.Halves + group])
         && (head.ScaleBits == 0 || !head.HasMinima || past[head.Halves + head.Groups + group] == made[head.Halves + head.Groups + group]);
 
-    /// <summary>The relation of blocks that have a step and nothing else, Q8_0 and Q4_0.</summary>
-    static GroupRelation OfSteps(bool hasOld, float from, float to, ushort step)
+    /// <summary>The relations of blocks that have a step and nothing else, Q8_0 and Q4_0: eight at once.</summary>
+    /// <param name="hasOld">Whether there are old blocks.</param>
+    /// <param name="scratch">The worker's memory; what is behind the last block in it may be overwritten.</param>
+    /// <param name="first">The first block in the frame.</param>
+    /// <param name="count">Blocks.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void OfSteps(bool hasOld, FrameScratch scratch, int first, int count)
     {
-        var octaves = (step & 0x7FFF) >> 9;
-        if (!float.IsFinite(from) || !float.IsFinite(to) || to == 0)
-            return new(0, 0, 0, octaves);
-        return new(hasOld ? InSteps(from / to) : 0, 0, One / to, octaves);
+        Span<int> ratios = stackalloc int[8], octaves = stackalloc int[8];
+        Span<float> perStep = stackalloc float[8];
+        var ones = Vector256.Create((float)One);
+        for (var block = 0; block < count; block += 8)
+        {
+            var oldBits = hasOld ? Widen(scratch.OldHeads.AsSpan(first + block)) : Vector256<uint>.Zero;
+            var newBits = Widen(scratch.NewHeads.AsSpan(first + block));
+            var (from, to) = (Steps(oldBits), Steps(newBits));
+            to.CopyTo(scratch.NewSteps.AsSpan(block));
+            // Steps that are no numbers, and blocks of step 0, have no relation.
+            var isUsable = Vector256.LessThan(oldBits & NotFinite, NotFinite) & Vector256.LessThan(newBits & NotFinite, NotFinite) & ~Vector256.Equals(to, Vector256<float>.Zero).AsUInt32();
+            var ratio = Vector256.Min(Vector256.Max(from / to * ones, Vector256.Create((float)-MostRatio)), Vector256.Create((float)MostRatio));
+            (Vector256.ConvertToInt32(ratio & isUsable.AsSingle())).CopyTo(ratios);
+            ((ones / to) & isUsable.AsSingle()).CopyTo(perStep);
+            ((newBits & Vector256.Create(0x7FFFu)) >> 9).AsInt32().CopyTo(octaves);
+            var relations = scratch.Relations.AsSpan(block, Math.Min(8, count - block));
+            for (var i = 0; i < relations.Length; i++)
+                relations[i] = new(ratios[i], 0, perStep[i], octaves[i]);
+        }
+    }
+
+    static Vector256<uint> NotFinite => Vector256.Create(0x7C00u);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<uint> Widen(ReadOnlySpan<ushort> halves)
+    {
+        var (low, high) = Vector128.Widen(Vector128.Create(halves));
+        return Vector256.Create(low, high);
+    }
+
+    /// <summary>Binary16 numbers as binary32 ones, infinities and NaN too.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<float> Steps(Vector256<uint> bits)
+    {
+        var isFinite = Vector256.LessThan(bits & NotFinite, NotFinite);
+        var special = (bits & Vector256.Create(0x8000u)) << 16 | (bits & Vector256.Create(0x7FFFu)) << 13 | Vector256.Create(0x7F800000u);
+        return Vector256.ConditionalSelect(isFinite.AsSingle(), FloatPrediction.Values(LatticeKind.Float16, bits), special.AsSingle());
     }
 
     static GroupRelation Kept(float step, float minimum) => new(One, 0, PerStepOf(step, float.IsFinite(step) && float.IsFinite(minimum)), OctavesOf(step));

@@ -29,6 +29,7 @@ static class HeadCoding
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Read(in BlockHead head, bool hasOld, ReadOnlySpan<ushort> old, Span<ushort> made, ref SideReader side, SymbolModel model)
     {
+        var reader = side; // a copy stays in registers
         var half = Lattice.Of(LatticeKind.Float16);
         var range = new Range(head);
         var (fields, groups) = (head.Fields, head.Groups);
@@ -38,8 +39,8 @@ static class HeadCoding
             {
                 var past = hasOld ? old[i] : 0U;
                 made[i] = head.IsExponent
-                    ? (byte)(past + side.Signed(model, ExponentContext(hasOld)))
-                    : (ushort)FloatDifference.Add(half, past, side.Signed(model, HalfContext(i, past)));
+                    ? (byte)(past + reader.Signed(model, ExponentContext(hasOld)))
+                    : (ushort)FloatDifference.Add(half, past, reader.Signed(model, HalfContext(i, past)));
             }
             if (head.ScaleBits == 0)
                 continue;
@@ -49,18 +50,19 @@ static class HeadCoding
             if (!head.HasMinima)
             {
                 for (var group = 0; group < newScales.Length; group++)
-                    newScales[group] = ReadScale(range, hasOld, oldScales[group], steps, ref side, model, out _);
+                    newScales[group] = ReadScale(range, hasOld, oldScales[group], steps, ref reader, model, out _);
                 continue;
             }
             var oldMinimums = old.Slice(head.Halves + groups, groups);
             var newMinimums = made.Slice(head.Halves + groups, groups);
             for (var group = 0; group < newScales.Length; group++)
             {
-                newScales[group] = ReadScale(range, hasOld, oldScales[group], steps, ref side, model, out var change);
+                newScales[group] = ReadScale(range, hasOld, oldScales[group], steps, ref reader, model, out var change);
                 var minimum = Expected(range, hasOld, oldMinimums[group], minimums);
-                newMinimums[group] = (ushort)range.Wrap(minimum.Add(side.Signed(model, MinimumContext(hasOld, change, minimum))));
+                newMinimums[group] = (ushort)range.Wrap(minimum.Add(reader.Signed(model, MinimumContext(hasOld, change, minimum))));
             }
         }
+        side = reader;
     }
 
     /// <param name="range">Of scales.</param>

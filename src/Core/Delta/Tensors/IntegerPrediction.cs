@@ -84,38 +84,60 @@ static class IntegerPrediction
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float StepOf(float step, in GroupRelation relation) => Math.Min(step * relation.PerStep, 1e30f);
 
+    /// <summary>Sixteen at once: the product in 32 bits, and all that follows from it in 16.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static int RowVectors(
         Lattice lattice, ReadOnlySpan<GroupRelation> relations, int group, ReadOnlySpan<int> products, float step, int scale, ReadOnlySpan<int> columnScales, int high,
         ReadOnlySpan<uint> old, Span<uint> predicted, Span<byte> contexts)
     {
-        var (lowest, highest) = (Vector256.Create(lattice.Low), Vector256.Create(high));
-        var (mostAddend, leastAddend) = (Vector256.Create(MostAddend), Vector256.Create(-MostAddend));
-        var (half, most) = (Vector256.Create(Place.Half), Vector256.Create(15));
-        var (lowEdge, highEdge) = (Vector256.Create(lattice.Low + 1), Vector256.Create(lattice.High - 1));
+        var (lowest, highest) = (Vector256.Create((short)lattice.Low), Vector256.Create((short)high));
+        var (lowEdge, highEdge) = (Vector256.Create((short)(lattice.Low + 1)), Vector256.Create((short)(lattice.High - 1)));
         var (i, end) = (0, 0);
         foreach (ref readonly var relation in relations)
         {
             end += group;
             var (ratios, addends) = (Vector256.Create(relation.Ratio), Vector256.Create(relation.Addend));
-            var (steps, rowScale) = (Vector256.Create(StepOf(step, relation)), Vector256.Create(scale - relation.HalfOctaves));
-            for (; i + 8 <= end; i += 8)
+            var steps = Vector256.Create(StepOf(step, relation));
+            var rowScale = Vector256.Create((short)(scale - relation.HalfOctaves));
+            var rowActivity = Activity(rowScale);
+            for (; i + 16 <= end; i += 16)
             {
-                var code = Vector256.Create(old[i..]).AsInt32();
-                var fixedPoint = code * ratios + addends;
+                var (lowCodes, highCodes) = (Vector256.Create(old[i..]).AsInt32(), Vector256.Create(old[(i + 8)..]).AsInt32());
+                var (low, upper) = (lowCodes * ratios + addends, highCodes * ratios + addends);
                 if (!products.IsEmpty)
-                    fixedPoint += Vector256.ConvertToInt32(Vector256.Min(Vector256.Max(
-                        Vector256.ConvertToSingle(Vector256.Create(products[i..])) * steps, leastAddend), mostAddend));
-                var rounded = Vector256.Min(Vector256.Max((fixedPoint + half) >> 16, lowest), highest);
-                var offset = Vector256.Min(Vector256.Max(fixedPoint - (rounded << 16), -half), half);
-                var sum = columnScales.IsEmpty ? rowScale : rowScale + Vector256.Create(columnScales[i..]);
-                var activity = Vector256.Min(Vector256.Max((sum * 171) >> 8, Vector256<int>.Zero), most);
-                var edge = Vector256.LessThan(code, lowEdge) | Vector256.GreaterThan(code, highEdge);
-                FloatPrediction.Narrow(activity << 4 | edge & Vector256.Create(8) | Place.Of(offset), contexts[i..]);
-                (rounded.AsUInt32() & Vector256.Create(0xFFFFu) | offset.AsUInt32() & Vector256.Create(FloatPrediction.Mirror)).CopyTo(predicted[i..]);
+                    (low, upper) = (low + InSteps(products[i..], steps), upper + InSteps(products[(i + 8)..], steps));
+                var code = Vector256.NarrowWithSaturation(lowCodes, highCodes);
+                // Rounded to the nearest whole number, what is left is the lower half as it is, with its sign.
+                var left = Vector256.Narrow(low, upper);
+                var nearest = Vector256.NarrowWithSaturation(low >> 16, upper >> 16) - (left >> 15);
+                var rounded = Vector256.Min(Vector256.Max(nearest, lowest), highest);
+                // Beyond the ends it is more than half.
+                var isInside = Vector256.Equals(nearest, rounded);
+                var mirrored = Vector256.ConditionalSelect(isInside, left, nearest) >> 15;
+                var isEdge = Vector256.LessThan(code, lowEdge) | Vector256.GreaterThan(code, highEdge);
+                var activity = columnScales.IsEmpty
+                    ? rowActivity
+                    : Activity(rowScale + Vector256.NarrowWithSaturation(Vector256.Create(columnScales[i..]), Vector256.Create(columnScales[(i + 8)..])));
+                var context = activity << 4 | isEdge & Vector256.Create((short)8) | Place.Of(left) & isInside;
+                Vector128.Narrow(context.GetLower().AsUInt16(), context.GetUpper().AsUInt16()).CopyTo(contexts[i..]);
+                var ((lowWords, highWords), (lowMirrors, highMirrors)) = (Vector256.Widen(rounded.AsUInt16()), Vector256.Widen(mirrored));
+                (lowWords | lowMirrors.AsUInt32() & Vector256.Create(FloatPrediction.Mirror)).CopyTo(predicted[i..]);
+                (highWords | highMirrors.AsUInt32() & Vector256.Create(FloatPrediction.Mirror)).CopyTo(predicted[(i + 8)..]);
             }
         }
         return i;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<int> InSteps(ReadOnlySpan<int> products, Vector256<float> steps) => Vector256.ConvertToInt32(Vector256.Min(
+        Vector256.Max(Vector256.ConvertToSingle(Vector256.Create(products)) * steps, Vector256.Create(-MostAddend)), Vector256.Create(MostAddend)));
+
+    /// <summary>Scales of 0 and less have activity 0, those of 24 and more 15.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<short> Activity(Vector256<short> scale)
+    {
+        var inside = Vector256.Min(Vector256.Max(scale, Vector256<short>.Zero), Vector256.Create((short)24));
+        return Vector256.Min((inside * 171) >> 8, Vector256.Create((short)15));
     }
 
     public static int Difference(Lattice lattice, uint predicted, uint code)
@@ -131,14 +153,16 @@ static class IntegerPrediction
         return (uint)((short)predicted + (predicted >= FloatPrediction.Mirror ? -difference : difference) << shift >> shift);
     }
 
+    /// <summary>Puts new codes together from predictions and symbols; large ones take their raw bits from <paramref name="numbers"/>.</summary>
+    /// <returns>False when a symbol breaks the rules.</returns>
     public static bool Rebuild(
-        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, ReadOnlySpan<ushort> large, ref RawNumbers numbers,
+        Lattice lattice, ReadOnlySpan<uint> predicted, ReadOnlySpan<byte> symbols, Span<ushort> large, ref RawNumbers numbers,
         Span<uint> codes, bool vectors)
     {
         var done = vectors && Vector256.IsHardwareAccelerated ? RebuildVectors(lattice, predicted, symbols, codes) : 0;
         for (var i = done; i < codes.Length; i++)
             codes[i] = Add(lattice, predicted[i], Token.UnZigZag(symbols[i]));
-        foreach (var i in large)
+        foreach (var i in large[..Token.FindLarge(symbols, large)])
         {
             if (symbols[i] >= Token.Count)
                 return false;

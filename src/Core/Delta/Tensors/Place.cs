@@ -21,6 +21,19 @@ static class Place
         return place;
     }
 
+    /// <summary>Of sixteen offsets, of which <see cref="Half"/> itself may be one less.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<short> Of(Vector256<short> offset)
+    {
+        var inside = Vector256.Max(offset, Vector256.Create((short)-short.MaxValue)); // whose negative is a short too
+        var size = Vector256.Max(inside, -inside);
+        // A true comparison is -1 in its lane.
+        return -(Vector256.LessThan(size, Vector256.Create((short)(Half - 1024))) + Vector256.LessThan(size, Vector256.Create((short)(Half - 2560)))
+            + Vector256.LessThan(size, Vector256.Create((short)(Half - 5120))) + Vector256.LessThan(size, Vector256.Create((short)(Half - 9216)))
+            + Vector256.LessThan(size, Vector256.Create((short)(Half - 14336))) + Vector256.LessThan(size, Vector256.Create((short)(Half - 20480)))
+            + Vector256.LessThan(size, Vector256.Create((short)(Half - 26624))));
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> Of(Vector256<int> offset)
     {

@@ -32,7 +32,7 @@ static class Strided
             var part = output[start..Math.Min(output.Length, start + scratch.Elements)];
             var symbols = scratch.Symbols.AsSpan(0, part.Length);
             Contexts(tensor, first + start, part.Length, scratch.Contexts);
-            if (decoder.Decode(scratch.Contexts, symbols, scratch.Large, scratch.Tables) < 0)
+            if (!decoder.Decode(scratch.Contexts, symbols))
                 return false;
             for (var i = 0; i < part.Length; i++)
                 part[i] += symbols[i];

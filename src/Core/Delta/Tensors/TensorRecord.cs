@@ -290,12 +290,12 @@ sealed class TensorRecord
         if (Rank != 0)
         {
             Right = new short[Columns * Rank];
-            var factors = models[SideModels.FactorSlot]!;
+            Span<short> factors = stackalloc short[MostRank];
             for (var column = 0; column < Columns; column++)
             {
-                var scale = SideModels.Clamp(side.Signed(model, SideModels.FactorColumnScale));
+                FrameSide.ReadFactors(ref side, models, ComponentScales, SideModels.FactorColumnScale, factors[..Rank]);
                 for (var component = 0; component < Rank; component++)
-                    Right[RightIndex(component, column)] = (short)side.Signed(factors, SideModels.FactorContext(ComponentScales[component], scale));
+                    Right[RightIndex(component, column)] = factors[component];
             }
         }
         return side.Ended;
