@@ -77,6 +77,7 @@ public sealed class PatchProcessTests : IDisposable
     [InlineData("DOTNET_EnableHWIntrinsic")]
     [InlineData("DOTNET_EnableAVX")]
     [InlineData("DOTNET_EnableAVX2")]
+    [InlineData("DOTNET_EnableBMI2")]
     [InlineData("DOTNET_EnableAVX512", "DOTNET_EnableAVX512F")]
     [InlineData]
     public async Task The_published_patches_make_the_same_bytes_on_lesser_processors(params string[] off)
