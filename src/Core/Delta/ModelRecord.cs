@@ -22,15 +22,18 @@ static class ModelRecord
         return bits.ToArray();
     }
 
-    public static void Read(PatchReader patch, Span<SymbolModel?> models)
+    /// <param name="patch">At such a record.</param>
+    /// <param name="models">Overwritten, by slot.</param>
+    /// <param name="spent">Models of earlier records by slot, whose memory is used again; what is read is kept there.</param>
+    public static void Read(PatchReader patch, Span<SymbolModel?> models, Span<SymbolModel?> spent)
     {
         var bits = new BitReader(patch.Payload);
         models.Clear();
         var count = bits.Read(6);
         for (var i = 0; i < count; i++)
         {
-            var slot = bits.Read(5);
-            models[(int)slot] = SymbolModel.Read(ref bits, out var problem) ?? throw new MalformedPatchException(patch.PayloadOffset, problem);
+            var slot = (int)bits.Read(5);
+            models[slot] = spent[slot] = SymbolModel.Read(ref bits, spent[slot], out var problem) ?? throw new MalformedPatchException(patch.PayloadOffset, problem);
         }
         if (bits.Overrun || bits.BytesUsed != patch.Payload.Length)
             throw new MalformedPatchException(patch.PayloadOffset, "the models do not fill their record.");

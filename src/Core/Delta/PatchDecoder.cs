@@ -45,6 +45,10 @@ public sealed class PatchMemory
 {
     internal FrameScratch?[] Scratches { get; set; } = [];
 
+    internal SymbolModel?[] Models { get; } = new SymbolModel?[SideModels.Slots];
+
+    internal TensorMemory Tensor { get; } = new();
+
     /// <summary>For the bytes of one record.</summary>
     internal byte[]? Block { get; set; }
 
@@ -179,11 +183,11 @@ public sealed class PatchDecoder
             switch (patch.Kind)
             {
                 case RecordKind.Models:
-                    ModelRecord.Read(patch, models);
+                    ModelRecord.Read(patch, models, memory.Models);
                     break;
                 case RecordKind.Tensor:
                     CheckTensorEnded();
-                    tensor = TensorRecord.Read(patch.Record, models, old.Length, header.NewLength - progress.NewOffset);
+                    tensor = TensorRecord.Read(patch.Record, models, old.Length, header.NewLength - progress.NewOffset, memory.Tensor);
                     tensorFrame = 0;
                     break;
                 case RecordKind.Frame:

@@ -36,6 +36,8 @@ public static class PatchInspector
     sealed class Inspection(PatchReader patch, PatchHeader header, Visitor? visitor)
     {
         readonly SymbolModel?[] models = new SymbolModel?[SideModels.Slots];
+        readonly SymbolModel?[] spent = new SymbolModel?[SideModels.Slots];
+        readonly TensorMemory memory = new();
         TensorRecord? tensor;
         long frames;
         long tensorBytes;
@@ -65,11 +67,11 @@ public static class PatchInspector
             switch (patch.Kind)
             {
                 case RecordKind.Models:
-                    ModelRecord.Read(patch, models);
+                    ModelRecord.Read(patch, models, spent);
                     Add("", "models", 0, size(), 0);
                     break;
                 case RecordKind.Tensor:
-                    tensor = TensorRecord.Read(record, models, header.OldLength, header.NewLength - offset);
+                    tensor = TensorRecord.Read(record, models, header.OldLength, header.NewLength - offset, memory);
                     (frames, tensorBytes) = (tensor.Frames, size());
                     break;
                 case RecordKind.Frame when tensor is not null:

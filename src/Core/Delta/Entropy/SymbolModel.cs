@@ -12,41 +12,26 @@ sealed class SymbolModel
     public const int Symbols = 256;
     public const int MostTables = 64;
 
-    readonly ushort[][] frequencies; // [table][symbol]
-    readonly ushort[][] starts;      // [table][symbol], sum of the frequencies before it
-    readonly byte[] map;             // [context], the table
-    int[]? slotStarts;
-    uint[]? slots;                   // [table × 2048 + slot]: symbol | (frequency - 1) << 8 | (slot - start) << 20
-
-    SymbolModel(byte[] map, ushort[][] frequencies)
-    {
-        this.map = map;
-        this.frequencies = frequencies;
-        starts = new ushort[frequencies.Length][];
-        for (var table = 0; table < frequencies.Length; table++)
-        {
-            starts[table] = new ushort[Symbols];
-            var sum = 0;
-            for (var symbol = 0; symbol < Symbols; symbol++)
-            {
-                starts[table][symbol] = (ushort)sum;
-                sum += frequencies[table][symbol];
-            }
-        }
-    }
+    readonly byte[] map = new byte[Contexts]; // [context], the table
+    readonly int[] slotStarts = new int[Contexts];
+    ushort[] frequencies = [];                // [table × 256 + symbol]; like the others it may be longer
+    ushort[] starts = [];                     // likewise, sum of the frequencies before it
+    uint[] slots = [];                        // [table × 2048 + slot]: symbol | (frequency - 1) << 8 | (slot - start) << 20
+    bool hasStarts;
+    bool hasSlots;
 
     /// <summary>The table of each context.</summary>
     public ReadOnlySpan<byte> Map => map;
 
-    public int Tables => frequencies.Length;
+    public int Tables { get; private set; }
 
     /// <summary>Decoding table, 2048 entries per frequency table: symbol, frequency less one (12 bits), offset in the symbol (12 bits).</summary>
-    public uint[] Slots => slots ?? BuildSlots();
+    public uint[] Slots => Volatile.Read(ref hasSlots) ? slots : BuildSlots();
 
     /// <summary>Where the table of each context begins in <see cref="Slots"/>.</summary>
-    public int[] SlotStarts => slotStarts ?? BuildSlotStarts();
+    public int[] SlotStarts => slotStarts;
 
-    public (int Frequency, int Start) Of(int table, int symbol) => (frequencies[table][symbol], starts[table][symbol]);
+    public (int Frequency, int Start) Of(int table, int symbol) => (frequencies[table * Symbols + symbol], (hasStarts ? starts : BuildStarts())[table * Symbols + symbol]);
 
     /// <summary>Bits that coding the counted symbols would take, without the model itself.</summary>
     public double Cost(Histogram counts)
@@ -57,16 +42,37 @@ sealed class SymbolModel
             var row = counts.Row(context);
             for (var symbol = 0; symbol < row.Length; symbol++)
                 if (row[symbol] != 0)
-                    bits += row[symbol] * (ScaleBits - Math.Log2(frequencies[map[context]][symbol]));
+                    bits += row[symbol] * (ScaleBits - Math.Log2(frequencies[map[context] * Symbols + symbol]));
         }
         return bits;
     }
 
-    public static SymbolModel Create(byte[] map, ushort[][] frequencies) => new(map, frequencies);
+    public static SymbolModel Create(ReadOnlySpan<byte> map, ushort[][] frequencies)
+    {
+        var model = new SymbolModel();
+        map.CopyTo(model.map);
+        model.Begin(frequencies.Length);
+        foreach (var (table, row) in frequencies.Index())
+            row.CopyTo(model.Table(table));
+        return model;
+    }
+
+    /// <summary>Forgets what was built of other tables, and makes room for so many; the map is there already.</summary>
+    void Begin(int tables)
+    {
+        (Tables, hasStarts, hasSlots) = (tables, false, false);
+        if (frequencies.Length < tables * Symbols)
+            frequencies = new ushort[tables * Symbols];
+        Array.Clear(frequencies);
+        for (var context = 0; context < Contexts; context++)
+            slotStarts[context] = map[context] << ScaleBits;
+    }
+
+    Span<ushort> Table(int table) => frequencies.AsSpan(table * Symbols, Symbols);
 
     public void WriteTo(BitWriter bits)
     {
-        bits.Write((uint)frequencies.Length, 7);
+        bits.Write((uint)Tables, 7);
         for (var at = 0; at < Contexts;)
         {
             var run = 1;
@@ -76,16 +82,19 @@ sealed class SymbolModel
             bits.Write((uint)run - 1, 8);
             at += run;
         }
-        foreach (var table in frequencies)
-            WriteTable(bits, table);
+        for (var table = 0; table < Tables; table++)
+            WriteTable(bits, Table(table));
     }
 
     /// <summary>Reads a model; every rule is checked.</summary>
+    /// <param name="bits">Where it is read from.</param>
+    /// <param name="spent">A model that is no longer needed: its memory is used again.</param>
+    /// <param name="problem">What is wrong.</param>
     /// <returns>Null when a rule is broken; <paramref name="problem"/> says which.</returns>
-    public static SymbolModel? Read(ref BitReader bits, out string problem)
+    public static SymbolModel? Read(ref BitReader bits, SymbolModel? spent, out string problem)
     {
+        var model = spent ?? new();
         var count = (int)bits.Read(7);
-        var map = new byte[Contexts];
         problem = $"a model has {count} tables; 1 to {MostTables} are allowed.";
         if (count is < 1 or > MostTables)
             return null;
@@ -96,23 +105,22 @@ sealed class SymbolModel
             problem = $"a model maps {run} contexts from {at} to table {table}; it has {count} tables and {Contexts} contexts.";
             if (table >= count || run > Contexts - at)
                 return null;
-            map.AsSpan(at, run).Fill(table);
+            model.map.AsSpan(at, run).Fill(table);
             at += run;
         }
-        var frequencies = new ushort[count][];
+        model.Begin(count);
         for (var table = 0; table < count; table++)
         {
             problem = $"the frequencies of table {table} do not add up to {Scale}.";
-            frequencies[table] = new ushort[Symbols];
-            if (!ReadTable(ref bits, frequencies[table]))
+            if (!ReadTable(ref bits, model.Table(table)))
                 return null;
         }
         problem = "a model ends early.";
-        return bits.Overrun ? null : new(map, frequencies);
+        return bits.Overrun ? null : model;
     }
 
     /// <summary>Each frequency is its bit length in 4 bits and the bits below its highest; length 0 is followed by 3 bits, the number of zeros less one.</summary>
-    static void WriteTable(BitWriter bits, ushort[] table)
+    static void WriteTable(BitWriter bits, ReadOnlySpan<ushort> table)
     {
         var left = Scale;
         for (var symbol = 0; left > 0;)
@@ -134,7 +142,7 @@ sealed class SymbolModel
         }
     }
 
-    static bool ReadTable(ref BitReader bits, ushort[] table)
+    static bool ReadTable(ref BitReader bits, Span<ushort> table)
     {
         var left = Scale;
         for (var symbol = 0; left > 0;)
@@ -158,19 +166,31 @@ sealed class SymbolModel
         return true;
     }
 
+    /// <remarks>Workers may come at once: each builds the same.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     uint[] BuildSlots()
     {
-        var built = new uint[frequencies.Length * Scale];
-        for (var table = 0; table < frequencies.Length; table++)
+        var built = slots.Length < Tables * Scale ? new uint[Tables * Scale] : slots;
+        for (var table = 0; table < Tables; table++)
         {
             var at = table * Scale;
-            for (var symbol = 0; symbol < Symbols; symbol++)
-                for (var (offset, frequency) = (0, (int)frequencies[table][symbol]); offset < frequency; offset++)
+            var row = Table(table);
+            for (var symbol = 0; symbol < row.Length; symbol++)
+                for (var (offset, frequency) = (0, (int)row[symbol]); offset < frequency; offset++)
                     built[at++] = (uint)symbol | (uint)(frequency - 1) << 8 | (uint)offset << 20;
         }
-        return slots = built;
+        slots = built;
+        Volatile.Write(ref hasSlots, true);
+        return built;
     }
 
-    int[] BuildSlotStarts() => slotStarts = [.. map.Select(table => table << ScaleBits)];
+    ushort[] BuildStarts()
+    {
+        starts = new ushort[Tables * Symbols];
+        for (var table = 0; table < Tables; table++)
+            for (var (symbol, sum) = (0, 0); symbol < Symbols; sum += frequencies[table * Symbols + symbol++])
+                starts[table * Symbols + symbol] = (ushort)sum;
+        hasStarts = true;
+        return starts;
+    }
 }

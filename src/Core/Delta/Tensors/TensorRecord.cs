@@ -84,10 +84,10 @@ sealed class TensorRecord
     /// <summary>Bits of a context that tell the prediction's place between two numbers: 0 or 3.</summary>
     public int PlaceBits { get; set; }
 
-    /// <summary>Scales of the columns, in half octaves; empty without <see cref="TensorFlags.ColumnScales"/>.</summary>
+    /// <summary>Scales of the columns, in half octaves; empty without <see cref="TensorFlags.ColumnScales"/>, and perhaps longer than there are columns.</summary>
     public int[] ColumnScales { get; set; } = [];
 
-    /// <summary>Factor B, pairs of components interleaved: [component / 2][column][component mod 2].</summary>
+    /// <summary>Factor B, pairs of components interleaved: [component / 2][column][component mod 2]; perhaps longer.</summary>
     public short[] Right { get; set; } = [];
 
     /// <summary>Expected size of each component's factors, in half octaves.</summary>
@@ -181,7 +181,7 @@ sealed class TensorRecord
 
     public int RightIndex(int component, int column) => (component >> 1) * 2 * Columns + 2 * column + (component & 1);
 
-    public static TensorRecord Read(RecordReader record, ReadOnlySpan<SymbolModel?> models, long oldLength, long newLeft)
+    public static TensorRecord Read(RecordReader record, ReadOnlySpan<SymbolModel?> models, long oldLength, long newLeft, TensorMemory memory)
     {
         var technique = (Technique)record.Byte();
         if (technique is < Technique.FloatDifference or > Technique.Strided)
@@ -227,7 +227,7 @@ sealed class TensorRecord
 
         var words = record.Bytes((int)record.Number(record.Left));
         var side = new SideReader(words, record.Bytes(record.Left));
-        if (!tensor.ReadSide(ref side, models))
+        if (!tensor.ReadSide(ref side, models, memory))
             throw record.Wrong("the scales or factors of a tensor do not decode; fetch the patch again.");
         return tensor;
     }
@@ -278,18 +278,18 @@ sealed class TensorRecord
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    bool ReadSide(ref SideReader side, ReadOnlySpan<SymbolModel?> models)
+    bool ReadSide(ref SideReader side, ReadOnlySpan<SymbolModel?> models, TensorMemory memory)
     {
         var model = models[SideModels.Slot]!;
         if ((Flags & TensorFlags.ColumnScales) != 0)
         {
-            ColumnScales = new int[Columns];
+            ColumnScales = memory.ColumnScalesFor(Columns);
             for (var column = 0; column < Columns; column++)
                 ColumnScales[column] = SideModels.Clamp(side.Signed(model, SideModels.ColumnScale));
         }
         if (Rank != 0)
         {
-            Right = new short[Columns * Rank];
+            Right = memory.RightFor(Columns * Rank);
             Span<short> factors = stackalloc short[MostRank];
             for (var column = 0; column < Columns; column++)
             {
