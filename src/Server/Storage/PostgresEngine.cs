@@ -114,6 +114,9 @@ sealed class PostgresEngine : DatabaseEngine
     public override async Task<List<object?[]>[]> LookUpAsync(CoppiceDb db, string[] values, IReadOnlyList<(TableShape Table, string Column)> looks, CancellationToken cancel)
     {
         await using var batch = Batch(db);
+        // Until the transaction ends: the rows are found by their keys. Of tables that are small, or that were not counted since they grew, the planner would rather read all.
+        foreach (var way in (string[])["seqscan", "hashjoin", "mergejoin"])
+            batch.BatchCommands.Add(new($"SET LOCAL enable_{way} = off"));
         foreach (var (table, column) in looks)
         {
             batch.BatchCommands.Add(new($"SELECT {table.ColumnList} FROM \"{table.Name}\" WHERE \"{column}\" = ANY($1)")

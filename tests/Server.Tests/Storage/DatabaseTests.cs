@@ -89,8 +89,18 @@ public class DatabaseTests : IDisposable
             db.DeviceModels.Add(new() { Device = "till-2", Model = RunningServer.Bearing, Release = RunningServer.V("1.1.0"), Last = Protocol.ReportKind.Switched });
             db.DeviceModels.Add(new()
             {
-                Device = "till-1", Model = RunningServer.Bearing, Release = RunningServer.V("1.1.0+x"), Before = RunningServer.V("1.0.0"), Serving = RunningServer.V("1.1.0+x"), Settled = true, Last = Protocol.ReportKind.Settled, At = at, Sequence = 4,
-                Variant = "fp32", Rollout = "r-1", Why = "\u00e6",
+                Device = "till-1",
+                Model = RunningServer.Bearing,
+                Release = RunningServer.V("1.1.0+x"),
+                Before = RunningServer.V("1.0.0"),
+                Serving = RunningServer.V("1.1.0+x"),
+                Settled = true,
+                Last = Protocol.ReportKind.Settled,
+                At = at,
+                Sequence = 4,
+                Variant = "fp32",
+                Rollout = "r-1",
+                Why = "\u00e6",
             });
             return Task.FromResult(true);
         }, CancellationToken.None);
