@@ -56,6 +56,11 @@ public static class RolloutDraft
             yield return problem;
         foreach (var problem in CheckArms(request))
             yield return problem;
+        foreach (var gate in request.Phases.SelectMany(phase => phase.Gates ?? request.Gates).Where(gate => gate.IsOfShadows).DistinctBy(gate => gate.Metric))
+        {
+            if (request.Arms.All(arm => arm.Shadow != true))
+                yield return new("gates", $"'{gate.Metric}' is what shadows report, and no arm is one; give an arm shadow: true, or leave the gate out.");
+        }
     }
 
     static IEnumerable<Problem> CheckArms(StartRollout request)

@@ -27,7 +27,7 @@ static class RolloutFigures
         foreach (var gate in gates)
         {
             if (ReportFigures.Contribution(gate, measures, before) is { } value)
-                await PutAsync(db, rollout, device, gate.Name(), null, value, cancel);
+                await PutAsync(db, rollout, device, gate.Name(), device.Arm, value, cancel);
         }
 
         if (device.Arm is { } arm && rollout.Terms().Experiment is { } terms && ReportFigures.Value(terms.Metric, measures) is { } primary && double.IsFinite(primary))
