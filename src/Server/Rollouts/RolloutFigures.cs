@@ -79,11 +79,20 @@ static class RolloutFigures
         return db.Rollouts.Where(row => row.Model == model && row.Number != rollout.Number && row.Release != release).Select(row => row.Number);
     }
 
+    /// <summary>What the device last said of the release before, of which it has come through probation.</summary>
     static async Task<IReadOnlyDictionary<string, double>?> BeforeAsync(CoppiceDb db, RolloutRow rollout, Report report, string device, CancellationToken cancel)
     {
         var others = OthersOf(db, rollout, report.Model);
-        return StoredText.Figures(await db.RolloutDevices.Where(row => row.Device == device && others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
-            .OrderByDescending(row => row.Rollout).Select(row => row.Measures).FirstOrDefaultAsync(cancel));
+        var measures = await db.RolloutDevices.Where(row => row.Device == device && others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
+            .OrderByDescending(row => row.Rollout).Select(row => row.Measures).FirstOrDefaultAsync(cancel);
+        // A model that only ever came along has no rollout of its own.
+        if (measures is null && report.Model != rollout.Model)
+        {
+            measures = await db.Reports.Where(row => row.Device == device && row.Model == report.Model && row.Release != report.Release && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
+                .OrderByDescending(row => row.Sequence).Select(row => row.Measures).FirstOrDefaultAsync(cancel);
+        }
+
+        return StoredText.Figures(measures);
     }
 
     static async Task PutAsync(CoppiceDb db, RolloutRow rollout, RolloutDeviceRow device, string name, string? arm, double value, CancellationToken cancel)

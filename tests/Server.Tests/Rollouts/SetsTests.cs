@@ -79,12 +79,13 @@ public class SetQueriesTests : SetServer
         {
             var device = new TestDevice(server, $"till-{i}");
             (await device.EnrolAsync(token.Token)).Dispose();
-            Report Of(long sequence, ReportKind kind, ModelName model, double latency, double serving) => Report(sequence, kind, "2.0.0") with
+            Report Of(long sequence, ReportKind kind, ModelName model, double latency, string release = "2.0.0", string rollout = "r-1") => Report(sequence, kind, release, rollout) with
             {
                 Model = model,
-                Measures = ImmutableDictionary<string, double>.Empty.Add("latencyP95Ms", latency).Add("servingLatencyP95Ms", serving + 0.01 * i),
+                Measures = ImmutableDictionary<string, double>.Empty.Add("latencyP95Ms", latency).Add(model == Bearing ? "servingLatencyP95Ms" : "runs", 10 + 0.01 * i),
             };
-            await device.SayAsync(Of(1, ReportKind.Switched, Embedder, 99, 1), Of(2, ReportKind.Settled, Embedder, 30, 10), Of(3, ReportKind.Settled, Llm, 50, 50), Of(4, ReportKind.Settled, Bearing, 10, 10));
+            await device.SayAsync(Of(1, ReportKind.Settled, Embedder, 10 + 0.01 * i, "1.0.0", "r-99")); // of the release before, which came with another set
+            await device.SayAsync(Of(2, ReportKind.Switched, Embedder, 99), Of(3, ReportKind.Settled, Embedder, 30), Of(4, ReportKind.Settled, Llm, 50), Of(5, ReportKind.Settled, Bearing, 10));
         }
 
         var gates = (await server.RolloutAsync()).Gates;
