@@ -34,8 +34,8 @@ sealed class DeviceRow
     /// <summary>The device need not send reports up to this one again.</summary>
     public long Through { get; set; }
 
-    /// <summary>The highest number of its reports; beyond <see cref="Through"/> while some between are awaited.</summary>
-    public long Highest { get; set; }
+    /// <summary>See <see cref="ReportNumbers"/>; beyond <see cref="Through"/> while some between are awaited.</summary>
+    public string Kept { get; set; } = "";
     public required string Facts { get; set; }
     public required string Labels { get; set; }
 
@@ -62,9 +62,9 @@ sealed class DeviceRow
 
     /// <summary>What changes when a device is heard of.</summary>
     public static TableShape HeardOf { get; } = new(
-        "Devices", [new("Facts", ColumnKind.Text), new("Highest", ColumnKind.Integer), new("Id", ColumnKind.Text), new("LastSeen", ColumnKind.Integer), new("Sendings", ColumnKind.Text), new("Through", ColumnKind.Integer)], ["Id"], null);
+        "Devices", [new("Facts", ColumnKind.Text), new("Id", ColumnKind.Text), new("Kept", ColumnKind.Text), new("LastSeen", ColumnKind.Integer), new("Sendings", ColumnKind.Text), new("Through", ColumnKind.Integer)], ["Id"], null);
 
-    public object?[] HeardValues() => [Facts, Highest, Id, LastSeen.ToUnixTimeMilliseconds(), Sendings, Through];
+    public object?[] HeardValues() => [Facts, Id, Kept, LastSeen.ToUnixTimeMilliseconds(), Sendings, Through];
 
     /// <summary>Another after each change of the labels that operators give it one by one.</summary>
     public string Revision() => Preconditions.Revision.Of(

@@ -51,6 +51,13 @@ abstract class DatabaseEngine : IDisposable
     /// <param name="cancel">Ends the call; the transaction is to be given up.</param>
     public abstract Task UpdateAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel);
 
+    /// <summary>Forgets the reports of weeks before this one, so that others hardly wait for it.</summary>
+    /// <param name="database">This one's; in no write.</param>
+    /// <param name="before">The first week that stays.</param>
+    /// <param name="cancel">Ends the call; what is forgotten stays forgotten.</param>
+    /// <returns>How many weeks.</returns>
+    public abstract Task<int> ForgetReportsAsync(Database database, long before, CancellationToken cancel);
+
     /// <summary>The number that the table's next row is given.</summary>
     public abstract Task<long> NextNumberAsync(CoppiceDb db, TableShape table, CancellationToken cancel);
 

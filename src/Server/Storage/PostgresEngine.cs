@@ -26,6 +26,7 @@ sealed class PostgresEngine : DatabaseEngine
     const string Channel = "coppice_events";
 
     readonly NpgsqlDataSource source;
+    readonly PostgresWeeks weeks = new();
 
     public PostgresEngine(PostgresAddress address)
     {
@@ -37,7 +38,9 @@ sealed class PostgresEngine : DatabaseEngine
 
     public override bool IsShared => true;
 
-    public override void Configure(DbContextOptionsBuilder options) => options.UseNpgsql(source, postgres => postgres.UseParameterizedCollectionMode(ParameterTranslationMode.Parameter));
+    public override void Configure(DbContextOptionsBuilder options) => options
+        .UseNpgsql(source, postgres => postgres.UseParameterizedCollectionMode(ParameterTranslationMode.Parameter))
+        .AddInterceptors(weeks);
 
     public override Task PrepareAsync(CoppiceDb db, CancellationToken cancel) => Task.CompletedTask;
 
@@ -58,29 +61,55 @@ sealed class PostgresEngine : DatabaseEngine
     {
         if (rows.TryGetNonEnumeratedCount(out var known) && known == 0)
             return 0;
-        var connection = (NpgsqlConnection)db.Database.GetDbConnection();
-        await using var copy = await connection.BeginBinaryImportAsync($"COPY \"{table.Name}\" ({table.ColumnList}) FROM STDIN (FORMAT BINARY)", cancel);
-        copy.Timeout = TimeSpan.FromDays(1); // a large table takes its time
-        foreach (var row in rows)
+        var (connection, week) = ((NpgsqlConnection)db.Database.GetDbConnection(), PostgresWeeks.ColumnOf(table));
+        using var all = rows.GetEnumerator();
+        var count = 0L;
+        try
         {
-            await copy.StartRowAsync(cancel);
-            for (var i = 0; i < row.Length; i++)
+            for (var more = all.MoveNext(); more;)
             {
-                await (row[i] switch
+                var part = week < 0 ? null : all.Current[week];
+                if (part is long needed)
+                    await weeks.EnsureAsync(connection, needed, cancel);
+                await using var copy = await connection.BeginBinaryImportAsync($"COPY \"{table.Name}\" ({table.ColumnList}) FROM STDIN (FORMAT BINARY)", cancel);
+                copy.Timeout = TimeSpan.FromDays(1); // a large table takes its time
+                do
                 {
-                    null => copy.WriteNullAsync(cancel),
-                    string text => copy.WriteAsync(text, NpgsqlDbType.Text, cancel),
-                    long number => copy.WriteAsync(number, NpgsqlDbType.Bigint, cancel),
-                    double number => copy.WriteAsync(number, NpgsqlDbType.Double, cancel),
-                    bool yes => copy.WriteAsync(yes, NpgsqlDbType.Boolean, cancel),
-                    byte[] bytes => copy.WriteAsync(bytes, NpgsqlDbType.Bytea, cancel),
-                    var other => throw new InvalidOperationException($"{table.Name}.{table.Columns[i].Name}: {other.GetType()} is no value of a table."),
-                });
+                    await WriteAsync(copy, table, all.Current, cancel);
+                    more = all.MoveNext();
+                }
+                while (more && (part is null || part.Equals(all.Current[week])));
+                count += (long)await copy.CompleteAsync(cancel);
             }
         }
+        catch when (week >= 0)
+        {
+            weeks.Doubt();
+            throw;
+        }
 
-        return (long)await copy.CompleteAsync(cancel);
+        return count;
     }
+
+    static async Task WriteAsync(NpgsqlBinaryImporter copy, TableShape table, object?[] row, CancellationToken cancel)
+    {
+        await copy.StartRowAsync(cancel);
+        for (var i = 0; i < row.Length; i++)
+        {
+            await (row[i] switch
+            {
+                null => copy.WriteNullAsync(cancel),
+                string text => copy.WriteAsync(text, NpgsqlDbType.Text, cancel),
+                long number => copy.WriteAsync(number, NpgsqlDbType.Bigint, cancel),
+                double number => copy.WriteAsync(number, NpgsqlDbType.Double, cancel),
+                bool yes => copy.WriteAsync(yes, NpgsqlDbType.Boolean, cancel),
+                byte[] bytes => copy.WriteAsync(bytes, NpgsqlDbType.Bytea, cancel),
+                var other => throw new InvalidOperationException($"{table.Name}.{table.Columns[i].Name}: {other.GetType()} is no value of a table."),
+            });
+        }
+    }
+
+    public override async Task<int> ForgetReportsAsync(Database database, long before, CancellationToken cancel) => await database.ReadAsync(db => weeks.DropAsync(db, before, cancel), cancel);
 
     public override async Task UpdateAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel)
     {

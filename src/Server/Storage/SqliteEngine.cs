@@ -13,6 +13,12 @@ sealed class SqliteEngine(string file) : DatabaseEngine
     /// <summary>Pages in the write-ahead log, of 4 KiB, upon which it is written into the file.</summary>
     const int LogPages = 16_384;
 
+    /// <summary>Reports that are forgotten in one transaction, for which others wait.</summary>
+    const int ForgottenAtOnce = 500;
+
+    /// <summary>For how many times as long as that took others have the file to themselves.</summary>
+    const int RestFor = 4;
+
     readonly string connection = new SqliteConnectionStringBuilder { DataSource = file, Pooling = true, DefaultTimeout = 30 }.ToString();
 
     public override string Place => file;
@@ -97,6 +103,39 @@ sealed class SqliteEngine(string file) : DatabaseEngine
     }
 
     static string Name(int i) => string.Create(CultureInfo.InvariantCulture, $"?{i + 1}");
+
+    public override async Task<int> ForgetReportsAsync(Database database, long before, CancellationToken cancel)
+    {
+        for (var (weeks, now) = (0, (long?)null); ;)
+        {
+            var began = TimeProvider.System.GetTimestamp();
+            var week = await database.WriteAsync(db => ForgetSomeAsync(db, before, cancel), cancel);
+            if (week != now && now is not null)
+                weeks++;
+            if (week is null)
+                return weeks;
+            now = week;
+            await Task.Delay(TimeProvider.System.GetElapsedTime(began) * RestFor, TimeProvider.System, cancel); // the machine's: it is about who else wants to write
+        }
+    }
+
+    /// <summary>Within a write: forgets the first reports of the first week, if that is before another.</summary>
+    /// <returns>The week; null when none is left.</returns>
+    static async Task<long?> ForgetSomeAsync(CoppiceDb db, long before, CancellationToken cancel)
+    {
+        if (await db.Reports.MinAsync(row => (long?)row.Week, cancel) is not { } week || week >= before)
+            return null;
+        var ofWeek = db.Reports.Where(row => row.Week == week);
+        // Up to a row, in the order in which they lie: whole pages are let go of, one after the other.
+        if (await ofWeek.OrderBy(row => row.Device).ThenBy(row => row.Sequence).Select(row => new { row.Device, row.Sequence }).Skip(ForgottenAtOnce - 1).FirstOrDefaultAsync(cancel) is { } last)
+        {
+            await ofWeek.Where(row => string.Compare(row.Device, last.Device) < 0).ExecuteDeleteAsync(cancel);
+            await ofWeek.Where(row => row.Device == last.Device && row.Sequence <= last.Sequence).ExecuteDeleteAsync(cancel);
+        }
+        else
+            await ofWeek.ExecuteDeleteAsync(cancel);
+        return week;
+    }
 
     public override Task<long> NextNumberAsync(CoppiceDb db, TableShape table, CancellationToken cancel) =>
         db.Database.SqlQuery<long>($"""SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = {table.Name}), 0) + 1 AS "Value" """).SingleAsync(cancel);

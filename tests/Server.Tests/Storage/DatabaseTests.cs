@@ -20,6 +20,8 @@ public class DatabaseTests : IDisposable
 
     internal virtual Task<Database> OpenAsync() => Database.OpenAsync(File, CancellationToken.None);
 
+    internal virtual Task<Database> OpenEmptyAsync() => Database.OpenEmptyAsync(null, File, CancellationToken.None);
+
     /// <summary>For a table, a row for each column: NAME|TYPE|whether it is not null, as 1 or 0.</summary>
     protected virtual string Columns(string table) => $"""SELECT name || '|' || type || '|' || ("notnull" OR pk) AS "Value" FROM pragma_table_info('{table}')""";
 
@@ -102,6 +104,37 @@ public class DatabaseTests : IDisposable
             using var database = await OpenAsync();
             return await database.ReadAsync(async db => (await db.DeviceMarks.ToListAsync()).Select(row => $"{row.Name}={row.Value} {row.Device}").Order(StringComparer.Ordinal).ToArray(), CancellationToken.None);
         }
+    }
+
+    [Fact]
+    public async Task Reports_of_before_lie_by_their_weeks_and_their_devices_know_which_they_are()
+    {
+        const long Week = 604_800_000;
+        using (var empty = await OpenEmptyAsync())
+        {
+            await empty.WriteAsync(async db =>
+            {
+                await Migrations.RunAsync(db, empty.Engine, [.. Migrations.Known.Where(name => string.CompareOrdinal(name, "0020") < 0)], CancellationToken.None);
+                return true;
+            }, CancellationToken.None);
+        }
+
+        (string Id, long Highest)[] known = [("till-1", 7), ("till-2", 9), ("till-3", 0)];
+        (string Device, long Number, long At)[] said = [("till-1", 1, Week - 1), ("till-1", 2, Week), ("till-1", 3, 9 * Week), ("till-1", 6, 9 * Week), ("till-1", 7, (9 * Week) + 1), ("till-2", 9, 2960 * Week)];
+        foreach (var (id, highest) in known)
+            await RunAsync($"""INSERT INTO "Devices" ("Id", "SigningKey", "EnrolledAt", "LastSeen", "Through", "Highest", "Facts", "Labels") VALUES ('{id}', 'key of {id}', 0, 0, 7, {highest}, '', '');""");
+        foreach (var (device, number, at) in said)
+            await RunAsync($"""INSERT INTO "Reports" ("Device", "Sequence", "At", "ReceivedAt", "Kind", "Model", "Release", "Attempt", "Why") VALUES ('{device}', {number}, 5, {at}, 'Settled', 'plant/bearing', '1.0.0', 0, 'why {number}');""");
+
+        using var database = await OpenAsync();
+        var (devices, reports) = await database.ReadAsync(async db => (
+            await db.Devices.OrderBy(row => row.Id).Select(row => row.Id + ": " + row.Kept).ToListAsync(),
+            (await db.Reports.ToListAsync()).Select(row => $"{row.Week} {row.Device} {row.Sequence} {row.Why}").Order(StringComparer.Ordinal).ToList()), CancellationToken.None);
+        Assert.Equal(["till-1: 1-3 6-7", "till-2: 9-9", "till-3: "], devices);
+        Assert.Equal(["0 till-1 1 why 1", "1 till-1 2 why 2", "2960 till-2 9 why 9", "9 till-1 3 why 3", "9 till-1 6 why 6", "9 till-1 7 why 7"], reports);
+
+        Assert.Equal(3, await database.Engine.ForgetReportsAsync(database, 10, CancellationToken.None));
+        Assert.Equal(["2960 till-2"], (await database.ReadAsync(db => db.Reports.ToListAsync(), CancellationToken.None)).Select(row => $"{row.Week} {row.Device}"));
     }
 
     [Fact]
