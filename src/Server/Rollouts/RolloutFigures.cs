@@ -1,6 +1,7 @@
 using Coppice.Protocol;
 using Coppice.Registry;
 using Coppice.Rollouts;
+using Coppice.Server.Fleet;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -88,7 +89,7 @@ static class RolloutFigures
         // A model that only ever came along has no rollout of its own.
         if (measures is null && report.Model != rollout.Model)
         {
-            measures = await db.Reports.Where(row => row.Device == device && row.Model == report.Model && row.Release != report.Release && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
+            measures = await (await ReportStore.OfDeviceAsync(db, device, cancel)).Where(row => row.Model == report.Model && row.Release != report.Release && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
                 .OrderByDescending(row => row.Sequence).Select(row => row.Measures).FirstOrDefaultAsync(cancel);
         }
 
