@@ -116,11 +116,17 @@ sealed class ReportStore(Database database)
         return verdict;
     }
 
-    public Task<ReportPage> ListAsync(string device, long before, int limit, CancellationToken cancel) => database.ReadAsync(async db =>
+    /// <summary>A device's reports, which lie together in each of the weeks in which some came.</summary>
+    public static async Task<IQueryable<ReportRow>> OfDeviceAsync(CoppiceDb db, string device, CancellationToken cancel)
     {
         var (first, last) = (await db.Reports.MinAsync(row => (long?)row.Week, cancel) ?? 0, await db.Reports.MaxAsync(row => (long?)row.Week, cancel) ?? 0);
-        var weeks = Enumerable.Range(0, (int)(last - first) + 1).Select(i => first + i).ToArray(); // where a device's reports lie together in each
-        var rows = await db.Reports.Where(row => weeks.Contains(row.Week) && row.Device == device && row.Sequence < before).OrderByDescending(row => row.Sequence).Take(limit).ToListAsync(cancel);
+        var weeks = Enumerable.Range(0, (int)(last - first) + 1).Select(i => first + i).ToArray();
+        return db.Reports.Where(row => weeks.Contains(row.Week) && row.Device == device);
+    }
+
+    public Task<ReportPage> ListAsync(string device, long before, int limit, CancellationToken cancel) => database.ReadAsync(async db =>
+    {
+        var rows = await (await OfDeviceAsync(db, device, cancel)).Where(row => row.Sequence < before).OrderByDescending(row => row.Sequence).Take(limit).ToListAsync(cancel);
         return new ReportPage([.. rows.Select(row => row.View())], rows.Count == limit ? rows[^1].Sequence : null);
     }, cancel);
 
