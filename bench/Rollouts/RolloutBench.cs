@@ -23,11 +23,14 @@ static class RolloutBench
             case ["alarms"]:
                 Alarms();
                 return 0;
+            case ["alarms", "whole"]:
+                WholeAlarms();
+                return 0;
             case ["rehearse", .. var rest]:
                 Rehearse(rest is [var count] ? int.Parse(count, CultureInfo.InvariantCulture) : 1_000_000);
                 return 0;
             default:
-                Console.Error.WriteLine("Say what to measure: power [metric] | alarms | rehearse [DEVICES]");
+                Console.Error.WriteLine("Say what to measure: power [metric] | alarms [whole] | rehearse [DEVICES]");
                 return 2;
         }
     }
@@ -86,6 +89,16 @@ static class RolloutBench
         Console.WriteLine("|---|---|---|");
         foreach (var (name, gate) in GateRuns.Kinds)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {GateRuns.Bad(gate, 0, Runs, 100, 5) / (double)Runs:0.0 %} | {GateRuns.Bad(gate, 0, Runs, 1_000, 5) / (double)Runs:0.0 %} |"));
+    }
+
+    /// <summary>How often any of all gates stops a rollout whose releases are at every limit, which is allowed.</summary>
+    static void WholeAlarms()
+    {
+        const int Runs = 10_000;
+        Console.WriteLine("| arms | phases | after 40 devices each | after 200 devices each |");
+        Console.WriteLine("|---|---|---|---|");
+        foreach (var (arms, phases) in ((int, int)[])[(0, 1), (0, 2), (0, 4), (2, 1)])
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {(arms == 0 ? "none" : arms)} | {phases} | {GateRuns.WholeBad(arms, phases, Runs, 40, 5) / (double)Runs:0.0 %} | {GateRuns.WholeBad(arms, phases, Runs, 200, 5) / (double)Runs:0.0 %} |"));
     }
 
     /// <summary>A gate on a metric against before that may rise by a fifth, devices' changes apart by a factor of e^0.3, looked at after every device.</summary>

@@ -72,7 +72,7 @@ public static class RolloutCommand
         Console.Out.WriteLine();
         Output.Table(["GATE", "IS", "WHY", "STILL NEEDS"], [.. gates.Select(gate => new[]
         {
-            gate.Gate, gate.Standing == GateStanding.Unknown ? "cannot tell yet" : Output.Words(gate.Standing), gate.Why,
+            gate.Name(), gate.Standing == GateStanding.Unknown ? "cannot tell yet" : Output.Words(gate.Standing), gate.Why,
             gate.DevicesNeeded is { } devices ? $"{devices} devices{(gate.TimeNeeded is { } time ? $", about {About(time)}" : "")}" : "",
         })], "");
     }
@@ -140,7 +140,7 @@ public static class RolloutCommand
             while (true)
             {
                 var now = await client.GetRolloutAsync(parsed.GetRequiredValue(id), null, 1, cancel);
-                if (before is null || !Same(before, now) || !before.Rollout.Gates.Select(gate => (gate.Gate, gate.Standing)).SequenceEqual(now.Rollout.Gates.Select(gate => (gate.Gate, gate.Standing))))
+                if (before is null || !Same(before, now) || !before.Rollout.Gates.Select(gate => (gate.Name(), gate.Standing)).SequenceEqual(now.Rollout.Gates.Select(gate => (gate.Name(), gate.Standing))))
                 {
                     if (before is not null && !parsed.GetValue(Json))
                         Console.Out.WriteLine();

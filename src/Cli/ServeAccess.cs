@@ -42,8 +42,8 @@ sealed class ServeAccess
             AcceptRequests = !parsed.GetValue(tokensOnly),
             QuarantineSuspects = parsed.GetValue(quarantine),
             SilentAfter = Span(parsed, silent),
-            KeepReports = Span(parsed, keepReports) is var kept && kept > options.LatestReport ? kept
-                : throw new UsageException($"--keep-reports: {parsed.GetValue(keepReports)} is too short; a mirror may bring a report for {options.LatestReport.TotalDays:0} days, and one that was forgotten would count anew. Give more."),
+            KeepReports = Span(parsed, keepReports) is var kept && kept >= TimeSpan.FromDays(7) ? kept
+                : throw new UsageException($"--keep-reports: {parsed.GetValue(keepReports)} is too short; reports are forgotten by the week, so give 7d or more."),
         };
     }
 

@@ -74,7 +74,7 @@ public sealed record ControlPlaneOptions
     /// <summary>How old a signed report may be, as one that a mirror kept.</summary>
     public TimeSpan LatestReport { get; init; } = TimeSpan.FromDays(35);
 
-    /// <summary>How long reports are kept; longer than <see cref="LatestReport"/>, so that none comes twice.</summary>
+    /// <summary>How long reports are kept; they are forgotten by the week, when all of one are older.</summary>
     public TimeSpan KeepReports { get; init; } = TimeSpan.FromDays(400);
 
     /// <summary>Enrolments, good or bad.</summary>

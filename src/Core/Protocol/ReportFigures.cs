@@ -15,7 +15,7 @@ public static class ReportFigures
     public const string Settled = "settled";
 
     /// <summary>Of a shadow, the share of compared requests on which it said the same as the release that answered.</summary>
-    public const string Agreement = "agreement";
+    public const string Agreement = "agreement"; // Gate.OfShadows knows it, and difference
 
     /// <summary>The same figure of the release that serves on the device, measured on the same samples or requests; null when the report has none.</summary>
     public static double? Serving(string metric, IReadOnlyDictionary<string, double> measures) =>

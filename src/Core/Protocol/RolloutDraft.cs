@@ -56,6 +56,23 @@ public static class RolloutDraft
             yield return problem;
         foreach (var problem in CheckArms(request))
             yield return problem;
+        foreach (var problem in CheckReach(request))
+            yield return problem;
+    }
+
+    /// <summary>Whether somebody reports what gates on metrics look at: the models of the set, and shadows.</summary>
+    static IEnumerable<Problem> CheckReach(StartRollout request)
+    {
+        foreach (var (gates, where) in (request.Phases.IsDefault ? [] : request.Phases).Select((phase, i) => (phase.Gates ?? [], $"phases[{i}].gates")).Prepend((request.Gates, "gates")))
+        {
+            for (var i = 0; i < gates.Length; i++)
+            {
+                if (gates[i].IsOfShadows && request.Arms.All(arm => arm.Shadow != true))
+                    yield return new($"{where}[{i}].metric", $"'{gates[i].Metric}' is what shadows report, and no arm is one; give an arm shadow: true, or leave the gate out.");
+                if (gates[i].Model is { } model && model != request.Model && request.With.All(member => member.Model != model))
+                    yield return new($"{where}[{i}].model", $"the rollout brings no release of {model}; name {string.Join(" or ", request.With.Select(member => member.Model).Prepend(request.Model))}.");
+            }
+        }
     }
 
     static IEnumerable<Problem> CheckArms(StartRollout request)

@@ -98,6 +98,7 @@ public static class RolloutFile
             Max = read.Share("max"),
             Min = read.Share("min"),
             Metric = read.Text("metric"),
+            Model = read.Text("model", required: false, "a model name such as plant/embedder", text => ModelName.TryParse(text, out var name) ? name : null),
             Against = read.Choice<Reference>("against"),
             MaxRise = read.Share("maxRise"),
             MaxDrop = read.Share("maxDrop"),

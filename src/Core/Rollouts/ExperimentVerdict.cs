@@ -70,8 +70,8 @@ public sealed record ExperimentStanding(ImmutableArray<ArmStanding> Arms, double
     /// <param name="terms">How.</param>
     /// <param name="figures">What was reported, in the order of the plan.</param>
     /// <param name="confidence">1 - α for the whole experiment.</param>
-    /// <param name="guardsHold">Whether every gate of the phase is good: an arm does not win while a guardrail is open.</param>
-    public static ExperimentStanding Judge(ExperimentTerms terms, ImmutableArray<ArmFigures> figures, double confidence, bool guardsHold)
+    /// <param name="guardsHold">Whether every gate of the phase is good that is about the arm of this name: it does not win while a guardrail of its own is open.</param>
+    public static ExperimentStanding Judge(ExperimentTerms terms, ImmutableArray<ArmFigures> figures, double confidence, Func<string, bool> guardsHold)
     {
         var alpha = 1 - confidence;
         var sharpAt = terms.SharpAt ?? MeanSequence.SharpAt;
@@ -102,9 +102,9 @@ public sealed record ExperimentStanding(ImmutableArray<ArmStanding> Arms, double
         var others = arms.Where(arm => arm.Difference is not null).ToList();
         var best = others.Where(arm => Decided(arm) && Better(arm)).OrderByDescending(arm => terms.Goal == Goal.Higher ? arm.Difference : -arm.Difference).FirstOrDefault();
         if (best is not null)
-            return guardsHold
+            return guardsHold(best.Arm)
                 ? new(arms, ratio, Text($"{best.Arm} is better than {terms.Control} by {Math.Abs(best.Difference!.Value):g3} in {terms.Metric}, p = {best.P:g2}")) { Winner = best.Arm }
-                : new(arms, ratio, $"{best.Arm} is better in {terms.Metric}, but a gate does not hold yet");
+                : new(arms, ratio, $"{best.Arm} is better in {terms.Metric}, but a gate does not hold yet for it");
         if (others.All(arm => Decided(arm) && !Better(arm)))
             return new(arms, ratio, $"every other arm is worse than {terms.Control} in {terms.Metric}") { Winner = terms.Control };
         return new(arms, ratio, "cannot tell yet: no arm differs from the control by more than chance");

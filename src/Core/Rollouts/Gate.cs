@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Registry;
 
 namespace Coppice.Rollouts;
 
@@ -56,6 +57,9 @@ public sealed record Gate(GateKind Kind)
     /// <summary>The metric's name: <c>latencyP95Ms</c>, <c>memoryBytes</c>, <c>accuracy</c>, <c>errorRate</c>, or one of the app's own.</summary>
     public string? Metric { get; init; }
 
+    /// <summary>Of a set, the model whose figure it is; null for the leading one.</summary>
+    public ModelName? Model { get; init; }
+
     /// <summary>What the metric is held against.</summary>
     public Reference? Against { get; init; }
 
@@ -74,7 +78,7 @@ public sealed record Gate(GateKind Kind)
     /// <summary>The gate as people and evidence name it; unique in a phase.</summary>
     public string Name() => Kind switch
     {
-        GateKind.Metric => $"{Metric} {(MaxRise is not null || (Against is null or Reference.Limit && Max is not null) ? "high" : "low")}{Against switch { Reference.Before => " against before", Reference.Control => " against control", _ => "" }}",
+        GateKind.Metric => $"{Metric}{(Model is { } model ? $" of {model}" : "")} {(MaxRise is not null || (Against is null or Reference.Limit && Max is not null) ? "high" : "low")}{Against switch { Reference.Before => " against before", Reference.Control => " against control", _ => "" }}",
         GateKind.Check => $"check {Check}",
         GateKind.TakenBack => "taken back",
         _ => Kind.ToString().ToLowerInvariant(),
@@ -82,6 +86,12 @@ public sealed record Gate(GateKind Kind)
 
     /// <summary>Whether the metric's changes are ratios: said, or known of latencies and memory.</summary>
     public bool IsRatio => Ratio ?? (Metric is { } name && (name.StartsWith("latency", StringComparison.Ordinal) || name.StartsWith("memory", StringComparison.Ordinal)));
+
+    /// <summary>Figures that only a release that runs beside a serving one can have: how far the two say the same.</summary>
+    public static readonly ImmutableArray<string> OfShadows = ["agreement", "difference"];
+
+    /// <summary>Whether it looks at what only shadows report: it is about no other arm, and about nobody once no arm is left.</summary>
+    public bool IsOfShadows => Kind == GateKind.Metric && Metric is { } name && OfShadows.Contains(name);
 
     /// <summary>Whether a higher mean is the worse one.</summary>
     public bool HigherIsWorse => MaxRise is not null || (Against is null or Reference.Limit && Max is not null);
@@ -159,7 +169,7 @@ public static class GateRules
             case GateKind.Check:
                 if (Bad(gate.Check) is { } check)
                     yield return new($"{at}.check", $"{check}; give the check's name in 1 to {MaxName} characters.");
-                if ((gate.Max ?? gate.Min ?? gate.MaxRise ?? gate.MaxDrop) is not null || gate.Metric is not null || gate.Against is not null || gate.Ratio is not null)
+                if ((gate.Max ?? gate.Min ?? gate.MaxRise ?? gate.MaxDrop) is not null || (gate.Metric ?? gate.Model?.ToString()) is not null || gate.Against is not null || gate.Ratio is not null)
                     yield return new(at, "takes only check: what it asks is decided outside.");
                 break;
             case GateKind.Metric:
@@ -188,7 +198,7 @@ public static class GateRules
             default:
                 if (gate.Max is not (> 0 and < 1))
                     yield return new($"{at}.max", $"{(gate.Max is { } max ? $"{max} is" : "nothing is")} not a share that can be tested; give one above 0 and below 1, as 0.02.");
-                if (gate.Min is not null || gate.Metric is not null || gate.Against is not null || gate.MaxRise is not null || gate.MaxDrop is not null || gate.Ratio is not null || gate.Check is not null)
+                if (gate.Min is not null || (gate.Metric ?? gate.Model?.ToString()) is not null || gate.Against is not null || gate.MaxRise is not null || gate.MaxDrop is not null || gate.Ratio is not null || gate.Check is not null)
                     yield return new(at, "takes only max.");
                 break;
         }

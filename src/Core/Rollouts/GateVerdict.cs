@@ -35,6 +35,9 @@ public sealed record CheckResult(string Check, bool Good, string Why);
 /// <param name="Why">In words for a person.</param>
 public sealed record GateVerdict(string Gate, GateStanding Standing, string Why)
 {
+    /// <summary>The arm that it is about; null for all devices of the phase.</summary>
+    public string? Arm { get; init; }
+
     /// <summary>Devices it rests on.</summary>
     public long Devices { get; init; }
 
@@ -58,12 +61,15 @@ public sealed record GateVerdict(string Gate, GateStanding Standing, string Why)
 
     /// <summary>Time still needed at the present pace.</summary>
     public TimeSpan? TimeNeeded { get; init; }
+
+    /// <summary>The gate as a person tells it from others: <c>failures</c>, <c>failures of b</c>.</summary>
+    public string Name() => Arm is null ? Gate : $"{Gate} of {Arm}";
 }
 
 /// <summary>Judges gates by figures alone.</summary>
 /// <remarks>
 /// Bad is told by always-valid p-values, so that looking after each report costs nothing: with α for the rollout, α ÷ phases for a phase, and
-/// Holm's correction over the phase's gates, a release that keeps every limit is stopped by any gate, in any phase, with chance at most α. A device that is
+/// Holm's correction over the phase's gates (of an experiment, over each gate of each arm), a release that keeps every limit is stopped by any gate, in any phase, with chance at most α. A device that is
 /// still under way counts as one that did well, because failing is faster than settling. Good is told by the upper bound at α, each such
 /// device counted as one that did badly. A phase with nothing left to tell, small as it may be, is judged by its plain counts.
 /// </remarks>
@@ -73,7 +79,7 @@ static class GateJudge
     {
         var alpha = 1 - evidence.Confidence;
         var phaseAlpha = alpha / evidence.Phases;
-        var drafts = evidence.Gates.Select(gate => Draft(gate, evidence, alpha, phaseAlpha, explain)).ToList();
+        var drafts = evidence.Gates.SelectMany(gate => Drafts(gate, evidence, alpha, phaseAlpha, explain)).ToList();
         var tested = drafts.Where(draft => draft.P is not null).ToList();
         var corrected = Hypotheses.Holm([.. tested.Select(draft => draft.P!.Value)]);
         var verdicts = ImmutableArray.CreateBuilder<GateVerdict>();
@@ -93,6 +99,15 @@ static class GateJudge
         }
 
         return verdicts.ToImmutable();
+    }
+
+    /// <summary>One for each arm that the gate is about; one for all devices where there are none.</summary>
+    static IEnumerable<GateVerdict> Drafts(Gate gate, PhaseEvidence evidence, double alpha, double phaseAlpha, bool explain)
+    {
+        var arms = gate.Kind == GateKind.Check ? [] : evidence.ByArm.Where(arm => arm.Shadow == true || !gate.IsOfShadows).ToList();
+        return arms.Count == 0
+            ? [Draft(gate, evidence, alpha, phaseAlpha, explain)]
+            : arms.Select(arm => Draft(gate, evidence with { Counts = arm.Counts, Figures = arm.Figures }, alpha, phaseAlpha, explain) with { Arm = arm.Arm });
     }
 
     static GateVerdict Draft(Gate gate, PhaseEvidence evidence, double alpha, double phaseAlpha, bool explain) => gate.Kind switch

@@ -102,6 +102,9 @@ public sealed record PhaseEvidence(RolloutState State, int Phase, int Phases, Ti
     /// <summary>What the arms' devices have reported.</summary>
     public ImmutableArray<ArmFigures> Arms { get; init => field = value.IsDefault ? [] : value; } = [];
 
+    /// <summary>For the gates: arms that bring a release, each by itself; none where all devices are judged together.</summary>
+    public ImmutableArray<ArmEvidence> ByArm { get; init => field = value.IsDefault ? [] : value; } = [];
+
     /// <summary>Whether nothing more is to be expected: none is under way, and those absent have had their time. A silent device holds nobody up for ever.</summary>
     public bool IsExhausted => Counts.Underway == 0 && (Absent == 0 || InPhase >= Deadline);
 }
@@ -141,7 +144,7 @@ public sealed record PhaseVerdict(PhaseAction Action, string Why, ImmutableArray
         var verdict = running ? OfPhase(evidence, GateJudge.Judge(evidence, explain)) : new(PhaseAction.Wait, $"The rollout is {evidence.State.ToString().ToLowerInvariant()}.", []);
         if (evidence.Experiment is not { } terms)
             return verdict;
-        var compared = ExperimentStanding.Judge(terms, evidence.Arms, evidence.Confidence, verdict.Gates.All(gate => gate.Standing == GateStanding.Good));
+        var compared = ExperimentStanding.Judge(terms, evidence.Arms, evidence.Confidence, arm => verdict.Gates.All(gate => gate.Standing == GateStanding.Good || (gate.Arm is { } other && other != arm)));
         verdict = verdict with { Compared = compared };
         if (!running || compared.Winner is null || verdict.Action is PhaseAction.Hold or PhaseAction.Revert)
             return verdict;
@@ -199,5 +202,5 @@ public sealed record PhaseVerdict(PhaseAction Action, string Why, ImmutableArray
     }
 
     static string? Named(ImmutableArray<GateVerdict> gates, GateStanding standing) =>
-        gates.Where(gate => gate.Standing == standing).Select(gate => $"{gate.Gate}: {gate.Why}").ToList() is { Count: > 0 } named ? string.Join("; ", named) + "." : null;
+        gates.Where(gate => gate.Standing == standing).Select(gate => $"{gate.Name()}: {gate.Why}").ToList() is { Count: > 0 } named ? string.Join("; ", named) + "." : null;
 }

@@ -7,6 +7,8 @@ namespace Coppice.Server.Fleet;
 /// <summary>A report as it came; never changed.</summary>
 sealed class ReportRow
 {
+    /// <summary>When it came, see <see cref="WeekOf"/>: reports are forgotten by the week.</summary>
+    public required long Week { get; set; }
     public required string Device { get; set; }
     public required long Sequence { get; set; }
     public required DateTimeOffset At { get; set; }
@@ -31,17 +33,24 @@ sealed class ReportRow
         [
             new("At", ColumnKind.Integer), new("Attempt", ColumnKind.Integer), new("BytesByWay", ColumnKind.Text), new("BytesFetched", ColumnKind.Integer), new("BytesTotal", ColumnKind.Integer), new("Device", ColumnKind.Text),
             new("Kind", ColumnKind.Text), new("Measures", ColumnKind.Text), new("Model", ColumnKind.Text), new("ReceivedAt", ColumnKind.Integer), new("Release", ColumnKind.Text), new("Rollout", ColumnKind.Text),
-            new("Sequence", ColumnKind.Integer), new("Shadow", ColumnKind.Boolean), new("Variant", ColumnKind.Text), new("Why", ColumnKind.Text),
+            new("Sequence", ColumnKind.Integer), new("Shadow", ColumnKind.Boolean), new("Variant", ColumnKind.Text), new("Week", ColumnKind.Integer), new("Why", ColumnKind.Text),
         ],
-        ["Device", "Sequence"], null);
+        ["Week", "Device", "Sequence"], null);
+
+    /// <summary>The week of a moment: whole ones since 1970, which began on a Thursday.</summary>
+    public static long WeekOf(DateTimeOffset moment) => (long)Math.Floor((moment - DateTimeOffset.UnixEpoch) / TimeSpan.FromDays(7));
+
+    /// <summary>The first moment of a week.</summary>
+    public static DateTimeOffset WeekBegins(long week) => DateTimeOffset.UnixEpoch.AddDays(7 * week);
 
     public object?[] Values() =>
     [
-        At.ToUnixTimeMilliseconds(), (long)Attempt, BytesByWay, BytesFetched, BytesTotal, Device, Kind.ToString(), Measures, Model.ToString(), ReceivedAt.ToUnixTimeMilliseconds(), Release.ToString(), Rollout, Sequence, Shadow, Variant, Why,
+        At.ToUnixTimeMilliseconds(), (long)Attempt, BytesByWay, BytesFetched, BytesTotal, Device, Kind.ToString(), Measures, Model.ToString(), ReceivedAt.ToUnixTimeMilliseconds(), Release.ToString(), Rollout, Sequence, Shadow, Variant, Week, Why,
     ];
 
     public static ReportRow Of(string device, Report report, DateTimeOffset now) => new()
     {
+        Week = WeekOf(now),
         Device = device,
         Sequence = report.Sequence,
         At = report.At,

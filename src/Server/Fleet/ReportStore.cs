@@ -41,7 +41,7 @@ sealed class ReportStore(Database database)
     public Task<KeptBatch[]> KeepAllAsync(IReadOnlyList<(string Device, ReportBatch Batch, DateTimeOffset Now)> batches, CancellationToken cancel) => database.WriteAsync(async db =>
     {
         var numbers = batches.SelectMany(one => one.Batch.Reports).Select(report => RolloutRow.TryNumber(report.Rollout)).OfType<long>().Distinct().ToArray();
-        var book = await BatchBook.ReadAsync(db, [.. batches.Select(one => one.Device)], numbers, cancel);
+        var book = await BatchBook.ReadAsync(database.Engine, db, [.. batches.Select(one => one.Device)], numbers, cancel);
         var groups = await db.GroupsAsync(cancel);
         var kept = new KeptBatch[batches.Count];
         for (var i = 0; i < kept.Length; i++)
@@ -68,23 +68,15 @@ sealed class ReportStore(Database database)
         if (!batch.Reports.IsEmpty)
         {
             var first = batch.Reports[0].Sequence;
-            // Of a device whose reports come in their order, nothing is kept beyond the last answer.
-            var known = first > device.Through && device.Highest <= device.Through
-                ? []
-                : (await book.Db.Reports.AsNoTracking().Where(row => row.Device == id && row.Sequence >= first).OrderBy(row => row.Sequence).Select(row => row.Sequence).Take(10_000).ToListAsync(cancel)).ToHashSet();
-            var fresh = batch.Reports.Where(report => known.Add(report.Sequence)).Select(report => report with { Why = Cut(report.Why) }).ToImmutableArray();
+            var numbers = ReportNumbers.Parse(device.Kept);
+            var fresh = batch.Reports.Where(report => numbers.Add(report.Sequence)).Select(report => report with { Why = Cut(report.Why) }).ToImmutableArray();
             foreach (var report in fresh)
-            {
                 book.Add(ReportRow.Of(id, report, now));
-                device.Highest = Math.Max(device.Highest, report.Sequence);
-            }
+            device.Kept = numbers.ToString();
+            device.Through = numbers.Through(Math.Max(device.Through, first - 1));
 
             await TakeAsync(book, id, fresh, cancel);
-            decides = await RolloutStore.CountAsync(book, id, fresh, now, cancel);
-
-            device.Through = Math.Max(device.Through, first - 1);
-            while (known.Contains(device.Through + 1))
-                device.Through++;
+            decides = fresh.Any(report => report.Rollout is not null) && await RolloutStore.CountAsync(book, id, fresh, now, cancel);
         }
 
         return new KeptBatch(device.Through, device, groups, decides);
@@ -95,7 +87,9 @@ sealed class ReportStore(Database database)
     public static async Task<bool> NoteAsync(CoppiceDb db, DeviceRow device, Report report, DateTimeOffset now, CancellationToken cancel)
     {
         report = report with { Sequence = ++device.Through, Why = Cut(report.Why) };
-        device.Highest = Math.Max(device.Highest, report.Sequence);
+        var numbers = ReportNumbers.Parse(device.Kept);
+        numbers.Add(report.Sequence);
+        device.Kept = numbers.ToString();
         var book = new TrackedBook(db);
         book.Add(ReportRow.Of(device.Id, report, now));
         await TakeAsync(book, device.Id, [report], cancel);
@@ -122,21 +116,28 @@ sealed class ReportStore(Database database)
         return verdict;
     }
 
+    /// <summary>A device's reports, which lie together in each of the weeks in which some came.</summary>
+    public static async Task<IQueryable<ReportRow>> OfDeviceAsync(CoppiceDb db, string device, CancellationToken cancel)
+    {
+        var (first, last) = (await db.Reports.MinAsync(row => (long?)row.Week, cancel) ?? 0, await db.Reports.MaxAsync(row => (long?)row.Week, cancel) ?? 0);
+        var weeks = Enumerable.Range(0, (int)(last - first) + 1).Select(i => first + i).ToArray();
+        return db.Reports.Where(row => weeks.Contains(row.Week) && row.Device == device);
+    }
+
     public Task<ReportPage> ListAsync(string device, long before, int limit, CancellationToken cancel) => database.ReadAsync(async db =>
     {
-        var rows = await db.Reports.Where(row => row.Device == device && row.Sequence < before).OrderByDescending(row => row.Sequence).Take(limit).ToListAsync(cancel);
+        var rows = await (await OfDeviceAsync(db, device, cancel)).Where(row => row.Sequence < before).OrderByDescending(row => row.Sequence).Take(limit).ToListAsync(cancel);
         return new ReportPage([.. rows.Select(row => row.View())], rows.Count == limit ? rows[^1].Sequence : null);
     }, cancel);
 
     static async Task TakeAsync(ReportBook book, string device, ImmutableArray<Report> reports, CancellationToken cancel)
     {
-        foreach (var ofModel in reports.GroupBy(report => report.Model))
+        DeviceModelRow? row = null;
+        foreach (var report in reports)
         {
-            var row = await book.ModelAsync(device, ofModel.Key, cancel);
-            if (row is null)
-                book.Add(row = new() { Device = device, Model = ofModel.Key, Release = ofModel.First().Release });
-            foreach (var report in ofModel)
-                row.Take(report);
+            if (row?.Model != report.Model && (row = await book.ModelAsync(device, report.Model, cancel)) is null)
+                book.Add(row = new() { Device = device, Model = report.Model, Release = report.Release });
+            row.Take(report);
         }
     }
 

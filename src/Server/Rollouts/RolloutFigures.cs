@@ -1,5 +1,7 @@
 using Coppice.Protocol;
+using Coppice.Registry;
 using Coppice.Rollouts;
+using Coppice.Server.Fleet;
 using Coppice.Server.Storage;
 using Microsoft.EntityFrameworkCore;
 
@@ -17,17 +19,22 @@ static class RolloutFigures
     /// <summary>Most devices of the control that are read when a phase begins.</summary>
     const int MaxControl = 100_000;
 
-    /// <summary>Takes a device's report.</summary>
+    /// <summary>Takes a device's report, of the leading model or of one that comes along.</summary>
+    /// <param name="db">In a write.</param>
+    /// <param name="rollout">What it is about.</param>
+    /// <param name="device">Whose it is, with the attempt and the phase that it counts for.</param>
+    /// <param name="report">The report.</param>
+    /// <param name="cancel">Ends the call.</param>
     public static async Task TakeAsync(CoppiceDb db, RolloutRow rollout, RolloutDeviceRow device, Report report, CancellationToken cancel)
     {
         if (report.Measures is not { Count: > 0 } measures)
             return;
-        var gates = rollout.GateList().Where(gate => gate.Kind == GateKind.Metric).ToList();
-        var before = gates.Any(gate => gate.Against == Reference.Before) ? await BeforeAsync(db, rollout, device.Device, cancel) : null;
+        var gates = rollout.GateList().Where(gate => gate.Kind == GateKind.Metric && (gate.Model ?? rollout.Model) == report.Model).ToList();
+        var before = gates.Any(gate => gate.Against == Reference.Before) ? await BeforeAsync(db, rollout, report, device.Device, cancel) : null;
         foreach (var gate in gates)
         {
             if (ReportFigures.Contribution(gate, measures, before) is { } value)
-                await PutAsync(db, rollout, device, gate.Name(), null, value, cancel);
+                await PutAsync(db, rollout, device, gate.Name(), device.Arm, value, cancel);
         }
 
         if (device.Arm is { } arm && rollout.Terms().Experiment is { } terms && ReportFigures.Value(terms.Metric, measures) is { } primary && double.IsFinite(primary))
@@ -45,7 +52,13 @@ static class RolloutFigures
         if (gates.Count == 0)
             return;
         await db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Arm == ControlArm).ExecuteDeleteAsync(cancel);
-        var others = db.Rollouts.Where(row => row.Model == rollout.Model && row.Number != rollout.Number && row.Release != rollout.Release).Select(row => row.Number);
+        foreach (var ofModel in gates.GroupBy(gate => gate.Model ?? rollout.Model))
+            await ReadControlAsync(db, rollout, ofModel.Key, [.. ofModel], cancel);
+    }
+
+    static async Task ReadControlAsync(CoppiceDb db, RolloutRow rollout, ModelName model, List<Gate> gates, CancellationToken cancel)
+    {
+        var others = OthersOf(db, rollout, model);
         var rows = await db.RolloutDevices.AsNoTracking()
             .Where(row => others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
             .Where(row => !db.RolloutDevices.Any(own => own.Rollout == rollout.Number && own.Device == row.Device))
@@ -60,11 +73,27 @@ static class RolloutFigures
         }
     }
 
-    static async Task<IReadOnlyDictionary<string, double>?> BeforeAsync(CoppiceDb db, RolloutRow rollout, string device, CancellationToken cancel)
+    /// <summary>Rollouts that brought another release of the model by itself, or leading others.</summary>
+    static IQueryable<long> OthersOf(CoppiceDb db, RolloutRow rollout, ModelName model)
     {
-        var others = db.Rollouts.Where(row => row.Model == rollout.Model && row.Number != rollout.Number && row.Release != rollout.Release).Select(row => row.Number);
-        return StoredText.Figures(await db.RolloutDevices.Where(row => row.Device == device && others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
-            .OrderByDescending(row => row.Rollout).Select(row => row.Measures).FirstOrDefaultAsync(cancel));
+        var release = model == rollout.Model ? rollout.Release : rollout.MemberList()!.Value.First(member => member.Model == model).Release;
+        return db.Rollouts.Where(row => row.Model == model && row.Number != rollout.Number && row.Release != release).Select(row => row.Number);
+    }
+
+    /// <summary>What the device last said of the release before, of which it has come through probation.</summary>
+    static async Task<IReadOnlyDictionary<string, double>?> BeforeAsync(CoppiceDb db, RolloutRow rollout, Report report, string device, CancellationToken cancel)
+    {
+        var others = OthersOf(db, rollout, report.Model);
+        var measures = await db.RolloutDevices.Where(row => row.Device == device && others.Contains(row.Rollout) && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
+            .OrderByDescending(row => row.Rollout).Select(row => row.Measures).FirstOrDefaultAsync(cancel);
+        // A model that only ever came along has no rollout of its own.
+        if (measures is null && report.Model != rollout.Model)
+        {
+            measures = await (await ReportStore.OfDeviceAsync(db, device, cancel)).Where(row => row.Model == report.Model && row.Release != report.Release && row.Kind == ReportKind.Settled && !row.Shadow && row.Measures != null)
+                .OrderByDescending(row => row.Sequence).Select(row => row.Measures).FirstOrDefaultAsync(cancel);
+        }
+
+        return StoredText.Figures(measures);
     }
 
     static async Task PutAsync(CoppiceDb db, RolloutRow rollout, RolloutDeviceRow device, string name, string? arm, double value, CancellationToken cancel)

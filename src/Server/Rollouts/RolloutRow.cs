@@ -55,8 +55,12 @@ sealed class RolloutRow
         ? new(Model, Release, PhaseList()) { Selector = Selector, Policy = new(MaxFailures < 0 ? null : MaxFailures, OnFailure) }
         : JsonSerializer.Deserialize(Ordered, ControlContext.Default.StartRollout)!;
 
-    /// <summary>The gates of the present phase.</summary>
-    public ImmutableArray<Gate> GateList() => PhaseList()[Phase].Gates ?? Terms().Gates;
+    /// <summary>The gates of the present phase; those of shadows as long as there are any.</summary>
+    public ImmutableArray<Gate> GateList()
+    {
+        var gates = PhaseList()[Phase].Gates ?? Terms().Gates;
+        return Arms is null && Terms().Experiment is not null ? [.. gates.Where(gate => !gate.IsOfShadows)] : gates;
+    }
 
     public ImmutableArray<Arm>? ArmList() => Arms is null ? null : JsonSerializer.Deserialize(Arms, ControlContext.Default.ImmutableArrayArm);
 

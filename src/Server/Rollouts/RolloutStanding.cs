@@ -24,6 +24,9 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
     /// <summary>An experiment's arms.</summary>
     public ImmutableArray<ArmFigures> Arms { get; init; } = [];
 
+    /// <summary>For the gates, of each arm that brings a release: what was said in the present phase, and counts of all phases.</summary>
+    public ImmutableArray<(ArmEvidence InPhase, RolloutCounts Counts)> ByArm { get; init; } = [];
+
     /// <summary>By all of them, by the way they came.</summary>
     public ImmutableSortedDictionary<string, long> BytesByWay { get; init; } = ImmutableSortedDictionary<string, long>.Empty;
 
@@ -33,22 +36,23 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
         var limit = now - rollout.Terms().DeadlineOrDefault;
         var groups = await db.RolloutDevices
             .Where(row => row.Rollout == rollout.Number && (row.Attempt == rollout.Attempt || (row.Kind != ReportKind.Refused && row.Kind != ReportKind.TakenBack)))
-            .GroupBy(row => new { row.Kind, InPhase = row.Phase == rollout.Phase, Late = row.Since < limit, row.Crashed })
+            .GroupBy(row => new { row.Kind, InPhase = row.Phase == rollout.Phase, Late = row.Since < limit, row.Crashed, row.Arm })
             .Select(group => new
             {
                 group.Key.Kind,
                 group.Key.InPhase,
                 group.Key.Late,
                 group.Key.Crashed,
+                group.Key.Arm,
                 Count = group.Count(),
                 Fetched = group.Sum(row => row.BytesFetched) ?? 0,
                 Total = group.Sum(row => row.BytesTotal) ?? 0,
             })
             .ToListAsync(cancel);
-        RolloutCounts Count(bool all)
+        RolloutCounts Count(bool all, string? arm = null)
         {
             int Of(Func<ReportKind, bool> kind, bool? late = null, bool crashed = false) =>
-                groups.Where(group => (all || group.InPhase) && kind(group.Kind) && (late is null || group.Late == late) && (!crashed || group.Crashed)).Sum(group => group.Count);
+                groups.Where(group => (all || group.InPhase) && (arm is null || group.Arm == arm) && kind(group.Kind) && (late is null || group.Late == late) && (!crashed || group.Crashed)).Sum(group => group.Count);
             static bool Underway(ReportKind kind) => kind is ReportKind.Started or ReportKind.Switched;
             return new(Of(kind => kind == ReportKind.Settled), Of(Underway, late: false), Of(kind => kind == ReportKind.Refused), Of(kind => kind == ReportKind.TakenBack))
             {
@@ -57,12 +61,17 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
             };
         }
 
+        var gates = rollout.GateList();
+        var figures = gates.Any(gate => gate.Kind == GateKind.Metric) ? await GateFiguresAsync(db, rollout, cancel) : [];
         return new(Count(all: true), Count(all: false), groups.Where(group => group.Kind == ReportKind.Unfit).Sum(group => group.Count), groups.Sum(group => group.Fetched), groups.Sum(group => group.Total))
         {
-            Figures = await FiguresAsync(db, rollout, cancel),
+            Figures = FiguresOf(gates, figures, arm: null),
             Checks = [.. (await db.RolloutChecks.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Phase == rollout.Phase).OrderBy(row => row.Name).ToListAsync(cancel))
                 .Select(row => new CheckResult(row.Name, row.Good, row.Why))],
             Arms = await ArmsAsync(db, rollout, cancel),
+            ByArm = [.. (rollout.ArmList() ?? []).Where(arm => arm.Runs is not null).Select(arm => (
+                new ArmEvidence(arm.Name, Count(all: false, arm.Name)) { Shadow = arm.Shadow is null ? null : true, Figures = FiguresOf(gates, figures, arm.Name) },
+                Count(all: true, arm.Name)))],
             BytesByWay = await RolloutBytesRow.OfRolloutAsync(db, rollout.Number, cancel),
         };
     }
@@ -88,21 +97,25 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
             Undecided = undecided,
             Experiment = rollout.Arms is null ? null : terms.Experiment,
             Arms = Arms,
+            ByArm = [.. ByArm.Select(arm => addsNobody ? arm.InPhase with { Counts = arm.Counts } : arm.InPhase)],
         };
     }
 
-    static async Task<ImmutableArray<GateFigures>> FiguresAsync(CoppiceDb db, RolloutRow rollout, CancellationToken cancel)
+    /// <summary>Sums of the present phase's metric gates by arm, and of the control that they are held against.</summary>
+    static async Task<List<(string Name, string? Arm, Moments Sums)>> GateFiguresAsync(CoppiceDb db, RolloutRow rollout, CancellationToken cancel) =>
+        await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && ((row.Attempt == rollout.Attempt && row.Phase == rollout.Phase) || row.Arm == RolloutFigures.ControlArm)), cancel);
+
+    /// <summary>Figures of each metric gate, of an arm or of all devices.</summary>
+    static ImmutableArray<GateFigures> FiguresOf(ImmutableArray<Gate> gates, List<(string Name, string? Arm, Moments Sums)> figures, string? arm)
     {
-        if (!rollout.GateList().Any(gate => gate.Kind == GateKind.Metric))
-            return [];
-        var sums = await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Phase == rollout.Phase && row.Arm == null), cancel);
-        var control = await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Arm == RolloutFigures.ControlArm), cancel);
-        return [.. rollout.GateList().Where(gate => gate.Kind == GateKind.Metric).Select(gate => new GateFigures(gate.Name(), sums.GetValueOrDefault(gate.Name()), control.GetValueOrDefault(gate.Name())))];
+        Moments Of(Gate gate, Func<string?, bool> of) => figures.Where(figure => figure.Name == gate.Name() && of(figure.Arm)).Aggregate(default(Moments), (all, figure) => all.Merge(figure.Sums));
+        return [.. gates.Where(gate => gate.Kind == GateKind.Metric).Select(gate => new GateFigures(
+            gate.Name(), Of(gate, of => of != Rollouts.RolloutFigures.ControlArm && (arm is null || of == arm)), Of(gate, of => of == Rollouts.RolloutFigures.ControlArm)))];
     }
 
-    static async Task<Dictionary<string, Moments>> SumsAsync(IQueryable<RolloutFigureRow> rows, CancellationToken cancel) =>
-        (await rows.GroupBy(row => row.Name).Select(group => new { group.Key, Count = group.Count(), Sum = group.Sum(row => row.Value), Squares = group.Sum(row => row.Value * row.Value) }).ToListAsync(cancel))
-            .ToDictionary(group => group.Key, group => Moments.Of(group.Count, group.Sum, group.Squares), StringComparer.Ordinal);
+    static async Task<List<(string Name, string? Arm, Moments Sums)>> SumsAsync(IQueryable<RolloutFigureRow> rows, CancellationToken cancel) =>
+        [.. (await rows.GroupBy(row => new { row.Name, row.Arm }).Select(group => new { group.Key.Name, group.Key.Arm, Count = group.Count(), Sum = group.Sum(row => row.Value), Squares = group.Sum(row => row.Value * row.Value) }).ToListAsync(cancel))
+            .Select(group => (group.Name, group.Arm, Moments.Of(group.Count, group.Sum, group.Squares)))];
 
     static async Task<ImmutableArray<ArmFigures>> ArmsAsync(CoppiceDb db, RolloutRow rollout, CancellationToken cancel)
     {
@@ -116,6 +129,8 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
                 Failed = group.Count(row => row.Kind == ReportKind.Refused || row.Kind == ReportKind.TakenBack),
                 Settled = group.Count(row => row.Kind == ReportKind.Settled),
             }).ToListAsync(cancel);
+        var serving = Rollouts.RolloutFigures.OfServing(terms.Metric);
+        var sums = await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && (row.Name == terms.Metric || row.Name == serving)), cancel);
         var figures = ImmutableArray.CreateBuilder<ArmFigures>();
         foreach (var arm in arms)
         {
@@ -125,7 +140,7 @@ sealed record RolloutStanding(RolloutCounts Counts, RolloutCounts InPhase, int U
             var (settled, failed) = (count?.Settled ?? 0, count?.Failed ?? 0);
             var moments = terms.Metric == ReportFigures.Settled
                 ? Moments.Of(settled + failed, settled, settled)
-                : (await SumsAsync(db.RolloutFigures.Where(row => row.Rollout == rollout.Number && row.Attempt == rollout.Attempt && row.Arm == arm.Name), cancel)).GetValueOrDefault(keeps ? Rollouts.RolloutFigures.OfServing(terms.Metric) : terms.Metric);
+                : sums.FirstOrDefault(known => known.Arm == arm.Name && known.Name == (keeps ? serving : terms.Metric)).Sums;
             figures.Add(new(arm.Name, arm.Weight, count?.Count ?? 0, failed, moments) { Shadow = arm.Shadow is null ? null : true, Keeps = keeps ? true : null });
         }
 

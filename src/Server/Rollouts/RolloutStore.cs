@@ -275,9 +275,26 @@ sealed class RolloutStore(Database database, PlanPublisher plans)
 
                 decides |= rollout.State == RolloutState.Running && report.Kind is ReportKind.Settled or ReportKind.Refused or ReportKind.TakenBack;
             }
+
+            if (rollout.MemberList() is { } members)
+                await MeasureMembersAsync(book, rollout, row, device, [.. ofRollout.Where(report => report.Attempt <= rollout.Attempt && members.Any(member => member.Model == report.Model && member.Release == report.Release))], cancel);
         }
 
         return decides;
+    }
+
+    /// <summary>Takes what was measured of models that come along: gates may name them, though the device's word on the set is the leading model's.</summary>
+    static async Task MeasureMembersAsync(ReportBook book, RolloutRow rollout, RolloutDeviceRow? lead, string device, ImmutableArray<Report> reports, CancellationToken cancel)
+    {
+        foreach (var ofModel in reports.GroupBy(report => report.Model))
+        {
+            if (await book.ModelAsync(device, ofModel.Key, cancel) is { } known && known.Sequence > ofModel.Max(report => report.Sequence))
+                continue; // overtaken by a later word
+            if (ofModel.Where(report => report.Measures is not null).MaxBy(report => report.Sequence) is not { } last)
+                continue;
+            var phase = lead?.Attempt == last.Attempt ? lead.Phase : rollout.Phase;
+            await RolloutFigures.TakeAsync(book.Db, rollout, new() { Rollout = rollout.Number, Device = device, Attempt = last.Attempt, Phase = phase }, last, cancel);
+        }
     }
 
     /// <summary>Ends an experiment. Devices of the other arms run something else: what they said is no word on the release that goes on.</summary>

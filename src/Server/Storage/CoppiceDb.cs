@@ -89,7 +89,7 @@ sealed class CoppiceDb(DbContextOptions<CoppiceDb> options) : DbContext(options)
         model.Entity<AuthorisedDeviceRow>().HasKey(row => row.Id);
         model.Entity<CertificateRow>().HasKey(row => row.Serial);
         model.Entity<DeviceModelRow>().HasKey(row => new { row.Device, row.Model });
-        model.Entity<ReportRow>().HasKey(row => new { row.Device, row.Sequence });
+        model.Entity<ReportRow>().HasKey(row => new { row.Week, row.Device, row.Sequence });
         model.Entity<ModelRow>().HasKey(row => row.Name);
         model.Entity<ReleaseRow>().HasKey(row => new { row.Model, row.Version });
         model.Entity<RolloutRow>().HasKey(row => row.Number);

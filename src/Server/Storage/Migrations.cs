@@ -68,6 +68,7 @@ static class Migrations
     {
         var command = db.Database.GetDbConnection().CreateCommand();
         command.Transaction = db.Database.CurrentTransaction?.GetDbTransaction();
+        command.CommandTimeout = 0; // a large table takes its time
 #pragma warning disable CA2100 // the text is the program's own
         command.CommandText = sql;
 #pragma warning restore CA2100

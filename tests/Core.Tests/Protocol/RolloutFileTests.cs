@@ -102,6 +102,10 @@ public sealed class RolloutFileTests
     [InlineData("""{"requires":[{"model":"plant/bearing","versions":"1.0.0"}]}""", "requires[0].model")]
     [InlineData("""{"with":[{"model":"plant/bearing","release":"1.0.0"}]}""", "with[0].model")]
     [InlineData("""{"with":[{"model":"plant/embedder"}]}""", "with[0].release")]
+    [InlineData("""{"gates":[{"gate":"metric","metric":"agreement","min":0.98}]}""", "gates[0].metric")]
+    [InlineData("""{"gates":[{"gate":"metric","model":"plant/embedder","metric":"accuracy","min":0.9}]}""", "gates[0].model")]
+    [InlineData("""{"gates":[{"gate":"metric","model":"plant","metric":"accuracy","min":0.9}]}""", "gates[0].model")]
+    [InlineData("""{"gates":[{"gate":"failures","max":0.02,"model":"plant/bearing"}]}""", "gates[0]")]
     [InlineData("""{"startsAt":"2026-12-01"}""", "startsAt")]
     public void What_does_not_fit_together_is_said_by_field(string members, string where)
     {

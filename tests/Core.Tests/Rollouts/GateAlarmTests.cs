@@ -16,4 +16,10 @@ public sealed class GateAlarmTests
     [Theory, MemberData(nameof(Kinds))]
     public void And_one_that_is_far_beyond_it_is_caught(string kind) =>
         Assert.InRange(GateRuns.Bad(GateRuns.Kinds[kind], 0.2, 200, 100, 5), 180, 200);
+
+    [Theory]
+    [InlineData(0, 2)]
+    [InlineData(2, 1)]
+    public void All_gates_of_all_arms_in_all_phases_together_call_releases_at_their_limits_bad_in_at_most_alpha_of_ten_thousand_rollouts(int arms, int phases) =>
+        Assert.InRange(GateRuns.WholeBad(arms, phases, Runs, 36, 5), 1, Runs / 20);
 }

@@ -144,6 +144,70 @@ public sealed class PhaseVerdictTests
         Assert.Equal(PhaseAction.Wait, PhaseVerdict.Judge(evidence with { State = RolloutState.Held }).Action);
     }
 
+    static PhaseEvidence Experiment(params ArmEvidence[] arms)
+    {
+        int Sum(Func<RolloutCounts, int> of) => arms.Sum(arm => of(arm.Counts));
+        return Evidence(new(Sum(counts => counts.Settled), Sum(counts => counts.Underway), Sum(counts => counts.Refused), Sum(counts => counts.TakenBack)), Failures(0.05)) with { ByArm = [.. arms] };
+    }
+
+    [Fact]
+    public void A_bad_arm_is_not_hidden_by_a_good_one_and_an_arm_without_a_word_is_no_pass()
+    {
+        var evidence = Experiment(new("a", new(5_000, 0, 0, 0)), new ArmEvidence("b", new(160, 0, 40, 0)));
+
+        var verdict = PhaseVerdict.Judge(evidence);
+        Assert.Equal(PhaseAction.Revert, verdict.Action);
+        Assert.StartsWith("failures of b: 40 of 200 devices failed", verdict.Why, StringComparison.Ordinal);
+        Assert.Equal([("a", GateStanding.Good), ("b", GateStanding.Bad)], verdict.Gates.Select(gate => (gate.Arm!, gate.Standing)));
+        Assert.Equal(PhaseAction.Advance, PhaseVerdict.Judge(evidence with { ByArm = [] }).Action); // taken together they hide it: so evidence of older versions is judged, as it was then
+
+        var silent = PhaseVerdict.Judge(Experiment(new("a", new(1_000, 0, 0, 0)), new ArmEvidence("b", new(0, 0, 0, 0))) with { Absent = 0 });
+        Assert.Equal((PhaseAction.Wait, true, "Cannot tell: failures of b: no device has begun yet"), (silent.Action, silent.IsUndecided, silent.Why.Split(';')[0]));
+    }
+
+    [Fact]
+    public void Each_arm_is_held_against_the_limit_of_a_metric_by_its_own_devices()
+    {
+        var gate = Slower();
+        ArmEvidence Arm(string name, double change) => new(name, new(500, 0, 0, 0)) { Figures = [Figures(gate, 500, change, 0.2)] };
+        var evidence = Experiment(Arm("a", -0.2), Arm("b", 0.25)) with { Gates = [gate], Figures = [Figures(gate, 1_000, 0.025, 0.2)] };
+
+        var verdict = PhaseVerdict.Judge(evidence);
+        Assert.Equal([GateStanding.Good, GateStanding.Bad], verdict.Gates.Select(said => said.Standing));
+        Assert.StartsWith("latencyP95Ms high against before of b: +28.4% over 500 devices", verdict.Why, StringComparison.Ordinal);
+        var kept = JsonSerializer.Deserialize(JsonSerializer.Serialize(evidence, ControlContext.Default.PhaseEvidence), ControlContext.Default.PhaseEvidence)!;
+        Assert.Equal(verdict.Why, PhaseVerdict.Judge(kept).Why);
+    }
+
+    [Fact]
+    public void An_arm_wins_when_its_own_gates_hold_whether_or_not_those_of_another_can_be_told()
+    {
+        PhaseEvidence With(RolloutCounts control, RolloutCounts b) => Experiment(new("control", control), new ArmEvidence("b", b)) with
+        {
+            Soak = null,
+            Experiment = new("accuracy", Goal.Higher) { SharpAt = 100, Promote = true },
+            Arms = [new("control", 1, 100, 0, new(100, 0.90, 0.01)), new("b", 1, 100, 0, new(100, 0.95, 0.01))],
+        };
+
+        var (told, open) = (new RolloutCounts(500, 0, 0, 0), new RolloutCounts(20, 0, 0, 0));
+        Assert.Equal(PhaseAction.Promote, PhaseVerdict.Judge(With(open, told)).Action);
+        var waits = PhaseVerdict.Judge(With(told, open));
+        Assert.Equal((PhaseAction.Wait, null, "b is better in accuracy, but a gate does not hold yet for it"), (waits.Action, waits.Compared!.Winner, waits.Compared.Why));
+        Assert.Equal(PhaseAction.Revert, PhaseVerdict.Judge(With(new(400, 0, 100, 0), told)).Action);
+    }
+
+    [Fact]
+    public void What_only_shadows_report_is_asked_of_shadows_alone()
+    {
+        var gate = new Gate(GateKind.Metric) { Metric = "agreement", Min = 0.98 };
+        var a = new ArmEvidence("a", new(500, 0, 0, 0));
+        var b = new ArmEvidence("b", new(500, 0, 0, 0)) { Shadow = true, Figures = [Figures(gate, 500, -0.99, 0.005)] };
+
+        var verdict = PhaseVerdict.Judge(Experiment(a, b) with { Gates = [gate] });
+        Assert.Equal(("b", GateStanding.Good), (Assert.Single(verdict.Gates).Arm, verdict.Gates[0].Standing));
+        Assert.Equal(GateStanding.Unknown, Assert.Single(PhaseVerdict.Judge(Experiment(a) with { Gates = [gate] }).Gates).Standing); // nobody could report it: no pass
+    }
+
     [Fact]
     public void A_silent_device_holds_nobody_up_for_ever_and_counts_where_silence_is_a_gate()
     {

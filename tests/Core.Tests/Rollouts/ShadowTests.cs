@@ -153,9 +153,9 @@ public sealed class ShadowTests
     {
         ImmutableArray<ArmFigures> arms = [Figures("control", 0, 0.8, keeps: true), Figures("b", 100, 0.9, shadow: true)];
 
-        var standing = ExperimentStanding.Judge(new("accuracy", Goal.Higher) { SharpAt = 100 }, arms, 0.95, guardsHold: true);
+        var standing = ExperimentStanding.Judge(new("accuracy", Goal.Higher) { SharpAt = 100 }, arms, 0.95, guardsHold: _ => true);
 
         Assert.Equal((1, "b", true), (standing.SampleRatioP, standing.Winner, standing.Arms[1].Shadow));
-        Assert.Null(ExperimentStanding.Judge(new("accuracy", Goal.Higher) { SharpAt = 100 }, arms, 0.95, guardsHold: false).Winner);
+        Assert.Null(ExperimentStanding.Judge(new("accuracy", Goal.Higher) { SharpAt = 100 }, arms, 0.95, guardsHold: _ => false).Winner);
     }
 }

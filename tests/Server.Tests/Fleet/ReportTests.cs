@@ -109,7 +109,7 @@ public class ReportTests : IAsyncLifetime
         Task<List<string>> StandsAsync(string id) => server.Get<Server.Storage.Database>().ReadAsync(async db =>
         {
             var lines = new List<string>();
-            lines.AddRange((await db.Devices.Where(row => row.Id == id).ToListAsync()).Select(row => System.Text.Json.JsonSerializer.Serialize(new { row.LastSeen, row.Sendings, row.Through, row.Highest, row.Facts, row.Labels, row.Suspect })));
+            lines.AddRange((await db.Devices.Where(row => row.Id == id).ToListAsync()).Select(row => System.Text.Json.JsonSerializer.Serialize(new { row.LastSeen, row.Sendings, row.Through, row.Kept, row.Facts, row.Labels, row.Suspect })));
             lines.AddRange((await db.DeviceModels.Where(row => row.Device == id).ToListAsync()).Select(row => "DeviceModels " + string.Join('|', row.Values())));
             lines.AddRange((await db.Reports.Where(row => row.Device == id).OrderBy(row => row.Sequence).ToListAsync()).Select(row => "Reports " + string.Join('|', row.Values())));
             lines.AddRange((await db.RolloutDevices.Where(row => row.Device == id).ToListAsync()).Select(row => System.Text.Json.JsonSerializer.Serialize(new { row.Rollout, row.Sequence, row.Kind, row.At, row.Since, row.Measures, row.BytesFetched, row.Why })));
@@ -118,14 +118,16 @@ public class ReportTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Old_reports_are_forgotten_and_what_they_came_to_stays()
+    public async Task Old_reports_are_forgotten_by_the_week_and_what_they_came_to_stays()
     {
         await device.SayAsync(Report(1, Started), Report(2, Switched));
         server.Time.Advance(TimeSpan.FromDays(399));
         await device.SayAsync(Report(3, Settled));
-        server.Time.Advance(TimeSpan.FromDays(2));
+        server.Time.Advance(TimeSpan.FromDays(2)); // the first ones are old enough, but their week, which ended on a Thursday, is not
+        Assert.Equal(0, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
+        server.Time.Advance(TimeSpan.FromDays(3));
 
-        Assert.Equal(2, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
+        Assert.Equal(1, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
 
         Assert.Equal([3], await KeptAsync());
         Assert.True((await server.Client.GetDeviceAsync("till-1")).Models[0].Settled);
@@ -133,18 +135,57 @@ public class ReportTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_report_that_comes_again_is_kept_once_also_in_another_week_and_after_it_was_forgotten()
+    {
+        await device.SayAsync(Report(1, Started), Report(2, Switched), Report(4, Settled));
+        server.Time.Advance(TimeSpan.FromDays(30));
+        Assert.Equal(4, (await device.SayAsync(Report(2, Refused), Report(3, Settled), Report(4, Refused))).Through); // of which one is new
+        Assert.Equal([4, 3, 2, 1], await KeptAsync());
+        server.Time.Advance(TimeSpan.FromDays(400));
+        Assert.Equal(1, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
+        Assert.Equal([3], await KeptAsync());
+
+        Assert.Equal(5, (await device.SayAsync(Report(1, Refused), Report(2, Refused), Report(3, Refused), Report(4, Refused), Report(5, Started))).Through);
+
+        Assert.Equal([5, 3], await KeptAsync());
+        Assert.Equal("1.0.0", (await server.Client.GetDeviceAsync("till-1")).Models[0].Serving!.ToString());
+    }
+
+    [Fact]
     public async Task Many_old_reports_are_forgotten_piece_by_piece_and_none_that_is_not_old()
     {
-        const int Old = 1_700; // some pieces, and more of one moment than a piece holds
-        var now = server.Time.GetUtcNow();
-        await server.Get<Server.Storage.Database>().WriteAsync(
-            db => server.Get<Server.Storage.Database>().Engine.InsertAsync(db, Server.Fleet.ReportRow.Table,
-                Enumerable.Range(1, Old + 3).Select(i => Server.Fleet.ReportRow.Of("till-1", Report(i, Settled), now.AddDays(i <= Old ? -401 : -399).AddMilliseconds(i <= 600 ? 0 : i)).Values()), CancellationToken.None),
+        const int Old = 1_700; // some pieces, and more of one device than a piece holds
+        var (now, database) = (server.Time.GetUtcNow(), server.Get<Server.Storage.Database>());
+        await database.WriteAsync(
+            db => database.Engine.InsertAsync(db, Server.Fleet.ReportRow.Table,
+                Enumerable.Range(1, Old + 3).Select(i => Server.Fleet.ReportRow.Of(i % 5 == 0 ? "till-0" : "till-1", Report(i, Settled), now.AddDays(i <= 900 ? -429 : i <= Old ? -408 : -399)).Values()), CancellationToken.None),
             CancellationToken.None);
 
-        Assert.Equal(Old, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
+        Assert.Equal(2, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
         Assert.Equal([Old + 3, Old + 2, Old + 1], await KeptAsync());
+        Assert.Equal(3, await database.ReadAsync(db => db.Reports.CountAsync(), CancellationToken.None));
         Assert.Equal(0, await server.Get<Server.Fleet.ReportRetention>().ForgetAsync(CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task Pages_of_a_devices_reports_go_on_over_weeks_by_their_numbers()
+    {
+        await device.SayAsync(Report(3, Switched), Report(4, Settled));
+        server.Time.Advance(TimeSpan.FromDays(20));
+        await device.SayAsync(Report(1, Started), Report(2, Switched)); // overtaken on their way
+        server.Time.Advance(TimeSpan.FromDays(20));
+        await device.SayAsync(Report(5, Settled));
+
+        var (pages, before) = (new List<string>(), (long?)null);
+        do
+        {
+            var page = await server.Client.ListReportsAsync("till-1", before, 2);
+            pages.Add(string.Join(',', page.Reports.Select(kept => kept.Report.Sequence)));
+            before = page.Next;
+        }
+        while (before is not null);
+
+        Assert.Equal(["5,4", "3,2", "1"], pages);
     }
 
     [Fact]

@@ -262,6 +262,39 @@ public class GateTests : IAsyncLifetime
         static Coppice.Registry.VersionRange Range(string text) => Coppice.Registry.VersionRange.TryParse(text, out var range) ? range : throw new ArgumentException(text);
     }
 
+    [Theory]
+    [InlineData("failures")]
+    [InlineData("metric")]
+    public async Task A_bad_arm_stops_an_experiment_although_all_devices_together_look_well(string kind)
+    {
+        await EnrolAsync(100);
+        Gate gate = kind == "failures" ? new(GateKind.Failures) { Max = 0.35 } : new(GateKind.Metric) { Metric = "latencyP95Ms", Max = 16 };
+        await server.Client.StartRolloutAsync(new(Bearing, V("1.1.0"), [new(1)])
+        {
+            Arms = [new("control", 1, V("1.0.0")), new("b", 1, V("1.1.0"))],
+            Experiment = new("accuracy", Goal.Higher),
+            Gates = [gate],
+            Policy = new(null, PhaseAction.Revert),
+        });
+        var plan = (await server.PlanAsDeviceAsync())!.Rollouts[0];
+        var random = new Random(1);
+        foreach (var (i, device) in devices.Index())
+        {
+            var arm = plan.ArmOf(device.Id)!;
+            var bad = arm.Name == "b" && kind == "failures" && i % 10 < 6;
+            await device.SayAsync(Measured(1, bad ? Refused : Settled, "r-1", arm.Release!.ToString(), ("latencyP95Ms", (arm.Name == "b" ? 20 : 10) + random.NextDouble())));
+        }
+
+        var gates = (await server.RolloutAsync()).Gates;
+        Assert.Equal([("control", GateStanding.Good), ("b", GateStanding.Bad)], gates.Select(gate => (gate.Arm!, gate.Standing)));
+        await server.JudgeAsync();
+
+        var decision = Assert.Single((await server.Client.WhyAsync("r-1")).Decisions);
+        Assert.Equal((PhaseAction.Revert, decision.Why), (decision.Action, PhaseVerdict.Judge(decision.Evidence).Why));
+        Assert.StartsWith($"{gate.Name()} of b: ", decision.Why, StringComparison.Ordinal);
+        Assert.NotEqual(PhaseAction.Revert, PhaseVerdict.Judge(decision.Evidence with { ByArm = [] }).Action);
+    }
+
     [Fact]
     public async Task An_experiment_keeps_arms_apart_and_its_winner_becomes_everybodys()
     {

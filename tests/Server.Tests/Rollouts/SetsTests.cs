@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Coppice.Access;
 using Coppice.Client;
 using Coppice.Protocol;
@@ -66,6 +67,33 @@ public class SetQueriesTests : SetServer
         await server.Client.StartRolloutAsync(new(Llm, V("1.0.0"), [new(1)]));
         Assert.Equal("/problems/rollout-active", (await RefusedAsync(() => server.Client.ResumeAsync("r-1", "go on"))).Type);
         Assert.Contains("r-2 brings plant/llm 1.0.0", (await RefusedAsync(() => server.Client.StartRolloutAsync(Wanted()))).Problem.Detail);
+    }
+
+    [Fact]
+    public async Task A_gate_may_look_at_a_model_that_comes_along_by_that_models_own_figures()
+    {
+        Gate Slower(ModelName? model) => new(GateKind.Metric) { Metric = "latencyP95Ms", Model = model, Against = Reference.Before, MaxRise = 0.2 };
+        await server.Client.StartRolloutAsync(Wanted() with { Gates = [Slower(null), Slower(Embedder), new(GateKind.Metric) { Metric = "latencyP95Ms", Model = Llm, Max = 100 }], Policy = new(null, PhaseAction.Revert) });
+        var token = await server.Client.CreateJoinTokenAsync(new(TimeSpan.FromHours(1), 40));
+        for (var i = 0; i < 40; i++)
+        {
+            var device = new TestDevice(server, $"till-{i}");
+            (await device.EnrolAsync(token.Token)).Dispose();
+            Report Of(long sequence, ReportKind kind, ModelName model, double latency, string release = "2.0.0", string rollout = "r-1") => Report(sequence, kind, release, rollout) with
+            {
+                Model = model,
+                Measures = ImmutableDictionary<string, double>.Empty.Add("latencyP95Ms", latency).Add(model == Bearing ? "servingLatencyP95Ms" : "runs", 10 + 0.01 * i),
+            };
+            await device.SayAsync(Of(1, ReportKind.Settled, Embedder, 10 + 0.01 * i, "1.0.0", "r-99")); // of the release before, which came with another set
+            await device.SayAsync(Of(2, ReportKind.Switched, Embedder, 99), Of(3, ReportKind.Settled, Embedder, 30), Of(4, ReportKind.Settled, Llm, 50), Of(5, ReportKind.Settled, Bearing, 10));
+        }
+
+        var gates = (await server.RolloutAsync()).Gates;
+        Assert.Equal([("latencyP95Ms high against before", GateStanding.Good), ("latencyP95Ms of plant/embedder high against before", GateStanding.Bad), ("latencyP95Ms of plant/llm high", GateStanding.Good)], gates.Select(gate => (gate.Gate, gate.Standing)));
+        Assert.Equal([40, 40, 40], gates.Select(gate => gate.Devices));
+        Assert.InRange(gates[1].Seen!.Value, 1.9, 2.0); // its last word, not its first
+        await server.JudgeAsync();
+        Assert.Equal(RolloutState.Reverted, (await server.RolloutAsync()).State);
     }
 
     [Fact]

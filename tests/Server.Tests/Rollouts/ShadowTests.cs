@@ -132,7 +132,9 @@ public class ShadowTests : IAsyncLifetime
     public async Task Promoted_by_hand_its_release_is_everybodys_and_devices_say_anew_that_it_serves()
     {
         await EnrolAsync(3);
-        await StartAsync(new("accuracy", Goal.Higher));
+        var agrees = new Gate(GateKind.Metric) { Metric = "agreement", Min = 0.98 };
+        await StartAsync(new("accuracy", Goal.Higher), agrees, new(GateKind.Failures) { Max = 0.4 });
+        Assert.Equal(["agreement low", "failures"], (await server.RolloutAsync("r-2")).Gates.Select(gate => gate.Gate));
         foreach (var device in devices)
             await device.SayAsync(Said(2, Settled, ("agreement", 1)));
 
@@ -140,7 +142,7 @@ public class ShadowTests : IAsyncLifetime
 
         await PromotedAsync();
         var promoted = await server.RolloutAsync("r-2");
-        Assert.Equal(0, promoted.Counts.Settled);
+        Assert.Equal((0, "failures"), (promoted.Counts.Settled, Assert.Single(promoted.Gates).Gate)); // nobody will report agreement any more
         await devices[0].SayAsync(Said(3, Settled, ("agreement", 1))); // it had not heard of it yet
         Assert.Equal(0, (await server.RolloutAsync("r-2")).Counts.Settled);
         await devices[0].SayAsync(Report(4, Settled, "1.1.0", "r-2"));

@@ -17,6 +17,8 @@ public sealed class PostgresTests : DatabaseTests, IAsyncLifetime
 
     internal override Task<Database> OpenAsync() => Database.OpenAsync(Address, CancellationToken.None);
 
+    internal override Task<Database> OpenEmptyAsync() => Database.OpenEmptyAsync(Address, "", CancellationToken.None);
+
     protected override string Columns(string table) =>
         $"""SELECT column_name || '|' || data_type || coalesce(' ' || collation_name, '') || '|' || (is_nullable = 'NO')::int AS "Value" FROM information_schema.columns WHERE table_name = '{table}'""";
 
@@ -100,6 +102,81 @@ public sealed class PostgresTests : DatabaseTests, IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_week_of_reports_is_begun_and_dropped_beside_who_reads_and_nobody_waits()
+    {
+        using var database = await OpenAsync();
+        Assert.Equal(1, await WriteAsync(database, 2900, 1));
+        var (reading, moment) = database.BeginReading(); // a backup
+        Assert.Equal(1, await reading.Reports.CountAsync());
+
+        Assert.Equal(1, await WriteAsync(database, 2960, 2)); // a week of which there was none
+        var dropping = database.Engine.ForgetReportsAsync(database, 2950, CancellationToken.None);
+        for (var number = 3; number < 40; number++)
+            Assert.Equal(1, await WriteAsync(database, 2960 + (number % 2), number));
+        Assert.False(dropping.IsCompleted);
+        Assert.Equal(1, await reading.Reports.CountAsync());
+        await moment.DisposeAsync();
+        await reading.DisposeAsync();
+
+        Assert.Equal(1, await dropping);
+        Assert.Equal("Reports_2026_09_24,Reports_2026_10_01", await PartsAsync());
+    }
+
+    [Fact]
+    public async Task Servers_that_begin_the_same_week_at_once_begin_it_once()
+    {
+        using var first = await OpenAsync();
+        using var second = await OpenAsync();
+
+        await Task.WhenAll(Enumerable.Range(1, 24).Select(number => WriteAsync(number % 2 == 0 ? first : second, 2960 + (number % 3), number)));
+
+        Assert.Equal("Reports_2026_09_24,Reports_2026_10_01,Reports_2026_10_08", await PartsAsync());
+        Assert.Equal(24, await first.ReadAsync(db => db.Reports.CountAsync(), CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task A_week_whose_first_write_was_undone_or_that_another_server_dropped_is_begun_anew()
+    {
+        using var first = await OpenAsync();
+        using var second = await OpenAsync();
+        await Assert.ThrowsAsync<InvalidOperationException>(() => first.WriteAsync<int>(async db =>
+        {
+            await first.Engine.InsertAsync(db, Server.Fleet.ReportRow.Table, [Row(2960, 1)], CancellationToken.None);
+            await first.Engine.InsertAsync(db, Server.Fleet.ReportRow.Table, [Row(2960, 2)], CancellationToken.None);
+            throw new InvalidOperationException("on purpose");
+        }, CancellationToken.None));
+        Assert.Equal("", await PartsAsync());
+
+        // What is not known to be wrong costs one refusal, upon which the intake writes again.
+        Assert.Equal(1, await TwiceAsync(() => WriteAsync(first, 2960, 3)));
+        Assert.Equal(1, await WriteAsync(first, 2960, 4));
+        Assert.Equal(1, await second.Engine.ForgetReportsAsync(second, 2961, CancellationToken.None)); // its clock was wrong
+        Assert.Equal(1, await TwiceAsync(() => WriteAsync(first, 2960, 5)));
+        Assert.Equal(1, await first.ReadAsync(db => db.Reports.CountAsync(), CancellationToken.None));
+
+        static async Task<long> TwiceAsync(Func<Task<long>> write)
+        {
+            try
+            {
+                return await write();
+            }
+            catch (Npgsql.PostgresException)
+            {
+                return await write();
+            }
+        }
+    }
+
+    Task<string> PartsAsync() => QueryAsync("""SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE relname LIKE 'Reports%' AND relkind = 'r'""");
+
+    async Task<string> QueryAsync(string sql) => await (await PostgresCluster.SharedAsync()).QueryAsync(url, sql);
+
+    static Task<long> WriteAsync(Database database, long week, long number) =>
+        database.WriteAsync(db => database.Engine.InsertAsync(db, Server.Fleet.ReportRow.Table, [Row(week, number)], CancellationToken.None), CancellationToken.None);
+
+    static object?[] Row(long week, long number) => Server.Fleet.ReportRow.Of("till-1", TestDevice.Report(number, Protocol.ReportKind.Settled), Server.Fleet.ReportRow.WeekBegins(week)).Values();
+
+    [Fact]
     public async Task A_database_that_refuses_says_which_and_not_the_password()
     {
         var refused = await Assert.ThrowsAsync<InvalidDataException>(() => Database.OpenAsync(Parsed(url.Replace("coppice_", "nobodys_", StringComparison.Ordinal)), CancellationToken.None));
@@ -151,7 +228,7 @@ public sealed class PostgresDialectTests
           "Crashed" boolean NOT NULL DEFAULT FALSE,
           "Value" double precision NOT NULL,
           "Body" bytea NULL
-        ) ;
+        )   PARTITION BY RANGE ("Model");
         CREATE UNIQUE INDEX "RolloutsRunning" ON "Rollouts" ("Model") WHERE "State" = 'Running';
         SELECT "one"."value" FROM "Devices", json_each_text("Devices"."Facts"::json) AS "one";
         """,
@@ -164,7 +241,7 @@ public sealed class PostgresDialectTests
           Crashed BOOLEAN NOT NULL DEFAULT FALSE,
           Value REAL NOT NULL,
           Body BLOB NULL
-        ) WITHOUT ROWID;
+        ) WITHOUT ROWID /*! PARTITION BY RANGE ("Model")*/;
         CREATE UNIQUE INDEX RolloutsRunning ON Rollouts (Model) WHERE State = 'Running';
         SELECT one.value FROM Devices, json_each(Devices.Facts) AS one;
         """));

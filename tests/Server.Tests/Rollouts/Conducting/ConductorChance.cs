@@ -79,7 +79,7 @@ sealed class ConductorChance(ConductorWorld world, int seed)
         {
             wanted = wanted with
             {
-                Arms = [new("control", 1, random.Next(2) == 0 ? null : ConductorTemplate.Release(release - 1)), new("b", 1, wanted.Release)],
+                Arms = [new("control", 1, random.Next(2) == 0 ? null : ConductorTemplate.Release(release - 1)), new("b", 1, wanted.Release) { Shadow = random.Next(3) == 0 ? true : null }],
                 Experiment = new("accuracy", Goal.Higher) { SharpAt = 100, Promote = random.Next(3) != 0 },
                 Phases = [new(1, Soak())],
             };
@@ -125,20 +125,20 @@ sealed class ConductorChance(ConductorWorld world, int seed)
         var number = random.Next(6) == 0 ? numbers[random.Next(numbers.Length)] : numbers[^1];
         var rollout = world.Rollouts[number];
         var arms = rollout.HasArms ? rollout.Terms.Arms.Where(arm => arm.Release is not null).ToArray() : [];
-        var brought = arms.Length > 0 ? arms[random.Next(arms.Length)].Release! : rollout.Terms.Release;
+        var chosen = arms.Length > 0 ? arms[random.Next(arms.Length)] : null;
+        var brought = chosen?.Release ?? rollout.Terms.Release;
+        // A device may not have heard yet that its shadow was promoted.
+        var shadow = chosen?.Shadow == true || (chosen is null && random.Next(3) == 0 && rollout.Terms.Arms.Any(arm => arm.Shadow == true));
         var attempt = Math.Max(1, rollout.Attempt + random.Next(10) switch { 0 => -1, 1 => 1, _ => 0 });
-        world.Happens(device, kind, random.Next(30) == 0 ? "r-99" : $"r-{number}", random.Next(30) == 0 ? ConductorTemplate.Release(1) : brought, attempt);
+        world.Happens(device, kind, random.Next(30) == 0 ? "r-99" : $"r-{number}", random.Next(30) == 0 ? ConductorTemplate.Release(1) : brought, attempt, shadow: shadow);
     }
 
     /// <summary>The whole site comes to something, most of it to good, and the worker looks.</summary>
     async Task SiteAsync()
     {
         for (var device = 0; device < ConductorTemplate.Oslo; device++)
-        {
             HappensTo(device, random.Next(15) == 0 ? ReportKind.Refused : ReportKind.Settled);
-            await world.ArriveQuietlyAsync(world.Send(device));
-        }
-
+        await world.ArriveTogetherAsync([.. Enumerable.Range(0, ConductorTemplate.Oslo).Select(device => world.Send(device))]);
         await world.JudgeAsync(Fault(out var step), step);
     }
 
@@ -146,17 +146,18 @@ sealed class ConductorChance(ConductorWorld world, int seed)
     async Task EverybodyAsync(long number, KnownRollout rollout)
     {
         var better = random.Next(3) == 0 ? 0 : 0.05;
-        var arms = new Rollout("", rollout.Terms.Release, default, rollout.Terms.Salt!, "", rollout.Terms.Phases, 0, rollout.State, 1) { Arms = [.. rollout.Terms.Arms.Select(arm => new Arm(arm.Name, arm.Weight, arm.Release))] };
+        var messages = new List<(int, ReportBatch)>();
         for (var device = 0; device < ConductorTemplate.Devices; device++)
         {
-            var arm = arms.ArmOf(ConductorTemplate.Device(device))!;
+            var arm = rollout.ArmOf(ConductorTemplate.Device(device));
             if (arm.Release is null)
                 continue;
             world.Happens(device, ReportKind.Settled, $"r-{number}", arm.Release, rollout.Attempt,
-                ImmutableDictionary<string, double>.Empty.Add("deviceAccuracy", 0.9 + (arm.Name == "b" ? better : 0) + 0.01 * random.NextDouble()));
-            await world.ArriveQuietlyAsync(world.Send(device));
+                ImmutableDictionary<string, double>.Empty.Add("deviceAccuracy", 0.9 + (arm.Name == "b" ? better : 0) + 0.01 * random.NextDouble()).Add("servingAccuracy", 0.9 + 0.01 * random.NextDouble()), arm.Shadow == true);
+            messages.Add(world.Send(device));
         }
 
+        await world.ArriveTogetherAsync(messages);
         await world.JudgeAsync(Fault(out var step), step);
     }
 

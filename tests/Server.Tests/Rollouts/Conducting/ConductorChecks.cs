@@ -18,12 +18,19 @@ namespace Coppice.Server.Tests.Rollouts.Conducting;
 /// <param name="Terms">What was ordered at its start.</param>
 sealed record KnownRollout(StartRollout Terms, RolloutState State, int Phase, int Attempt, string Release, bool HasArms, bool IsUndecided)
 {
+    /// <summary>A device's arm, told by the terms alone.</summary>
+    public ArmDraft ArmOf(string device)
+    {
+        var hashed = new Rollout("", Terms.Release, default, Terms.Salt!, "", Terms.Phases, 0, State, 1) { Arms = [.. Terms.Arms.Select(arm => new Arm(arm.Name, arm.Weight))] }.ArmOf(device)!.Name;
+        return Terms.Arms.First(arm => arm.Name == hashed);
+    }
+
     /// <summary>Whether it brings a release to anybody.</summary>
     public bool Brings(SemanticVersion release) => HasArms ? Terms.Arms.Any(arm => arm.Release == release) || Release == release.ToString() : Release == release.ToString();
 }
 
 /// <summary>What must stay true of a conductor whatever happens, told from its tables and its tree by other code than its own.</summary>
-sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyMemory<byte> root)
+sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyMemory<byte> root) : IDisposable
 {
     /// <summary>How an operator's promotion begins, with the arm after it.</summary>
     public const string Promotes = "promote ";
@@ -35,6 +42,7 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
     readonly Dictionary<string, SortedSet<long>> kept = new(StringComparer.Ordinal);
     readonly Dictionary<string, long> through = new(StringComparer.Ordinal);
     readonly TreeClient device = new(tree, root);
+    readonly Dictionary<string, SqliteCommand> commands = new(StringComparer.Ordinal); // prepared once
     long lastEvent;
     long lastDecision;
     readonly HashSet<string> signed = new(StringComparer.Ordinal);
@@ -52,6 +60,8 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
         {
             if (RolloutRow.TryNumber(report.Rollout) is not { } number || !rollouts.TryGetValue(number, out var rollout) || !rollout.Brings(report.Release) || report.Attempt > rollout.Attempt)
                 continue;
+            if (report is { Shadow: true, Kind: not (ReportKind.Refused or ReportKind.TakenBack) } && !rollout.HasArms)
+                continue; // of what answers nobody, when it is to answer
             if (words.GetValueOrDefault((number, device)) is not { } before || report.Sequence > before.Sequence)
                 words[(number, device)] = new(report.Sequence, report.Attempt, report.Kind);
         }
@@ -126,7 +136,7 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
         }
 
         var before = rollouts[number];
-        var winner = decision is null ? happened.Why.Replace(Promotes, "", StringComparison.Ordinal) : HoldDecision(number, before, happened, decision);
+        var winner = decision is null ? happened.Why.Replace(Promotes, "", StringComparison.Ordinal).Split(';')[0] : HoldDecision(number, before, happened, decision);
         bool In(params RolloutState[] states) => states.Contains(before.State);
         var (may, after) = happened.Kind switch
         {
@@ -146,12 +156,10 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
         rollouts[number] = after;
         if (happened.Kind != EventKind.ArmPromoted)
             return;
-        // Devices of other arms run something else.
-        foreach (var word in words.Keys.Where(word => word.Rollout == number && new Rollout("", before.Terms.Release, default, before.Terms.Salt!, "", before.Terms.Phases, 0, before.State, 1)
-        {
-            Arms = [.. before.Terms.Arms.Select(arm => new Arm(arm.Name, arm.Weight, arm.Release))],
-        }.ArmOf(word.Device)!.Name != winner).ToArray())
-            words.Remove(word);
+        // Devices of other arms run something else; those of a shadow are to say that it serves, unless it failed there.
+        var shadow = before.Terms.Arms.First(arm => arm.Name == winner).Shadow == true;
+        foreach (var word in words.Where(word => word.Key.Rollout == number && (before.ArmOf(word.Key.Device).Name != winner || (shadow && word.Value.Kind is not (ReportKind.Refused or ReportKind.TakenBack)))).ToArray())
+            words.Remove(word.Key);
     }
 
     static KnownRollout Promoted(KnownRollout before, string winner) => before.Terms.Arms.First(arm => arm.Name == winner).Release is { } release
@@ -164,7 +172,8 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
     {
         var decision = row.View();
         var again = PhaseVerdict.Judge(decision.Evidence);
-        Assert.Equal((number, happened.Why), (row.Rollout, decision.Why));
+        var shadow = decision.Action == PhaseAction.Promote ? before.Terms.Arms.FirstOrDefault(arm => arm.Name == again.Compared?.Winner && arm.Shadow == true) : null;
+        Assert.Equal((number, happened.Why), (row.Rollout, decision.Why + (shadow is null ? "" : $" {shadow.Name} was a shadow, and {shadow.Release} serves from now on.")));
         Assert.Equal((decision.Action, decision.Why), (again.Action, again.Why));
         Assert.Equal((RolloutState.Running, before.Phase), (before.State, decision.Evidence.Phase));
         Assert.Equal(happened.Kind, decision.Action switch
@@ -181,8 +190,16 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
             new RolloutFailures(own.Count(word => word.Kind == ReportKind.Refused && word.Attempt == before.Attempt), own.Count(word => word.Kind == ReportKind.TakenBack && word.Attempt == before.Attempt)),
             decision.Evidence.Failures);
         Assert.InRange(decision.Evidence.Counts.Settled, 0, own.Count(word => word.Kind == ReportKind.Settled));
+        foreach (var arm in decision.Evidence.ByArm)
+        {
+            var ofArm = words.Where(word => word.Key.Rollout == number && before.ArmOf(word.Key.Device).Name == arm.Arm).Select(word => word.Value).ToList();
+            Assert.InRange(arm.Counts.Settled, 0, ofArm.Count(word => word.Kind == ReportKind.Settled));
+            Assert.InRange(arm.Counts.Failures, 0, ofArm.Count(word => word.Kind is ReportKind.Refused or ReportKind.TakenBack));
+        }
+
+        Assert.Equal(before.HasArms ? before.Terms.Arms.Where(arm => arm.Release is not null).Select(arm => arm.Name) : [], decision.Evidence.ByArm.Select(arm => arm.Arm));
         if (decision.Action is PhaseAction.Advance or PhaseAction.Complete or PhaseAction.Promote)
-            Assert.True(again.Gates.All(gate => gate.Standing == GateStanding.Good) && (decision.Action == PhaseAction.Promote || decision.Evidence.Counts.Settled > 0), $"{decision.Action} without its gates: {decision.Why}");
+            Assert.True(again.Gates.All(gate => gate.Standing == GateStanding.Good || (decision.Action == PhaseAction.Promote && gate.Arm is { } other && other != again.Compared!.Winner)) && (decision.Action == PhaseAction.Promote || decision.Evidence.Counts.Settled > 0), $"{decision.Action} without its gates: {decision.Why}");
         return again.Compared?.Winner ?? "";
     }
 
@@ -228,7 +245,7 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
         var before = plan?.Serial ?? 0;
         Assert.True(DocumentJson.TryRead(bytes, out plan, out var problems), string.Join(" ", problems));
         Assert.True(plan.Serial >= before, $"the plan went back from {before} to {plan.Serial}");
-        foreach (var (release, manifest) in plan.Rollouts.SelectMany(rollout => rollout.Arms is { } arms ? arms.Select(arm => (arm.Release, arm.Manifest)) : [(rollout.Release, rollout.Manifest)]))
+        foreach (var (release, manifest) in plan.Rollouts.SelectMany(rollout => rollout.Arms is { } arms ? arms.Select(arm => arm.Shadow is { } shadow ? (shadow.Release, shadow.Manifest) : (arm.Release, arm.Manifest)) : [(rollout.Release, rollout.Manifest)]))
         {
             if (release is not null && signed.Add($"{release} {manifest}"))
                 Assert.True(device.Target(RepositoryLayout.ReleaseTarget(Bearing.ToString(), release.ToString())) is { } found && Sha256Digest.Of(found) == manifest, $"the plan names {release}, which nobody signed");
@@ -237,14 +254,24 @@ sealed class ConductorChecks(SqliteConnection tables, MemoryTree tree, ReadOnlyM
 
     List<T> Read<T>(string sql, Func<SqliteDataReader, T> of)
     {
-        using var command = tables.CreateCommand();
+        if (!commands.TryGetValue(sql, out var command))
+        {
+            commands.Add(sql, command = tables.CreateCommand());
 #pragma warning disable CA2100 // the text is this file's
-        command.CommandText = sql;
+            command.CommandText = sql;
 #pragma warning restore CA2100
+        }
+
         using var reader = command.ExecuteReader();
         var rows = new List<T>();
         while (reader.Read())
             rows.Add(of(reader));
         return rows;
+    }
+
+    public void Dispose()
+    {
+        foreach (var command in commands.Values)
+            command.Dispose();
     }
 }

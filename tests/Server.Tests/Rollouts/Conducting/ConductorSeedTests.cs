@@ -15,7 +15,7 @@ namespace Coppice.Server.Tests.Rollouts.Conducting;
 /// <remarks>COPPICE_CONDUCTOR_SEEDS sets how many seeds are run, COPPICE_CONDUCTOR_SEED runs one.</remarks>
 public sealed class ConductorSeedTests(ITestOutputHelper output)
 {
-    const int Seeds = 100;
+    const int Seeds = 500;
     const int MostShown = 5;
 
     static int? Number(string name) => int.TryParse(Environment.GetEnvironmentVariable(name), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;

@@ -99,8 +99,8 @@ sealed class ConductorWorld : IDisposable
     }
 
     /// <summary>Something happens on a device; nobody hears of it yet.</summary>
-    public void Happens(int device, ReportKind kind, string rollout, Coppice.Registry.SemanticVersion release, int attempt, ImmutableDictionary<string, double>? measures = null) =>
-        said[device].Add(new(said[device].Count + 1, time.Now, kind, Bearing, release) { Rollout = rollout, Attempt = attempt, Why = kind is ReportKind.Refused or ReportKind.TakenBack ? "worse" : null, Measures = measures });
+    public void Happens(int device, ReportKind kind, string rollout, Coppice.Registry.SemanticVersion release, int attempt, ImmutableDictionary<string, double>? measures = null, bool shadow = false) =>
+        said[device].Add(new(said[device].Count + 1, time.Now, kind, Bearing, release) { Rollout = rollout, Attempt = attempt, Why = kind is ReportKind.Refused or ReportKind.TakenBack ? "worse" : null, Measures = measures, Shadow = shadow ? true : null });
 
     /// <summary>What a device would send now: everything that was not answered, or some of it.</summary>
     public (int Device, ReportBatch Batch) Send(int device, int most = int.MaxValue) =>
@@ -123,13 +123,15 @@ sealed class ConductorWorld : IDisposable
         });
     }
 
-    /// <summary>A message arrives among many others; what must be true is held after the next act.</summary>
-    public async Task ArriveQuietlyAsync((int Device, ReportBatch Batch) message)
+    /// <summary>Messages of different devices arrive at once and are kept within one write; what must be true is held after the next act.</summary>
+    public async Task ArriveTogetherAsync(IReadOnlyList<(int Device, ReportBatch Batch)> messages)
     {
-        var (device, batch) = message;
-        var kept = await conductor.Reports.KeepAsync(ConductorTemplate.Device(device), batch, time.Now, CancellationToken.None);
-        checks.Keep(ConductorTemplate.Device(device), batch.Reports, kept.Through);
-        answered[device] = Math.Max(answered[device], kept.Through ?? 0);
+        var kept = await conductor.Reports.KeepAllAsync([.. messages.Select(message => (ConductorTemplate.Device(message.Device), message.Batch, time.Now))], CancellationToken.None);
+        foreach (var ((device, batch), answer) in messages.Zip(kept))
+        {
+            checks.Keep(ConductorTemplate.Device(device), batch.Reports, answer.Through);
+            answered[device] = Math.Max(answered[device], answer.Through ?? 0);
+        }
     }
 
     /// <summary>Somebody writes into the tables past the server: what must be true is not any more, and the checks say so.</summary>
@@ -142,6 +144,7 @@ sealed class ConductorWorld : IDisposable
     public void Dispose()
     {
         conductor.Dispose();
+        checks.Dispose();
         tables.Dispose();
     }
 
