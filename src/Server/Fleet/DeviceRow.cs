@@ -60,11 +60,42 @@ sealed class DeviceRow
     FactSet Plain(IEnumerable<KeyValuePair<string, string>> labels) =>
         new(StoredText.Pairs(Facts).Concat(Coppice.Fleet.FactSet.OfLabels(labels)));
 
-    /// <summary>What changes when a device is heard of.</summary>
-    public static TableShape HeardOf { get; } = new(
-        "Devices", [new("Facts", ColumnKind.Text), new("Id", ColumnKind.Text), new("Kept", ColumnKind.Text), new("LastSeen", ColumnKind.Integer), new("Sendings", ColumnKind.Text), new("Through", ColumnKind.Integer)], ["Id"], null);
+    /// <summary>What is asked of a device when it is heard of; and not its keys and their ends.</summary>
+    public static TableShape Hearing { get; } = new(
+        "Devices",
+        [
+            new("EnrolledAt", ColumnKind.Integer), new("Facts", ColumnKind.Text), new("Id", ColumnKind.Text), new("Kept", ColumnKind.Text), new("Labels", ColumnKind.Text), new("LastSeen", ColumnKind.Integer), new("RetiredAt", ColumnKind.Integer),
+            new("RevokedAt", ColumnKind.Integer), new("Sendings", ColumnKind.Text), new("SigningKey", ColumnKind.Text), new("Suspect", ColumnKind.Text), new("Through", ColumnKind.Integer),
+        ],
+        ["Id"], null);
 
-    public object?[] HeardValues() => [Facts, Id, Kept, LastSeen.ToUnixTimeMilliseconds(), Sendings, Through];
+    /// <param name="values">As <see cref="Hearing"/> has them.</param>
+    public static DeviceRow Of(object?[] values) => new()
+    {
+        EnrolledAt = DateTimeOffset.FromUnixTimeMilliseconds((long)values[0]!),
+        Facts = (string)values[1]!,
+        Id = (string)values[2]!,
+        Kept = (string)values[3]!,
+        Labels = (string)values[4]!,
+        LastSeen = DateTimeOffset.FromUnixTimeMilliseconds((long)values[5]!),
+        RetiredAt = values[6] is long retired ? DateTimeOffset.FromUnixTimeMilliseconds(retired) : null,
+        RevokedAt = values[7] is long revoked ? DateTimeOffset.FromUnixTimeMilliseconds(revoked) : null,
+        Sendings = (string)values[8]!,
+        SigningKey = (string)values[9]!,
+        Suspect = (string?)values[10],
+        Through = (long)values[11]!,
+    };
+
+    /// <summary>What changes whenever a device is heard of.</summary>
+    public static TableShape HeardOf { get; } = new(
+        "Devices", [new("Id", ColumnKind.Text), new("Kept", ColumnKind.Text), new("LastSeen", ColumnKind.Integer), new("Sendings", ColumnKind.Text), new("Through", ColumnKind.Integer)], ["Id"], null);
+
+    public object?[] HeardValues() => [Id, Kept, LastSeen.ToUnixTimeMilliseconds(), Sendings, Through];
+
+    /// <summary>What changes when a device says other facts than before.</summary>
+    public static TableShape FactsOf { get; } = new("Devices", [new("Facts", ColumnKind.Text), new("Id", ColumnKind.Text)], ["Id"], null);
+
+    public object?[] FactsValues() => [Facts, Id];
 
     /// <summary>Another after each change of the labels that operators give it one by one.</summary>
     public string Revision() => Preconditions.Revision.Of(
@@ -121,6 +152,30 @@ sealed class DeviceModelRow
 
     public object?[] Values() =>
         [At.ToUnixTimeMilliseconds(), Before?.ToString(), Device, Last.ToString(), Model.ToString(), Release.ToString(), Rollout, Sequence, Serving?.ToString(), Settled, Variant, Why];
+
+    /// <param name="values">As <see cref="Table"/> has them.</param>
+    public static DeviceModelRow Of(object?[] values) => new()
+    {
+        At = DateTimeOffset.FromUnixTimeMilliseconds((long)values[0]!),
+        Before = values[1] is string before ? SemanticVersion.Parse(before) : null,
+        Device = (string)values[2]!,
+        Last = Enum.Parse<ReportKind>((string)values[3]!),
+        Model = ModelName.Parse((string)values[4]!),
+        Release = SemanticVersion.Parse((string)values[5]!),
+        Rollout = (string?)values[6],
+        Sequence = (long)values[7]!,
+        Serving = values[8] is string serving ? SemanticVersion.Parse(serving) : null,
+        Settled = (bool)values[9]!,
+        Variant = (string?)values[10],
+        Why = (string?)values[11],
+    };
+
+    const int ServingAt = 8;
+
+    /// <summary>The table without what devices are looked up by: where that stays, no index has to follow.</summary>
+    public static TableShape StillServing { get; } = Table with { Columns = Table.Columns.RemoveAt(ServingAt) };
+
+    public object?[] StillServingValues() => [.. Values().Where((_, column) => column != ServingAt)];
 
     /// <summary>Takes a report into account, unless a later one was.</summary>
     public void Take(Report report)

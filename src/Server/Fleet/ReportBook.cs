@@ -50,7 +50,7 @@ sealed class BatchBook : ReportBook
     readonly Dictionary<(long, string), RolloutDeviceRow> ofRollouts = [];
     readonly List<ReportRow> reports = [];
     readonly List<DeviceModelRow> newModels = [];
-    readonly HashSet<DeviceModelRow> changed = [];
+    readonly Dictionary<DeviceModelRow, string?> servedBefore = []; // of those that may have changed, as the column has it
     readonly Dictionary<string, string> factsBefore;
 
     BatchBook(CoppiceDb db, Dictionary<string, DeviceRow> devices, Dictionary<(string, ModelName), DeviceModelRow> models) : base(db)
@@ -59,16 +59,17 @@ sealed class BatchBook : ReportBook
         factsBefore = devices.ToDictionary(device => device.Key, device => device.Value.Facts, StringComparer.Ordinal);
     }
 
+    /// <param name="engine">The database's.</param>
     /// <param name="db">In a write.</param>
     /// <param name="ids">The devices.</param>
     /// <param name="numbers">Rollouts that their reports name.</param>
     /// <param name="cancel">Ends the call.</param>
-    public static async Task<BatchBook> ReadAsync(CoppiceDb db, string[] ids, long[] numbers, CancellationToken cancel)
+    public static async Task<BatchBook> ReadAsync(DatabaseEngine engine, CoppiceDb db, string[] ids, long[] numbers, CancellationToken cancel)
     {
+        // Without EF Core, which would look for the query, and build the rows, for as long as the database takes.
+        var found = await engine.LookUpAsync(db, ids, [(DeviceRow.Hearing, nameof(DeviceRow.Id)), (DeviceModelRow.Table, nameof(DeviceModelRow.Device))], cancel);
         var book = new BatchBook(
-            db,
-            await db.Devices.AsNoTracking().Where(row => ids.Contains(row.Id)).ToDictionaryAsync(row => row.Id, StringComparer.Ordinal, cancel),
-            await db.DeviceModels.AsNoTracking().Where(row => ids.Contains(row.Device)).ToDictionaryAsync(row => (row.Device, row.Model), cancel));
+            db, found[0].Select(DeviceRow.Of).ToDictionary(row => row.Id, StringComparer.Ordinal), found[1].Select(DeviceModelRow.Of).ToDictionary(row => (row.Device, row.Model)));
         if (numbers.Length == 0)
             return book;
         foreach (var row in await db.Rollouts.Where(row => numbers.Contains(row.Number)).ToListAsync(cancel))
@@ -83,7 +84,7 @@ sealed class BatchBook : ReportBook
     public override ValueTask<DeviceModelRow?> ModelAsync(string device, ModelName model, CancellationToken cancel)
     {
         if (models.TryGetValue((device, model), out var row))
-            changed.Add(row);
+            servedBefore.TryAdd(row, row.Serving?.ToString());
         return new(row);
     }
 
@@ -110,9 +111,17 @@ sealed class BatchBook : ReportBook
     {
         await engine.InsertAsync(Db, ReportRow.Table, reports.Select(row => row.Values()), cancel);
         await engine.InsertAsync(Db, DeviceModelRow.Table, newModels.Select(row => row.Values()), cancel);
-        changed.ExceptWith(newModels);
-        await engine.UpdateAsync(Db, DeviceModelRow.Table, changed.Select(row => row.Values()), cancel);
-        await engine.UpdateAsync(Db, DeviceRow.HeardOf, devices.Values.Select(row => row.HeardValues()), cancel);
+        foreach (var row in newModels)
+            servedBefore.Remove(row);
+        await engine.UpdateAsync(
+            Db,
+            [
+                (DeviceModelRow.StillServing, [.. servedBefore.Where(row => row.Key.Serving?.ToString() == row.Value).Select(row => row.Key.StillServingValues())]),
+                (DeviceModelRow.Table, [.. servedBefore.Where(row => row.Key.Serving?.ToString() != row.Value).Select(row => row.Key.Values())]),
+                (DeviceRow.HeardOf, [.. devices.Values.Select(row => row.HeardValues())]),
+                (DeviceRow.FactsOf, [.. devices.Values.Where(row => row.Facts != factsBefore[row.Id]).Select(row => row.FactsValues())]),
+            ],
+            cancel);
         await FollowFactsAsync(engine, cancel);
     }
 

@@ -41,7 +41,7 @@ sealed class ReportStore(Database database)
     public Task<KeptBatch[]> KeepAllAsync(IReadOnlyList<(string Device, ReportBatch Batch, DateTimeOffset Now)> batches, CancellationToken cancel) => database.WriteAsync(async db =>
     {
         var numbers = batches.SelectMany(one => one.Batch.Reports).Select(report => RolloutRow.TryNumber(report.Rollout)).OfType<long>().Distinct().ToArray();
-        var book = await BatchBook.ReadAsync(db, [.. batches.Select(one => one.Device)], numbers, cancel);
+        var book = await BatchBook.ReadAsync(database.Engine, db, [.. batches.Select(one => one.Device)], numbers, cancel);
         var groups = await db.GroupsAsync(cancel);
         var kept = new KeptBatch[batches.Count];
         for (var i = 0; i < kept.Length; i++)
@@ -76,7 +76,7 @@ sealed class ReportStore(Database database)
             device.Through = numbers.Through(Math.Max(device.Through, first - 1));
 
             await TakeAsync(book, id, fresh, cancel);
-            decides = await RolloutStore.CountAsync(book, id, fresh, now, cancel);
+            decides = fresh.Any(report => report.Rollout is not null) && await RolloutStore.CountAsync(book, id, fresh, now, cancel);
         }
 
         return new KeptBatch(device.Through, device, groups, decides);
@@ -132,13 +132,12 @@ sealed class ReportStore(Database database)
 
     static async Task TakeAsync(ReportBook book, string device, ImmutableArray<Report> reports, CancellationToken cancel)
     {
-        foreach (var ofModel in reports.GroupBy(report => report.Model))
+        DeviceModelRow? row = null;
+        foreach (var report in reports)
         {
-            var row = await book.ModelAsync(device, ofModel.Key, cancel);
-            if (row is null)
-                book.Add(row = new() { Device = device, Model = ofModel.Key, Release = ofModel.First().Release });
-            foreach (var report in ofModel)
-                row.Take(report);
+            if (row?.Model != report.Model && (row = await book.ModelAsync(device, report.Model, cancel)) is null)
+                book.Add(row = new() { Device = device, Model = report.Model, Release = report.Release });
+            row.Take(report);
         }
     }
 

@@ -44,12 +44,19 @@ abstract class DatabaseEngine : IDisposable
     /// <returns>How many.</returns>
     public abstract Task<long> InsertAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel);
 
+    /// <summary>Within a transaction: reads the rows of several tables whose column has one of some values, by the fastest way there is.</summary>
+    /// <param name="db">In the transaction.</param>
+    /// <param name="values">The values, each once.</param>
+    /// <param name="looks">The tables, with the columns that are wanted, and in each the column that is compared: the first of an index.</param>
+    /// <param name="cancel">Ends the call.</param>
+    /// <returns>For each table its rows, in no order, with values in the order of its columns.</returns>
+    public abstract Task<List<object?[]>[]> LookUpAsync(CoppiceDb db, string[] values, IReadOnlyList<(TableShape Table, string Column)> looks, CancellationToken cancel);
+
     /// <summary>Within a transaction: changes rows that are there, by the fastest way there is.</summary>
     /// <param name="db">In the transaction.</param>
-    /// <param name="table">The table, with the columns of its key and those that change.</param>
-    /// <param name="rows">Values in the order of those columns; each key once.</param>
+    /// <param name="changes">Tables, with the columns of their keys and those that change; values in the order of those columns; each key once.</param>
     /// <param name="cancel">Ends the call; the transaction is to be given up.</param>
-    public abstract Task UpdateAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel);
+    public abstract Task UpdateAsync(CoppiceDb db, IReadOnlyList<(TableShape Table, IReadOnlyList<object?[]> Rows)> changes, CancellationToken cancel);
 
     /// <summary>Forgets the reports of weeks before this one, so that others hardly wait for it.</summary>
     /// <param name="database">This one's; in no write.</param>

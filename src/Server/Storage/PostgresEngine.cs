@@ -111,30 +111,70 @@ sealed class PostgresEngine : DatabaseEngine
 
     public override async Task<int> ForgetReportsAsync(Database database, long before, CancellationToken cancel) => await database.ReadAsync(db => weeks.DropAsync(db, before, cancel), cancel);
 
-    public override async Task UpdateAsync(CoppiceDb db, TableShape table, IEnumerable<object?[]> rows, CancellationToken cancel)
+    public override async Task<List<object?[]>[]> LookUpAsync(CoppiceDb db, string[] values, IReadOnlyList<(TableShape Table, string Column)> looks, CancellationToken cancel)
     {
-        var all = rows as IReadOnlyList<object?[]> ?? [.. rows];
-        if (all.Count == 0)
-            return;
-        await using var command = ((NpgsqlConnection)db.Database.GetDbConnection()).CreateCommand();
-        command.Transaction = (NpgsqlTransaction?)db.Database.CurrentTransaction?.GetDbTransaction();
+        await using var batch = Batch(db);
+        // Until the transaction ends: the rows are found by their keys. Of tables that are small, or that were not counted since they grew, the planner would rather read all.
+        foreach (var way in (string[])["seqscan", "hashjoin", "mergejoin"])
+            batch.BatchCommands.Add(new($"SET LOCAL enable_{way} = off"));
+        foreach (var (table, column) in looks)
+        {
+            batch.BatchCommands.Add(new($"SELECT {table.ColumnList} FROM \"{table.Name}\" WHERE \"{column}\" = ANY($1)")
+            {
+                Parameters = { new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text, Value = values } },
+            });
+        }
+
+        var found = new List<object?[]>[looks.Count];
+        await using var reader = await batch.ExecuteReaderAsync(cancel);
+        for (var i = 0; i < found.Length; i++)
+        {
+            found[i] = [];
+            while (await reader.ReadAsync(cancel))
+                found[i].Add(looks[i].Table.Row(reader));
+            await reader.NextResultAsync(cancel);
+        }
+
+        return found;
+    }
+
+    public override async Task UpdateAsync(CoppiceDb db, IReadOnlyList<(TableShape Table, IReadOnlyList<object?[]> Rows)> changes, CancellationToken cancel)
+    {
+        await using var batch = Batch(db);
+        foreach (var (table, rows) in changes.Where(change => change.Rows.Count > 0))
+            batch.BatchCommands.Add(Update(table, rows));
+        if (batch.BatchCommands.Count > 0)
+            await batch.ExecuteNonQueryAsync(cancel);
+    }
+
+    /// <summary>Commands that go to the database together and are answered together.</summary>
+    static NpgsqlBatch Batch(CoppiceDb db) => new((NpgsqlConnection)db.Database.GetDbConnection(), (NpgsqlTransaction?)db.Database.CurrentTransaction?.GetDbTransaction());
+
+    static NpgsqlBatchCommand Update(TableShape table, IReadOnlyList<object?[]> rows)
+    {
         string Are(string parted, bool key) => string.Join(parted, table.Columns.Where(column => table.Key.Contains(column.Name) == key).Select(column => $"{(key ? "t." : "")}\"{column.Name}\" = v.\"{column.Name}\""));
-#pragma warning disable CA2100 // the names are the program's own
-        command.CommandText = $"UPDATE \"{table.Name}\" AS t SET {Are(", ", key: false)} FROM unnest({string.Join(", ", table.Columns.Select((_, i) => $"${i + 1}"))}) AS v({table.ColumnList}) WHERE {Are(" AND ", key: true)}";
-#pragma warning restore CA2100
+        var command = new NpgsqlBatchCommand($"UPDATE \"{table.Name}\" AS t SET {Are(", ", key: false)} FROM unnest({string.Join(", ", table.Columns.Select((_, i) => $"${i + 1}"))}) AS v({table.ColumnList}) WHERE {Are(" AND ", key: true)}");
         for (var i = 0; i < table.Columns.Length; i++)
         {
             command.Parameters.Add(table.Columns[i].Kind switch
             {
-                ColumnKind.Text => new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text, Value = all.Select(row => (string?)row[i]).ToArray() },
-                ColumnKind.Integer => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bigint, Value = all.Select(row => (long?)row[i]).ToArray() },
-                ColumnKind.Real => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Double, Value = all.Select(row => (double?)row[i]).ToArray() },
-                ColumnKind.Boolean => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Boolean, Value = all.Select(row => (bool?)row[i]).ToArray() },
-                _ => new() { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bytea, Value = all.Select(row => (byte[]?)row[i]).ToArray() },
+                ColumnKind.Text => Values<string?>(NpgsqlDbType.Text, i),
+                ColumnKind.Integer => Values<long?>(NpgsqlDbType.Bigint, i),
+                ColumnKind.Real => Values<double?>(NpgsqlDbType.Double, i),
+                ColumnKind.Boolean => Values<bool?>(NpgsqlDbType.Boolean, i),
+                _ => Values<byte[]?>(NpgsqlDbType.Bytea, i),
             });
         }
 
-        await command.ExecuteNonQueryAsync(cancel);
+        return command;
+
+        NpgsqlParameter Values<T>(NpgsqlDbType type, int column)
+        {
+            var values = new T[rows.Count];
+            for (var row = 0; row < values.Length; row++)
+                values[row] = (T)rows[row][column]!;
+            return new() { NpgsqlDbType = NpgsqlDbType.Array | type, Value = values };
+        }
     }
 
     public override async Task<long> NextNumberAsync(CoppiceDb db, TableShape table, CancellationToken cancel)

@@ -69,7 +69,8 @@ sealed record TableShape(string Name, ImmutableArray<Column> Columns, ImmutableA
             yield return Row(reader);
     }
 
-    object?[] Row(DbDataReader reader)
+    /// <summary>The row that a reader stands on, which reads the columns in their order.</summary>
+    public object?[] Row(DbDataReader reader)
     {
         var row = new object?[Columns.Length];
         for (var i = 0; i < row.Length; i++)

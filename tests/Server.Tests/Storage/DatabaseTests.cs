@@ -67,8 +67,78 @@ public class DatabaseTests : IDisposable
             Assert.Equal(tables[written.Name].Key.AsEnumerable(), written.Key.AsEnumerable());
         }
 
-        Assert.Subset(tables["Devices"].Columns.ToHashSet(), DeviceRow.HeardOf.Columns.ToHashSet());
-        Assert.Equal(tables["Devices"].Key.AsEnumerable(), DeviceRow.HeardOf.Key.AsEnumerable());
+        foreach (var part in new[] { DeviceRow.Hearing, DeviceRow.HeardOf, DeviceRow.FactsOf, DeviceModelRow.StillServing })
+        {
+            Assert.Subset(tables[part.Name].Columns.ToHashSet(), part.Columns.ToHashSet());
+            Assert.Equal(tables[part.Name].Key.AsEnumerable(), part.Key.AsEnumerable());
+        }
+
+        Assert.Equal("Serving", Assert.Single(DeviceModelRow.Table.Columns.Except(DeviceModelRow.StillServing.Columns)).Name);
+    }
+
+    [Fact]
+    public async Task What_is_looked_up_and_changed_in_bulk_is_what_lies_in_the_tables()
+    {
+        using var database = await OpenAsync();
+        var at = DateTimeOffset.FromUnixTimeMilliseconds(1_795_737_600_123);
+        await database.WriteAsync(db =>
+        {
+            db.Devices.Add(Device("till-1"));
+            db.Devices.Add(Device("till-2", row => (row.RetiredAt, row.RevokedAt, row.Suspect, row.Kept, row.Sendings, row.Through) = (at, at.AddDays(1), DeviceRow.Cloned, "1-9", "1 2:x", 9)));
+            db.Devices.Add(Device("till-3"));
+            db.DeviceModels.Add(new() { Device = "till-2", Model = RunningServer.Bearing, Release = RunningServer.V("1.1.0"), Last = Protocol.ReportKind.Switched });
+            db.DeviceModels.Add(new()
+            {
+                Device = "till-1",
+                Model = RunningServer.Bearing,
+                Release = RunningServer.V("1.1.0+x"),
+                Before = RunningServer.V("1.0.0"),
+                Serving = RunningServer.V("1.1.0+x"),
+                Settled = true,
+                Last = Protocol.ReportKind.Settled,
+                At = at,
+                Sequence = 4,
+                Variant = "fp32",
+                Rollout = "r-1",
+                Why = "\u00e6",
+            });
+            return Task.FromResult(true);
+        }, CancellationToken.None);
+
+        await database.WriteAsync(async db =>
+        {
+            var found = await database.Engine.LookUpAsync(db, ["till-2", "nobody", "till-1"], [(DeviceRow.Hearing, "Id"), (DeviceModelRow.Table, "Device")], CancellationToken.None);
+            var (devices, models) = (found[0].Select(DeviceRow.Of).ToList(), found[1].Select(DeviceModelRow.Of).ToList());
+            Assert.Equal(Told(await db.Devices.AsNoTracking().Where(row => row.Id != "till-3").ToListAsync()), Told(devices));
+            Assert.Equal(Told(await db.DeviceModels.AsNoTracking().ToListAsync()), Told(models));
+
+            foreach (var device in devices)
+                (device.Kept, device.LastSeen, device.Facts) = ("3-" + device.Id[^1], at.AddHours(1), "{}");
+            foreach (var model in models)
+                (model.Why, model.Before, model.Settled) = ("later", null, !model.Settled);
+            models[0].Serving = RunningServer.V("2.0.0");
+            await database.Engine.UpdateAsync(
+                db,
+                [
+                    (DeviceRow.HeardOf, [.. devices.Select(row => row.HeardValues())]), (DeviceRow.FactsOf, [devices[0].FactsValues()]), (DeviceModelRow.Table, [models[0].Values()]),
+                    (DeviceModelRow.StillServing, [models[1].StillServingValues()]), (DeviceMarkRow.Table, []),
+                ],
+                CancellationToken.None);
+            devices[1].Facts = """{"os":"linux"}""";
+            Assert.Equal(Told(devices), Told(await db.Devices.AsNoTracking().Where(row => row.Id != "till-3").ToListAsync()));
+            Assert.Equal(Told(models), Told(await db.DeviceModels.AsNoTracking().ToListAsync()));
+            Assert.Equal("", (await db.Devices.AsNoTracking().SingleAsync(row => row.Id == "till-3")).Kept);
+            return true;
+        }, CancellationToken.None);
+
+        DeviceRow Device(string id, Action<DeviceRow>? more = null)
+        {
+            var row = new DeviceRow { Id = id, SigningKey = $"key of {id}", EnrolledAt = at, LastSeen = at.AddMinutes(1), Facts = """{"os":"linux"}""", Labels = """{"site":"oslo"}""" };
+            more?.Invoke(row);
+            return row;
+        }
+
+        static IEnumerable<string> Told<T>(IEnumerable<T> rows) => rows.Select(row => string.Join('|', typeof(T).GetProperties(System.Reflection.BindingFlags.Public | System.Reflection.BindingFlags.Instance).Select(property => $"{property.Name}={property.GetValue(row)}"))).Order(StringComparer.Ordinal);
     }
 
     static string Stored(IProperty property)
