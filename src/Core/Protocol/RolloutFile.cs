@@ -46,7 +46,7 @@ public static class RolloutFile
         var found = read.Problems.ToList();
         // Of a field that could not be read, only that is worth saying.
         var unread = found.Select(problem => problem.Where).ToHashSet(StringComparer.Ordinal);
-        found.AddRange(RolloutDraft.Check(draft).Where(problem => !unread.Any(where => where == problem.Where || IsOfGate(problem.Where, where) || where.StartsWith(problem.Where + "[", StringComparison.Ordinal) || where.StartsWith(problem.Where + ".", StringComparison.Ordinal))));
+        found.AddRange(RolloutDraft.Check(draft).Where(problem => !unread.Any(where => where == problem.Where || IsOfGate(problem.Where, where) || IsOfSet(problem.Where, where) || where.StartsWith(problem.Where + "[", StringComparison.Ordinal) || where.StartsWith(problem.Where + ".", StringComparison.Ordinal))));
         problems = [.. found];
         plan = problems.IsEmpty ? draft : null;
         return plan is not null;
@@ -54,6 +54,9 @@ public static class RolloutFile
 
     /// <summary>Whether a problem is one of a gate whose kind could not be read: what it takes is not known then.</summary>
     static bool IsOfGate(string problem, string unread) => unread.EndsWith("].gate", StringComparison.Ordinal) && problem.StartsWith(unread[..^"gate".Length], StringComparison.Ordinal);
+
+    /// <summary>Whether a problem is that a gate's model is none of the set, while not all of the set could be read.</summary>
+    static bool IsOfSet(string problem, string unread) => (unread == "model" || unread.StartsWith("with", StringComparison.Ordinal)) && problem.EndsWith("].model", StringComparison.Ordinal) && problem.Contains("gates[", StringComparison.Ordinal);
 
     static SemanticVersion? Version(string text) => SemanticVersion.TryParse(text, out var version) ? version : null;
 

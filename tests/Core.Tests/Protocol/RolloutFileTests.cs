@@ -113,4 +113,12 @@ public sealed class RolloutFileTests
         Assert.False(RolloutFile.TryRead(JsonDocument.Parse(text).RootElement, out _, out var problems));
         Assert.Contains(where, problems.Select(problem => problem.Where));
     }
+
+    [Fact]
+    public void Of_a_set_that_could_not_be_read_nothing_is_said_about_who_is_in_it()
+    {
+        var text = """{"model":"Plant","release":"1.0.0","phases":[{"share":1}],"gates":[{"gate":"metric","model":"plant/embedder","metric":"accuracy","min":0.9}]}""";
+        Assert.False(RolloutFile.TryRead(JsonDocument.Parse(text).RootElement, out _, out var problems));
+        Assert.Equal(["model"], problems.Select(problem => problem.Where));
+    }
 }

@@ -275,22 +275,24 @@ public class GateTests : IAsyncLifetime
             Experiment = new("accuracy", Goal.Higher),
             Gates = [gate],
             Policy = new(null, PhaseAction.Revert),
+            Salt = "fixed",
         });
         var plan = (await server.PlanAsDeviceAsync())!.Rollouts[0];
+        var arms = devices.ToLookup(device => plan.ArmOf(device.Id)!.Name);
         var random = new Random(1);
-        foreach (var (i, device) in devices.Index())
+        foreach (var (i, (well, badly)) in arms["control"].Zip(arms["b"]).Index()) // one of each, so that at no time there are more of the bad
         {
-            var arm = plan.ArmOf(device.Id)!;
-            var bad = arm.Name == "b" && kind == "failures" && i % 10 < 6;
-            await device.SayAsync(Measured(1, bad ? Refused : Settled, "r-1", arm.Release!.ToString(), ("latencyP95Ms", (arm.Name == "b" ? 20 : 10) + random.NextDouble())));
+            await well.SayAsync(Measured(1, Settled, "r-1", "1.0.0", ("latencyP95Ms", 10 + random.NextDouble())));
+            await badly.SayAsync(Measured(1, kind == "failures" && i % 5 < 3 ? Refused : Settled, "r-1", "1.1.0", ("latencyP95Ms", 20 + random.NextDouble())));
         }
 
-        var gates = (await server.RolloutAsync()).Gates;
-        Assert.Equal([("control", GateStanding.Good), ("b", GateStanding.Bad)], gates.Select(gate => (gate.Arm!, gate.Standing)));
         await server.JudgeAsync();
 
+        // It may have been decided before the last device spoke.
         var decision = Assert.Single((await server.Client.WhyAsync("r-1")).Decisions);
-        Assert.Equal((PhaseAction.Revert, decision.Why), (decision.Action, PhaseVerdict.Judge(decision.Evidence).Why));
+        var verdict = PhaseVerdict.Judge(decision.Evidence);
+        Assert.Equal((PhaseAction.Revert, decision.Why), (decision.Action, verdict.Why));
+        Assert.Equal([("control", false), ("b", true)], verdict.Gates.Select(gate => (gate.Arm!, gate.Standing == GateStanding.Bad)));
         Assert.StartsWith($"{gate.Name()} of b: ", decision.Why, StringComparison.Ordinal);
         Assert.NotEqual(PhaseAction.Revert, PhaseVerdict.Judge(decision.Evidence with { ByArm = [] }).Action);
     }
