@@ -5,6 +5,7 @@ using Coppice.Agent.Slots;
 using Coppice.Inference;
 using Coppice.Protocol;
 using Coppice.Registry;
+using Coppice.Rollouts;
 
 namespace Coppice.Agent.Updates;
 
@@ -194,7 +195,7 @@ sealed class ShadowCare(UpdateContext context)
             figures = figures.SetItem("runtimeMemoryBytes", counts.RuntimeBytes);
         if (counts.Compared == 0)
             return figures;
-        figures = figures.SetItem(ReportFigures.Agreement, counts.Agreed / (double)counts.Compared).SetItem("compared", counts.Compared);
-        return double.IsFinite(counts.Difference) ? figures.SetItem("difference", counts.Difference) : figures;
+        figures = figures.SetItem(Gate.Agreement, counts.Agreed / (double)counts.Compared).SetItem("compared", counts.Compared);
+        return double.IsFinite(counts.Difference) ? figures.SetItem(Gate.Difference, counts.Difference) : figures;
     }
 }

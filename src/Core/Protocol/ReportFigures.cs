@@ -14,9 +14,6 @@ public static class ReportFigures
     /// <summary>The share of devices that keep a release, as an experiment's metric.</summary>
     public const string Settled = "settled";
 
-    /// <summary>Of a shadow, the share of compared requests on which it said the same as the release that answered.</summary>
-    public const string Agreement = "agreement"; // Gate.OfShadows knows it, and difference
-
     /// <summary>The same figure of the release that serves on the device, measured on the same samples or requests; null when the report has none.</summary>
     public static double? Serving(string metric, IReadOnlyDictionary<string, double> measures) =>
         metric.Length > 0 && measures.TryGetValue($"serving{char.ToUpperInvariant(metric[0])}{metric[1..]}", out var value) ? value : null;

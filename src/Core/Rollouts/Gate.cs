@@ -87,11 +87,14 @@ public sealed record Gate(GateKind Kind)
     /// <summary>Whether the metric's changes are ratios: said, or known of latencies and memory.</summary>
     public bool IsRatio => Ratio ?? (Metric is { } name && (name.StartsWith("latency", StringComparison.Ordinal) || name.StartsWith("memory", StringComparison.Ordinal)));
 
-    /// <summary>Figures that only a release that runs beside a serving one can have: how far the two say the same.</summary>
-    public static readonly ImmutableArray<string> OfShadows = ["agreement", "difference"];
+    /// <summary>Of a release that runs beside a serving one, the share of compared requests on which it said the same as the release that answered.</summary>
+    public const string Agreement = "agreement";
+
+    /// <summary>Of the same, the largest difference from an answer that was given.</summary>
+    public const string Difference = "difference";
 
     /// <summary>Whether it looks at what only shadows report: it is about no other arm, and about nobody once no arm is left.</summary>
-    public bool IsOfShadows => Kind == GateKind.Metric && Metric is { } name && OfShadows.Contains(name);
+    public bool IsOfShadows => Kind == GateKind.Metric && Metric is Agreement or Difference;
 
     /// <summary>Whether a higher mean is the worse one.</summary>
     public bool HigherIsWorse => MaxRise is not null || (Against is null or Reference.Limit && Max is not null);
