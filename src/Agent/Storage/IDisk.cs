@@ -90,18 +90,27 @@ public static class DiskExtensions
         disk.SyncFolder(FolderOf(path));
     }
 
-    /// <summary>The whole of a small file; null when it is not there.</summary>
+    /// <summary>The whole of a small file, as it was at one moment; null when it is not there.</summary>
     /// <exception cref="IOException">It is longer than <paramref name="most"/> bytes.</exception>
     public static byte[]? ReadSmall(this IDisk disk, string path, int most)
     {
-        if (disk.LengthOf(path) is not { } length)
+        if (disk.LengthOf(path) is null)
             return null;
-        if (length > most)
-            throw new IOException($"{path} has {length} bytes where at most {most} are expected; it is damaged. Delete it.");
-        using var stream = disk.OpenRead(path);
-        var bytes = new byte[length];
-        stream.ReadExactly(bytes);
-        return bytes;
+        try
+        {
+            using var stream = disk.OpenRead(path);
+            // Of the file that was opened: the agent may have put another in its place since somebody else asked for the name.
+            var length = stream.Length;
+            if (length > most)
+                throw new IOException($"{path} has {length} bytes where at most {most} are expected; it is damaged. Delete it.");
+            var bytes = new byte[length];
+            stream.ReadExactly(bytes);
+            return bytes;
+        }
+        catch (FileNotFoundException)
+        {
+            return null; // it went meanwhile
+        }
     }
 
     /// <summary>Takes what is there of a file into a digest, so that it is gone on with where it ended.</summary>

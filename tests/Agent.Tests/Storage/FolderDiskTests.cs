@@ -49,6 +49,48 @@ public sealed class FolderDiskTests : IDisposable
         return seen;
     }
 
+    /// <summary>A disk on which another process does something whenever a file's length was asked for.</summary>
+    public class SharedDisk : System.Reflection.DispatchProxy
+    {
+        IDisk disk = null!;
+        Action meanwhile = null!;
+
+        public static IDisk Of(IDisk disk, Action meanwhile)
+        {
+            var shared = Create<IDisk, SharedDisk>();
+            (((SharedDisk)(object)shared).disk, ((SharedDisk)(object)shared).meanwhile) = (disk, meanwhile);
+            return shared;
+        }
+
+        protected override object? Invoke(System.Reflection.MethodInfo? targetMethod, object?[]? args)
+        {
+            var answer = targetMethod!.Invoke(disk, System.Reflection.BindingFlags.DoNotWrapExceptions, null, args, null);
+            if (targetMethod.Name == nameof(IDisk.LengthOf))
+                meanwhile();
+            return answer;
+        }
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(200)]
+    [InlineData(-1)]
+    public void A_small_file_that_another_process_replaces_or_removes_is_read_whole_as_it_was_before_or_is_after(int length)
+    {
+        var disk = new FolderDisk(folder);
+        disk.Replace("state", new byte[20]);
+        var after = length < 0 ? null : Enumerable.Repeat((byte)7, length).ToArray();
+        var shared = SharedDisk.Of(disk, () =>
+        {
+            if (after is null)
+                disk.Delete("state");
+            else
+                disk.Replace("state", after);
+        });
+
+        Assert.Equal(after, shared.ReadSmall("state", 1_000));
+    }
+
     [Fact]
     public void A_link_shares_the_bytes()
     {
